@@ -1,0 +1,228 @@
+"""The settings, and the one reader of the environment.
+
+Every variable has a default that suits a laptop. With DEBUG off there are no such defaults for what production must
+decide itself: a missing one stops the start with a sentence (see REQUIRED_IN_PRODUCTION below and `.env.example`).
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")  # never overrides what the environment already says
+
+DEBUG = env.bool("DEBUG", default=True)
+
+REQUIRED_IN_PRODUCTION = {
+    "SECRET_KEY": "a long random string, for instance from `openssl rand -base64 48`",
+    "DATABASE_URL": "such as postgres://user:password@host:5432/hopla",
+    "REDIS_URL": "such as redis://:password@host:6379/0",
+    "CLOUDINARY_URL": "such as cloudinary://KEY:SECRET@CLOUD, from the Cloudinary console",
+}
+
+
+def required_or(development_default: str, *, name: str) -> str:
+    """The variable's value; in development its default, in production a refusal to start without it."""
+    value = env.str(name, default="")
+    if not value and not DEBUG:
+        raise ImproperlyConfigured(f"{name} is not set, and DEBUG is off. Set it to {REQUIRED_IN_PRODUCTION[name]}.")
+    return value or development_default
+
+
+SECRET_KEY = required_or("for-development-only-" + "0123456789abcdef" * 3, name="SECRET_KEY")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
+
+# --- What is installed -------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "knox",
+    "django_filters",
+    "django_rq",
+    "drf_yasg",
+    "apps.accounts",
+    "apps.tickets",
+]
+if DEBUG:
+    INSTALLED_APPS.append("apps.sandbox")
+
+MIDDLEWARE = [
+    "hopla.request_id.RequestIdMiddleware",
+    "hopla.problems.ProblemDetailsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "hopla.urls"
+WSGI_APPLICATION = "hopla.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "hopla" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Database ----------------------------------------------------------------------------------------------------------
+
+DATABASE_URL = required_or(f"sqlite:///{BASE_DIR / 'var' / 'db.sqlite3'}", name="DATABASE_URL")
+DATABASES = {"default": env.db_url_config(DATABASE_URL)}
+DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {})
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    (BASE_DIR / "var").mkdir(exist_ok=True)
+    # IMMEDIATE takes the write lock at BEGIN: SQLite has no row locks, so this is what makes "lock the ticket" true there.
+    DATABASES["default"]["OPTIONS"] |= {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"]["OPTIONS"] |= {
+        "connect_timeout": 2,
+        "pool": {"min_size": 0, "max_size": env.int("DATABASE_POOL_SIZE", default=12), "timeout": 2},
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Redis and jobs ----------------------------------------------------------------------------------------------------
+
+REDIS_URL = required_or("redis://127.0.0.1:6379/0", name="REDIS_URL")
+STAGING_REDIS_URL = env.str("STAGING_REDIS_URL", default="") or REDIS_URL
+RQ_QUEUES = {"default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600}}
+RQ = {"WORKER_CLASS": "hopla.worker.ThreadedWorker"}
+WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=32)
+
+# --- Photos ------------------------------------------------------------------------------------------------------------
+
+CLOUDINARY_URL = required_or(
+    "cloudinary://sandbox-key:sandbox-secret@sandbox?upload_prefix=http://127.0.0.1:8089", name="CLOUDINARY_URL"
+)
+# Where browsers fetch the photos from. Empty: Cloudinary's own delivery host.
+CLOUDINARY_DELIVERY_URL = env.str("CLOUDINARY_DELIVERY_URL", default="")
+IMAGE_MAX_BYTES = env.int("IMAGE_MAX_BYTES", default=10 * 1024 * 1024)
+IMAGE_MAX_PIXELS = env.int("IMAGE_MAX_PIXELS", default=50_000_000)
+TICKET_MAX_IMAGES = env.int("TICKET_MAX_IMAGES", default=500)
+STAGING_MAX_BYTES = env.int("STAGING_MAX_BYTES", default=256 * 1024 * 1024)
+STAGING_TTL_SECONDS = env.int("STAGING_TTL_SECONDS", default=24 * 60 * 60)
+UPLOAD_MAX_ATTEMPTS = env.int("UPLOAD_MAX_ATTEMPTS", default=8)
+UPLOAD_TIMEOUT_SECONDS = env.int("UPLOAD_TIMEOUT_SECONDS", default=30)
+RECONCILE_AFTER_SECONDS = env.int("RECONCILE_AFTER_SECONDS", default=30)
+
+# Photos stream to Redis by the handler that the upload view installs. Everything else that could carry a file stays in
+# memory: Django's own default would write it to a temporary file.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
+
+# --- People ------------------------------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["apps.accounts.backends.UsernameOrEmailBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- Languages, time, static files -------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("es", "Español"), ("pl", "Polski")]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "var" / "static"
+WHITENOISE_USE_FINDERS = DEBUG
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # nothing a user sends is written to a disk
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+# --- The API -----------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "EXCEPTION_HANDLER": "hopla.problems.problem_response",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "COERCE_DECIMAL_TO_STRING": False,
+}
+REST_KNOX = {"TOKEN_TTL": timedelta(days=30), "AUTO_REFRESH": False}
+
+SWAGGER_USE_COMPAT_RENDERERS = False
+SWAGGER_SETTINGS = {
+    "USE_SESSION_AUTH": False,
+    "SECURITY_DEFINITIONS": {
+        "Token": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "`Token <token>`, with the token that login or register answered.",
+        }
+    },
+}
+
+# --- Safety ------------------------------------------------------------------------------------------------------------
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if not DEBUG:
+    SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.int("TRUSTED_PROXY_HOPS", default=0) else None
+    SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# --- Logs --------------------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "hopla.request_id.RequestIdFilter"}},
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["request_id"]}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
+}
