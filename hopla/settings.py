@@ -36,7 +36,7 @@ def required_or(development_default: str, *, name: str) -> str:
 SECRET_KEY = required_or("for-development-only-" + "0123456789abcdef" * 3, name="SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
 
-# --- What is installed -------------------------------------------------------------------------------------------------
+# --- What is installed ---
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -88,14 +88,14 @@ TEMPLATES = [
     },
 ]
 
-# --- Database ----------------------------------------------------------------------------------------------------------
+# --- Database ---
 
 DATABASE_URL = required_or(f"sqlite:///{BASE_DIR / 'var' / 'db.sqlite3'}", name="DATABASE_URL")
 DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {})
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     (BASE_DIR / "var").mkdir(exist_ok=True)
-    # IMMEDIATE takes the write lock at BEGIN: SQLite has no row locks, so this is what makes "lock the ticket" true there.
+    # IMMEDIATE takes the write lock at BEGIN: SQLite has no row locks, so this is what makes "lock the ticket" true.
     DATABASES["default"]["OPTIONS"] |= {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -108,7 +108,7 @@ else:
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- Redis and jobs ----------------------------------------------------------------------------------------------------
+# --- Redis and jobs ---
 
 REDIS_URL = required_or("redis://127.0.0.1:6379/0", name="REDIS_URL")
 STAGING_REDIS_URL = env.str("STAGING_REDIS_URL", default="") or REDIS_URL
@@ -116,7 +116,7 @@ RQ_QUEUES = {"default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600}}
 RQ = {"WORKER_CLASS": "hopla.worker.ThreadedWorker"}
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=32)
 
-# --- Photos ------------------------------------------------------------------------------------------------------------
+# --- Photos ---
 
 CLOUDINARY_URL = required_or(
     "cloudinary://sandbox-key:sandbox-secret@sandbox?upload_prefix=http://127.0.0.1:8089", name="CLOUDINARY_URL"
@@ -139,7 +139,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 DATA_UPLOAD_MAX_NUMBER_FILES = 10
 
-# --- People ------------------------------------------------------------------------------------------------------------
+# --- People ---
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["apps.accounts.backends.UsernameOrEmailBackend"]
@@ -153,7 +153,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
-# --- Languages, time, static files -------------------------------------------------------------------------------------
+# --- Languages, time, static files ---
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("es", "Español"), ("pl", "Polski")]
@@ -173,7 +173,7 @@ STORAGES = {
     },
 }
 
-# --- The API -----------------------------------------------------------------------------------------------------------
+# --- The API ---
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication"],
@@ -199,7 +199,7 @@ SWAGGER_SETTINGS = {
     },
 }
 
-# --- Safety ------------------------------------------------------------------------------------------------------------
+# --- Safety ---
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
@@ -215,7 +215,7 @@ if not DEBUG:
     CSRF_COOKIE_SECURE = True
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
-# --- Logs --------------------------------------------------------------------------------------------------------------
+# --- Logs ---
 
 LOGGING = {
     "version": 1,
