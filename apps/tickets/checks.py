@@ -1,0 +1,54 @@
+"""System checks that know hopla's own settings: `python manage.py check` says what is wrong and what to do."""
+
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import Error, register
+
+POSITIVE = (
+    "IMAGE_MAX_BYTES",
+    "IMAGE_MAX_PIXELS",
+    "TICKET_MAX_IMAGES",
+    "STAGING_MAX_BYTES",
+    "STAGING_TTL_SECONDS",
+    "UPLOAD_MAX_ATTEMPTS",
+    "UPLOAD_TIMEOUT_SECONDS",
+    "RECONCILE_AFTER_SECONDS",
+    "WORKER_CONCURRENCY",
+)
+
+
+@register()
+def limits_are_positive(app_configs, **kwargs):
+    return [
+        Error(f"{name} is {getattr(settings, name)}.", hint="Set it to a number above zero.", id="hopla.E001")
+        for name in POSITIVE
+        if getattr(settings, name) <= 0
+    ]
+
+
+@register()
+def one_photo_fits_the_staging_budget(app_configs, **kwargs):
+    if settings.STAGING_MAX_BYTES >= settings.IMAGE_MAX_BYTES:
+        return []
+    return [
+        Error(
+            "STAGING_MAX_BYTES is smaller than IMAGE_MAX_BYTES.",
+            hint="Raise the budget: as it is, the largest photo allowed could never be taken in.",
+            id="hopla.E002",
+        )
+    ]
+
+
+@register()
+def cloudinary_url_is_complete(app_configs, **kwargs):
+    url = urlsplit(settings.CLOUDINARY_URL)
+    if url.scheme == "cloudinary" and url.username and url.password and url.hostname:
+        return []
+    return [
+        Error(  # the value itself is a secret and is not shown
+            "CLOUDINARY_URL does not have the form cloudinary://KEY:SECRET@CLOUD.",
+            hint="Copy it whole from the Cloudinary console.",
+            id="hopla.E003",
+        )
+    ]

@@ -1,0 +1,225 @@
+"""Cloudinary, behind one file: nothing else in hopla imports its SDK.
+
+Every call names its account (from settings.CLOUDINARY_URL), runs within a total deadline and translates what went wrong
+into one of the errors below. Facts about the service and the SDK (1.46.3): which status means what, that POSTs are
+never repeated by the SDK, that after a dropped answer the asset may be stored all the same.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from urllib.parse import parse_qsl, urlsplit
+
+import cloudinary
+import cloudinary.api
+import cloudinary.uploader
+import cloudinary.utils
+from cloudinary.api_client import call_api
+from cloudinary.exceptions import Error as SdkError
+from django.conf import settings
+from urllib3 import Timeout
+
+from apps.tickets.http_deadline import DeadlinePoolManager, Exchange
+
+CONNECT_TIMEOUT_SECONDS = 5
+ADMIN_TIMEOUT_SECONDS = 10
+DELIVERY_HOST = "https://res.cloudinary.com"
+THUMBNAIL = "c_fill,g_auto,h_400,w_400/f_auto,q_auto"
+# What intake lets through, by Cloudinary's names. It counts SVG and PDF as images too.
+ALLOWED_FORMATS = ["jpg", "png", "gif", "webp", "heic", "heif", "avif", "tiff", "tif", "bmp"]
+
+# The SDK's own pools hold one connection, so side by side uploads would each open and throw away one. The names are
+# private to the SDK: tests/tickets/test_cloud.py fails when they move.
+_pool = DeadlinePoolManager(maxsize=settings.WORKER_CONCURRENCY, block=True, **cloudinary.CERT_KWARGS)
+cloudinary.uploader._http = _pool
+call_api._http = _pool
+
+
+@dataclass(frozen=True)
+class StoredAsset:
+    """What Cloudinary says it holds under a public_id."""
+
+    public_id: str
+    asset_id: str
+    version: int
+    format: str
+    bytes: int
+    etag: str | None  # md5 of the bytes, in hex; an Admin answer may leave it out
+
+
+class CloudError(Exception):
+    """Base of what can go wrong. `code` is stable; `detail` is fit for a user: it holds no secret."""
+
+    code = "cloudinary_error"
+
+    def __init__(self, detail: str):
+        super().__init__(detail)
+        self.detail = detail
+
+
+class RefusedError(CloudError):
+    """Cloudinary will never take this photo (400, 403, 404, 409)."""
+
+    code = "cloudinary_refused"
+
+
+class PassingError(CloudError):
+    """Try again later: network trouble, a deadline, 5xx, 423, an answer that says nothing. The photo may be stored."""
+
+    code = "cloudinary_unavailable"
+
+
+class AnswerNotTrustedError(PassingError):
+    """An answer came that does not match what was sent: the outcome is unknown."""
+
+    code = "cloudinary_answer_mismatch"
+
+
+class RateLimitedError(PassingError):
+    """420 or 429: wait, until `until` (aware datetime) when Cloudinary named a time."""
+
+    code = "cloudinary_rate_limited"
+
+    def __init__(self, detail: str, *, until: datetime | None, everyone: bool):
+        super().__init__(detail)
+        self.until = until
+        self.everyone = everyone  # 420 is about the account: all uploads wait
+
+
+class CredentialsError(CloudError):
+    """401: the key, secret or cloud name is wrong. No photo's fault, and no attempt of one is spent on it."""
+
+    code = "cloudinary_credentials"
+
+
+def put(*, public_id: str, content: bytes) -> StoredAsset:
+    """Store the photo under this public_id, replacing what is there: safe to repeat.
+
+    The answer is compared with what was sent (public_id, bytes, md5). Raises one of the errors above.
+    """
+    seconds = settings.UPLOAD_TIMEOUT_SECONDS
+    with Exchange(seconds) as exchange:
+        answer = _call(
+            exchange,
+            cloudinary.uploader.upload,
+            content,
+            public_id=public_id,
+            filename="photo",  # never the user's own
+            overwrite=True,
+            type="upload",
+            allowed_formats=ALLOWED_FORMATS,
+            timeout=Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=seconds),
+            return_error=True,
+        )
+    asset = _asset_from(answer)
+    etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if (asset.public_id, asset.bytes, asset.etag) != (public_id, len(content), etag):
+        raise AnswerNotTrustedError("Cloudinary's answer does not match the photo that was sent.")
+    return asset
+
+
+def delivery_url(*, public_id: str, version: int, format: str) -> str:
+    """Where the photo itself can be fetched."""
+    return _delivery_url(public_id, version=version, format=format)
+
+
+def thumbnail_url(*, public_id: str, version: int) -> str:
+    """Where a 400 x 400 picture of it can be fetched, in a format the browser knows."""
+    return _delivery_url(public_id, version=version, raw_transformation=THUMBNAIL)
+
+
+def _delivery_url(public_id, **options):
+    url, _ = cloudinary.utils.cloudinary_url(public_id, type="upload", secure=True, **_account(), **options)
+    if settings.CLOUDINARY_DELIVERY_URL:
+        return url.replace(DELIVERY_HOST, settings.CLOUDINARY_DELIVERY_URL.rstrip("/"), 1)
+    return url
+
+
+def _account() -> dict:
+    return _parse_account(settings.CLOUDINARY_URL)
+
+
+@lru_cache
+def _parse_account(cloudinary_url: str) -> dict:
+    """The SDK's options for cloudinary://KEY:SECRET@CLOUD[?upload_prefix=…]; the SDK's own parser fills a global."""
+    url = urlsplit(cloudinary_url)
+    cloud_name = url.netloc.rpartition("@")[2]  # hostname would lower its case
+    options = dict(parse_qsl(url.query)) | {
+        "cloud_name": cloud_name,
+        "api_key": url.username,
+        "api_secret": url.password,
+    }
+    if "upload_prefix" in options:
+        options["upload_prefix"] = options["upload_prefix"].rstrip("/")
+    if "signature_version" in options:
+        options["signature_version"] = int(options["signature_version"])
+    return options
+
+
+def _call(exchange: Exchange, function, *args, **options) -> dict:
+    try:
+        answer = function(*args, **_account(), **options)
+    except (SdkError, TypeError, AttributeError) as exc:  # TypeError and AttributeError: JSON that is no object
+        _raise_for(exchange, message="")
+        raise PassingError(_why(exchange)) from exc
+    error = answer.get("error") or {}
+    message = error.get("message", "") if isinstance(error, dict) else str(error)
+    _raise_for(exchange, message)
+    if error or exchange.status != 200:
+        raise PassingError(_why(exchange))
+    return answer
+
+
+def _raise_for(exchange: Exchange, message: str) -> None:
+    """Translate the status of the answer. 400, 403, 404 and 409 are refusals only when Cloudinary says why."""
+    status = exchange.status
+    if exchange.timed_out or status is None:
+        return
+    if status == 401:
+        raise CredentialsError("Cloudinary refused hopla's credentials.")  # its message shows the string to sign
+    if status in (420, 429):
+        raise RateLimitedError(
+            f"Cloudinary asked to wait (HTTP {status}).", until=_named_time(exchange.headers), everyone=status == 420
+        )
+    if status == 400 and message.startswith("Stale request"):
+        raise PassingError("Cloudinary found the request's timestamp too old.")
+    if status in (400, 403, 404, 409) and message:
+        raise RefusedError(message)
+
+
+def _why(exchange: Exchange) -> str:
+    if exchange.timed_out:
+        return "Cloudinary did not answer within the deadline."
+    if exchange.status is None:
+        return "The connection to Cloudinary failed."
+    return f"Cloudinary's answer (HTTP {exchange.status}) could not be used."
+
+
+def _named_time(headers) -> datetime | None:
+    """The moment named by Retry-After (seconds or a date) or X-FeatureRateLimit-Reset (a date), if any."""
+    retry_after = headers.get("Retry-After", "")
+    if retry_after.isdigit():
+        return datetime.now(timezone.utc) + timedelta(seconds=int(retry_after))
+    for value in (retry_after, headers.get("X-FeatureRateLimit-Reset", "")):
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            continue
+        return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return None
+
+
+def _asset_from(answer: dict) -> StoredAsset:
+    try:
+        return StoredAsset(
+            public_id=answer["public_id"],
+            asset_id=str(answer["asset_id"]),
+            version=int(answer["version"]),
+            format=str(answer["format"]),
+            bytes=int(answer["bytes"]),
+            etag=answer.get("etag"),
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise AnswerNotTrustedError("Cloudinary's answer lacks what every answer has.") from exc

@@ -1,0 +1,99 @@
+"""Why a photo or a request is refused: each error owns its stable code and its HTTP status."""
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import APIException
+
+
+class ImageMissingError(APIException):
+    status_code = 400
+    default_code = "image_missing"
+    default_detail = _("No photo came: send one file in the multipart field `image`, or the bare bytes of one.")
+
+
+class ImageEmptyError(APIException):
+    status_code = 400
+    default_code = "image_empty"
+    default_detail = _("The file is empty.")
+
+
+class OneImagePerRequestError(APIException):
+    status_code = 400
+    default_code = "one_image_per_request"
+    default_detail = _("Send one photo per request.")
+
+
+class BodyIncompleteError(APIException):
+    status_code = 400
+    default_code = "body_incomplete"
+    default_detail = _("The connection ended before the whole body arrived.")
+
+
+class LengthRequiredError(APIException):
+    status_code = 411
+    default_code = "length_required"
+    default_detail = _("Send a Content-Length header: chunked bodies are not accepted.")
+
+
+class ImageTooLargeError(APIException):
+    status_code = 413
+    default_code = "image_too_large"
+    default_detail = _("The photo is larger than the limit of {max_bytes} bytes.")
+
+    def __init__(self, *, max_bytes):
+        super().__init__(self.default_detail.format(max_bytes=max_bytes))
+
+
+class UnsupportedImageError(APIException):
+    status_code = 415
+    default_code = "unsupported_image"
+    default_detail = _("This is not a JPEG, PNG, GIF, WebP, HEIC, AVIF, TIFF or BMP image by its content.")
+
+
+class ImageTooManyPixelsError(APIException):
+    status_code = 422
+    default_code = "image_too_many_pixels"
+    default_detail = _("The photo has more than {max_pixels} pixels.")
+
+    def __init__(self, *, max_pixels):
+        super().__init__(self.default_detail.format(max_pixels=max_pixels))
+
+
+class TicketFullError(APIException):
+    status_code = 409
+    default_code = "ticket_full"
+    default_detail = _("Every place of this ticket is taken.")
+
+
+class TicketCompletedError(APIException):
+    status_code = 409
+    default_code = "ticket_completed"
+    default_detail = _("This ticket is completed: all of its photos are stored.")
+
+
+class TicketCancelledError(APIException):
+    status_code = 409
+    default_code = "ticket_cancelled"
+    default_detail = _("This ticket was cancelled.")
+
+
+class TicketExpiredError(APIException):
+    status_code = 410
+    default_code = "ticket_expired"
+    default_detail = _("This ticket has expired.")
+
+
+class StagingFullError(APIException):
+    status_code = 503
+    default_code = "staging_full"
+    default_detail = _("Too many photos are waiting to be delivered. Try again in {wait} seconds.")
+
+    def __init__(self, *, wait):
+        self.wait = wait  # seconds; becomes the Retry-After header
+        super().__init__(self.default_detail.format(wait=wait))
+
+
+class TemporarilyUnavailableError(APIException):
+    status_code = 503
+    default_code = "temporarily_unavailable"
+    default_detail = _("The service cannot take this request at the moment. Nothing was kept; try again shortly.")
+    wait = 2

@@ -1,0 +1,118 @@
+"""A urllib3 pool whose exchanges end by a total deadline.
+
+urllib3's read timeout is per socket read, so a server that drips one byte a second never trips it. Here a timer shuts
+the connection down when the whole exchange (connect, TLS, send, wait, read) has taken too long, wherever it stands.
+"""
+
+import os
+import socket
+import threading
+
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+_running = threading.local()
+
+
+class Exchange:
+    """One request and its answer, within `seconds` in all. Use as a context manager around the call.
+
+    `status` and `headers` are those of the answer's head, None and {} when none came. `timed_out` tells whether the
+    deadline ended it; the call itself then raises whatever urllib3 makes of a connection that was cut.
+    """
+
+    def __init__(self, seconds: float):
+        self.status = None
+        self.headers = {}
+        self.timed_out = False
+        self._handle = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+
+    def __enter__(self):
+        _running.exchange = self
+        self._timer.start()
+        return self
+
+    def __exit__(self, *exc_info):
+        self._timer.cancel()
+        _running.exchange = None
+        with self._lock:
+            self._drop_handle()
+
+    def follow(self, sock) -> None:
+        """Keep a second handle on the connection: it outlives TLS wrapping and http.client closing the first early."""
+        with self._lock:
+            self._drop_handle()
+            self._handle = socket.socket(fileno=os.dup(sock.fileno()))
+            if self.timed_out:
+                self._cut()
+
+    def _expire(self):
+        with self._lock:
+            self.timed_out = True
+            self._cut()
+
+    def _cut(self):
+        if self._handle is not None:
+            try:
+                self._handle.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # the other side was faster
+
+    def _drop_handle(self):
+        if self._handle is not None:
+            self._handle.close()
+            self._handle = None
+
+
+def _follow(sock) -> None:
+    exchange = getattr(_running, "exchange", None)
+    if exchange is not None and sock is not None:
+        exchange.follow(sock)
+
+
+class _Followed:
+    """Mixed into urllib3's connections: tells the running exchange which socket carries it."""
+
+    def _new_conn(self):
+        sock = super()._new_conn()
+        _follow(sock)
+        return sock
+
+    def request(self, *args, **kwargs):
+        _follow(self.sock)  # a connection from the pool; a new one has none yet
+        return super().request(*args, **kwargs)
+
+    def getresponse(self):
+        response = super().getresponse()
+        exchange = getattr(_running, "exchange", None)
+        if exchange is not None:
+            exchange.status, exchange.headers = response.status, response.headers
+        return response
+
+
+class _FollowedHTTPConnection(_Followed, HTTPConnection):
+    pass
+
+
+class _FollowedHTTPSConnection(_Followed, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _FollowedHTTPConnection
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _FollowedHTTPSConnection
+
+
+class DeadlinePoolManager(PoolManager):
+    """A PoolManager that never retries and never redirects by itself, and whose exchanges can be cut: see Exchange."""
+
+    def __init__(self, **kwargs):
+        keep_alive = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+        super().__init__(retries=False, socket_options=keep_alive, **kwargs)
+        self.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}

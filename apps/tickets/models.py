@@ -1,0 +1,271 @@
+"""Tickets and their images. Models hold the rules of a single row; what takes several steps lives in the stories
+beside them (intake, delivery, reconcile). Lock order is always Ticket, then Image.
+"""
+
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import connection, models
+from django.db.models import Count, F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.tickets.states import IN_FLIGHT, OPEN_TICKET, ImageStatus, TicketStatus
+
+# How long past its own deadline an attempt may take to record its outcome before someone else may take over.
+LEASE_SLACK_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a ticket is, in images."""
+
+    declared: int
+    stored: int = 0
+    in_flight: int = 0
+    failed: int = 0
+
+    @property
+    def received(self) -> int:
+        """Accepted and not failed: the places taken."""
+        return self.stored + self.in_flight
+
+    @property
+    def remaining(self) -> int:
+        """How many photos the ticket still takes."""
+        return max(0, self.declared - self.received)
+
+    @property
+    def percent(self) -> int:
+        return 100 * self.stored // self.declared
+
+
+class TicketQuerySet(models.QuerySet):
+    def visible_to(self, user):
+        """The tickets this user may read: one's own, and for staff everyone's."""
+        return self if user.is_staff else self.filter(owner=user)
+
+    def owned_by(self, user):
+        return self.filter(owner=user)
+
+    def lock(self, ticket_id) -> "Ticket":
+        """The ticket, locked until the transaction ends. Raises Ticket.DoesNotExist; needs an open transaction.
+
+        PostgreSQL: NO KEY UPDATE, so that rows pointing at the ticket can be written meanwhile. SQLite has no row
+        locks; there the transaction itself is the lock (BEGIN IMMEDIATE, see settings).
+        """
+        no_key = connection.features.has_select_for_no_key_update
+        return self.select_for_update(no_key=no_key).get(pk=ticket_id)
+
+
+class Ticket(models.Model):
+    """A declared set of `num_images` photos; `completed` exactly when that many are stored."""
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="tickets", verbose_name=_("owner")
+    )
+    title = models.CharField(_("title"), max_length=200, blank=True)
+    description = models.TextField(_("description"), max_length=5000, blank=True)
+    num_images = models.PositiveIntegerField(_("declared photos"), validators=[MinValueValidator(1)])
+    status = models.CharField(_("status"), max_length=16, choices=TicketStatus, default=TicketStatus.PENDING)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
+    completed_at = models.DateTimeField(_("completed at"), null=True, editable=False)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    # Raised with every change a reader can see, under the ticket's lock: the ETag is made of it.
+    version = models.PositiveIntegerField(default=1, editable=False)
+
+    objects = TicketQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("ticket")
+        verbose_name_plural = _("tickets")
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index("owner", F("created_at").desc(), F("id").desc(), name="ticket_owner_newest"),
+            models.Index("owner", "status", F("created_at").desc(), F("id").desc(), name="ticket_owner_status_newest"),
+        ]
+
+    def __str__(self):
+        return self.title or f"#{self.pk}"
+
+    @property
+    def takes_photos(self) -> bool:
+        return self.status in OPEN_TICKET
+
+    def progress(self) -> Progress:
+        """Counted in the database now. For a page of tickets use `progress_of`, one query for all."""
+        return progress_of([self])[self.pk]
+
+    def touch(self, **changes) -> None:
+        """Write the changes and raise the version. The ticket must come from `lock`, in the same transaction."""
+        changes |= {"version": self.version + 1, "updated_at": timezone.now()}
+        for field, value in changes.items():
+            setattr(self, field, value)
+        self.save(update_fields=list(changes))
+
+    def begin(self) -> None:
+        """pending -> in_progress, at the first image accepted; later images only raise the version."""
+        self.touch(status=TicketStatus.IN_PROGRESS)
+
+    def complete(self) -> None:
+        """-> completed, once: under the lock, when the last image is stored."""
+        self.touch(status=TicketStatus.COMPLETED, completed_at=timezone.now())
+
+
+class ImageQuerySet(models.QuerySet):
+    def holding_a_place(self):
+        return self.exclude(status=ImageStatus.FAILED)
+
+    def due(self):
+        """In flight, and nobody has looked at them for longer than they asked for: see Image.look_again_at."""
+        return self.filter(status__in=IN_FLIGHT, look_again_at__lte=timezone.now()).order_by("look_again_at")
+
+
+class Image(models.Model):
+    """One photo of a ticket. Each named move is one guarded UPDATE: it answers whether this caller made the move, so a
+    job that runs twice or late changes nothing the second time.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="images", verbose_name=_("ticket"))
+    position = models.PositiveIntegerField(_("position"))
+    status = models.CharField(_("status"), max_length=16, choices=ImageStatus, default=ImageStatus.QUEUED)
+
+    filename = models.CharField(_("file name"), max_length=255, blank=True)
+    content_type = models.CharField(_("content type"), max_length=32)
+    size = models.PositiveIntegerField(_("size in bytes"))
+    sha256 = models.CharField(max_length=64)
+    format = models.CharField(_("format"), max_length=8)
+    width = models.PositiveIntegerField(_("width"))
+    height = models.PositiveIntegerField(_("height"))
+
+    asset_id = models.CharField(_("Cloudinary asset id"), max_length=64, blank=True)
+    asset_version = models.BigIntegerField(_("Cloudinary version"), null=True)
+    asset_format = models.CharField(_("Cloudinary format"), max_length=16, blank=True)
+
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    error_code = models.CharField(_("error code"), max_length=64, blank=True)
+    error_detail = models.CharField(_("error"), max_length=500, blank=True)
+    next_retry_at = models.DateTimeField(_("next retry at"), null=True)
+    # When reconcile is to look at this row if nothing has happened to it by then; null once it is settled.
+    look_again_at = models.DateTimeField(null=True)
+
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
+    stored_at = models.DateTimeField(_("stored at"), null=True, editable=False)
+
+    objects = ImageQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("image")
+        verbose_name_plural = _("images")
+        ordering = ["ticket_id", "position", "created_at"]
+        constraints = [
+            # The database's own word that no place is given away twice, whatever the code above it does.
+            models.UniqueConstraint(
+                fields=["ticket", "position"], condition=~Q(status="failed"), name="image_place_taken_once"
+            ),
+            models.CheckConstraint(condition=Q(position__gte=1), name="image_position_from_one"),
+        ]
+        indexes = [
+            models.Index(fields=["ticket", "status"], name="image_ticket_status"),
+            models.Index(
+                fields=["look_again_at"], condition=Q(status__in=["queued", "uploading"]), name="image_look_again"
+            ),
+        ]
+
+    def __str__(self):
+        return f"{self.ticket_id}/{self.position}"
+
+    @property
+    def public_id(self) -> str:
+        """The name at Cloudinary. It follows from the id alone, so a repeated upload replaces and never doubles."""
+        return f"hopla/{self.pk}"
+
+    def start_upload(self) -> bool:
+        """queued -> uploading, one attempt more. False when the image is not queued, or its retry is not due yet."""
+        now = timezone.now()
+        lease = timedelta(seconds=settings.UPLOAD_TIMEOUT_SECONDS + LEASE_SLACK_SECONDS)
+        due = Q(next_retry_at=None) | Q(next_retry_at__lte=now)
+        return self._move(
+            due & Q(status=ImageStatus.QUEUED, attempts=self.attempts),
+            status=ImageStatus.UPLOADING,
+            attempts=self.attempts + 1,
+            next_retry_at=None,
+            look_again_at=now + lease,
+        )
+
+    def store(self, *, asset_id: str, asset_version: int, asset_format: str) -> bool:
+        """uploading -> stored, by the attempt that is under way; an attempt that was overtaken changes nothing."""
+        return self._move(
+            self._this_attempt(),
+            status=ImageStatus.STORED,
+            asset_id=asset_id,
+            asset_version=asset_version,
+            asset_format=asset_format,
+            stored_at=timezone.now(),
+            error_code="",
+            error_detail="",
+            look_again_at=None,
+        )
+
+    def retry_at(self, moment, *, code: str, detail: str) -> bool:
+        """uploading -> queued: passing trouble ended this attempt, the next one starts at `moment`."""
+        return self._move(
+            self._this_attempt(),
+            status=ImageStatus.QUEUED,
+            error_code=code,
+            error_detail=detail[:500],
+            next_retry_at=moment,
+            look_again_at=moment,
+        )
+
+    def fail(self, *, code: str, detail: str) -> bool:
+        """-> failed from any state in flight that has not moved on meanwhile; the place is free again."""
+        return self._move(
+            Q(status__in=IN_FLIGHT, attempts=self.attempts),
+            status=ImageStatus.FAILED,
+            error_code=code,
+            error_detail=detail[:500],
+            next_retry_at=None,
+            look_again_at=None,
+        )
+
+    def look_again_in(self, seconds: float) -> bool:
+        """Stay in flight, and be looked at again by reconcile after that time."""
+        return self._move(
+            Q(status__in=IN_FLIGHT, attempts=self.attempts), look_again_at=timezone.now() + timedelta(seconds=seconds)
+        )
+
+    def _this_attempt(self) -> Q:
+        return Q(status=ImageStatus.UPLOADING, attempts=self.attempts)
+
+    def _move(self, allowed: Q, **changes) -> bool:
+        changes["updated_at"] = timezone.now()
+        moved = type(self).objects.filter(allowed, pk=self.pk).update(**changes)
+        if moved:
+            for field, value in changes.items():
+                setattr(self, field, value)
+        return bool(moved)
+
+
+def progress_of(tickets) -> dict[int, Progress]:
+    """The progress of each of these tickets by its id, counted in one query."""
+    counts = defaultdict(lambda: defaultdict(int))
+    rows = Image.objects.filter(ticket_id__in=[ticket.pk for ticket in tickets]).order_by()
+    for ticket_id, status, number in rows.values_list("ticket_id", "status").annotate(number=Count("pk")):
+        counts[ticket_id][status] = number
+    return {
+        ticket.pk: Progress(
+            declared=ticket.num_images,
+            stored=counts[ticket.pk][ImageStatus.STORED],
+            in_flight=sum(counts[ticket.pk][status] for status in IN_FLIGHT),
+            failed=counts[ticket.pk][ImageStatus.FAILED],
+        )
+        for ticket in tickets
+    }

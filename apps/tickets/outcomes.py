@@ -1,0 +1,56 @@
+"""What became of an attempt, recorded: each function is one transaction that locks the ticket, then moves the image.
+
+All are safe to run twice or late: a move that is no longer allowed changes nothing, and then nothing is signalled.
+"""
+
+import logging
+
+from django.db import transaction
+
+from apps.tickets import staging
+from apps.tickets.models import Image, Ticket
+from apps.tickets.signals import image_failed, image_stored
+
+logger = logging.getLogger(__name__)
+
+
+def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_format: str) -> bool:
+    """The image is stored, and its ticket completed if it was the last. Answers whether this call made it so."""
+    with transaction.atomic():
+        ticket = Ticket.objects.lock(image.ticket_id)
+        if not image.store(asset_id=asset_id, asset_version=asset_version, asset_format=asset_format):
+            return False
+        ticket.touch()
+        image_stored.send(sender=Image, image=image, ticket=ticket)
+        _discard_on_commit(image)
+    logger.info("image %s of ticket %s: stored, attempt %s", image.pk, image.ticket_id, image.attempts)
+    return True
+
+
+def record_failed(image: Image, *, code: str, detail: str) -> bool:
+    """The image is failed with its reason and its place is free again. Answers whether this call made it so."""
+    with transaction.atomic():
+        ticket = Ticket.objects.lock(image.ticket_id)
+        if not image.fail(code=code, detail=detail):
+            return False
+        ticket.touch()
+        image_failed.send(sender=Image, image=image, ticket=ticket)
+        _discard_on_commit(image)
+    logger.warning("image %s of ticket %s: failed, %s", image.pk, image.ticket_id, code)
+    return True
+
+
+def record_retry(image: Image, *, moment, code: str, detail: str) -> bool:
+    """The attempt came to nothing; the image waits for its next one at `moment`."""
+    with transaction.atomic():
+        ticket = Ticket.objects.lock(image.ticket_id)
+        if not image.retry_at(moment, code=code, detail=detail):
+            return False
+        ticket.touch()
+    logger.warning("image %s of ticket %s: again at %s, %s", image.pk, image.ticket_id, moment.isoformat(), code)
+    return True
+
+
+def _discard_on_commit(image: Image) -> None:
+    # Robust: with Redis away the bytes stay until the reconciler or their expiry takes them; the outcome stands.
+    transaction.on_commit(lambda: staging.discard(image.pk), robust=True)

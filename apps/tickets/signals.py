@@ -1,0 +1,20 @@
+"""What happened to tickets and images, told inside the transaction that makes it so, and the receiver that counts.
+
+QuerySet.update() sends no post_save, so the count hangs on a signal of our own. Whoever sends `image_stored` holds the
+ticket's lock: two workers finishing together would each count one short without it.
+"""
+
+from django.dispatch import Signal, receiver
+
+from apps.tickets.models import Image, Ticket
+
+image_stored = Signal()  # sender=Image, image: Image, ticket: Ticket (locked)
+image_failed = Signal()  # sender=Image, image: Image, ticket: Ticket (locked)
+ticket_completed = Signal()  # sender=Ticket, ticket: Ticket (locked)
+
+
+@receiver(image_stored, sender=Image)
+def complete_ticket_when_all_images_stored(*, ticket: Ticket, **kwargs):
+    if ticket.takes_photos and ticket.progress().stored == ticket.num_images:
+        ticket.complete()
+        ticket_completed.send(sender=Ticket, ticket=ticket)

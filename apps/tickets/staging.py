@@ -1,0 +1,163 @@
+"""Photo bytes on their way, in Redis: reserve, append, read, discard, within one budget of bytes.
+
+One string key per photo, always with an expiry. Beside the keys stands the budget: a ZSET of expiries, a HASH of sizes
+and a total, changed together in Lua, so that what expired is given back by whoever reserves next and nothing drifts.
+No photo byte touches a disk as long as this Redis keeps no snapshot and no append-only file.
+"""
+
+import math
+
+from django.conf import settings
+from redis import Redis
+
+from apps.tickets.errors import StagingFullError
+from apps.tickets.redis_client import redis_at
+
+PREFIX = "hopla:staged:"
+BUDGET_KEYS = [f"{PREFIX}expiries", f"{PREFIX}sizes", f"{PREFIX}total", f"{PREFIX}drain"]
+
+# An upload of which no piece has come for this long has lost its reservation and its bytes.
+INCOMING_TTL_SECONDS = 60
+# The longest Retry-After we name: past it the guess says little.
+LONGEST_WAIT_SECONDS = 60
+DRAIN_WINDOW_SECONDS = 30
+
+FORGET_EXPIRED = """
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+local function forget(id)
+  local size = tonumber(redis.call('HGET', KEYS[2], id) or 0)
+  redis.call('HDEL', KEYS[2], id)
+  redis.call('ZREM', KEYS[1], id)
+  if size > 0 and redis.call('DECRBY', KEYS[3], size) <= 0 then redis.call('DEL', KEYS[3]) end
+  return size
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do forget(id) end
+"""
+
+# ARGV: id, bytes, limit, ttl, window. Answers {1, total} or {0, bytes over, bytes a second drained, seconds to expiry}.
+RESERVE = (
+    FORGET_EXPIRED
+    + """
+forget(ARGV[1])
+local total = tonumber(redis.call('GET', KEYS[3]) or 0)
+local over = total + tonumber(ARGV[2]) - tonumber(ARGV[3])
+if over > 0 then
+  local drain = redis.call('HMGET', KEYS[4], 'bytes', 'at')
+  local rate = tonumber(drain[1] or 0) * math.exp((tonumber(drain[2] or now) - now) / ARGV[5]) / ARGV[5]
+  local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+  return {0, tostring(over), tostring(rate), tostring(first[2] and (first[2] - now) or 0)}
+end
+redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+return {1, redis.call('INCRBY', KEYS[3], ARGV[2])}
+"""
+)
+
+# KEYS: expiries. ARGV: id, ttl.
+EXTEND = """
+return redis.call('ZADD', KEYS[1], 'XX', redis.call('TIME')[1] + ARGV[2], ARGV[1])
+"""
+
+# KEYS[5]: the photo's own key. ARGV: id, bytes, ttl. The reservation takes the true size and the long expiry.
+KEEP = (
+    FORGET_EXPIRED
+    + """
+if redis.call('EXPIRE', KEYS[5], ARGV[3]) == 0 then return 0 end
+forget(ARGV[1])
+redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
+redis.call('INCRBY', KEYS[3], ARGV[2])
+return 1
+"""
+)
+
+# KEYS[5]: the photo's own key. ARGV: id, window.
+DISCARD = (
+    FORGET_EXPIRED
+    + """
+redis.call('DEL', KEYS[5])
+local size = forget(ARGV[1])
+local drain = redis.call('HMGET', KEYS[4], 'bytes', 'at')
+local drained = tonumber(drain[1] or 0) * math.exp((tonumber(drain[2] or now) - now) / ARGV[2]) + size
+redis.call('HSET', KEYS[4], 'bytes', tostring(drained), 'at', string.format('%.3f', now))
+redis.call('EXPIRE', KEYS[4], 600)
+return size
+"""
+)
+
+
+class StagedBytesGoneError(Exception):
+    """The bytes expired, were flushed or were never whole."""
+
+
+def connection() -> Redis:
+    return redis_at(settings.STAGING_REDIS_URL)
+
+
+def reserve(image_id, size: int) -> None:
+    """Set `size` bytes of the budget aside for this photo. Raises StagingFullError, and holds nothing then."""
+    answer = _run(RESERVE, image_id, size, settings.STAGING_MAX_BYTES, INCOMING_TTL_SECONDS, DRAIN_WINDOW_SECONDS)
+    if not answer[0]:
+        over, drained_a_second, seconds_to_expiry = (float(value) for value in answer[1:])
+        waits = [seconds_to_expiry]
+        if drained_a_second > 0:
+            waits.append(over / drained_a_second)
+        raise StagingFullError(wait=min(LONGEST_WAIT_SECONDS, max(1, math.ceil(min(waits)))))
+
+
+def append(image_id, piece: bytes) -> int:
+    """Add a piece of the photo to its key, and answer how many bytes it holds now."""
+    key = key_of(image_id)
+    with connection().pipeline(transaction=False) as pipeline:
+        pipeline.append(key, piece)
+        pipeline.expire(key, INCOMING_TTL_SECONDS)
+        pipeline.eval(EXTEND, 1, BUDGET_KEYS[0], str(image_id), INCOMING_TTL_SECONDS)
+        return pipeline.execute()[0]
+
+
+def keep(image_id, size: int) -> None:
+    """The photo is whole: hold its bytes for STAGING_TTL_SECONDS. Raises StagedBytesGoneError. Safe to run twice."""
+    if not _run(KEEP, image_id, size, settings.STAGING_TTL_SECONDS, photo=True):
+        raise StagedBytesGoneError
+
+
+def read_range(image_id, offset: int, length: int) -> bytes:
+    """Up to `length` bytes from `offset`; b"" past the end or when the key is gone."""
+    return connection().getrange(key_of(image_id), offset, offset + length - 1)
+
+
+def read(image_id, size: int) -> bytes:
+    """The photo's bytes, `size` of them. Raises StagedBytesGoneError when they are not all there."""
+    content = connection().get(key_of(image_id))
+    if content is None or len(content) != size:
+        raise StagedBytesGoneError
+    return content
+
+
+def discard(image_id) -> None:
+    """Drop the bytes and give the budget back. Safe to run twice, and for a photo that was never staged."""
+    _run(DISCARD, image_id, DRAIN_WINDOW_SECONDS, photo=True)
+
+
+def which_are_gone(image_ids) -> set:
+    """Those of these photos of which no byte is left here."""
+    image_ids = list(image_ids)
+    with connection().pipeline(transaction=False) as pipeline:
+        for image_id in image_ids:
+            pipeline.exists(key_of(image_id))
+        return {image_id for image_id, there in zip(image_ids, pipeline.execute(), strict=True) if not there}
+
+
+def bytes_in_use() -> int:
+    """What the budget counts at the moment, expired reservations included until the next change forgets them."""
+    return int(connection().get(BUDGET_KEYS[2]) or 0)
+
+
+def key_of(image_id) -> str:
+    return f"{PREFIX}{image_id}"
+
+
+def _run(script: str, image_id, *arguments, photo: bool = False):
+    keys = [*BUDGET_KEYS, key_of(image_id)] if photo else BUDGET_KEYS
+    return connection().register_script(script)(keys=keys, args=[str(image_id), *arguments])
