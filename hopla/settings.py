@@ -130,6 +130,7 @@ STAGING_MAX_BYTES = env.int("STAGING_MAX_BYTES", default=256 * 1024 * 1024)
 STAGING_TTL_SECONDS = env.int("STAGING_TTL_SECONDS", default=24 * 60 * 60)
 UPLOAD_MAX_ATTEMPTS = env.int("UPLOAD_MAX_ATTEMPTS", default=8)
 UPLOAD_TIMEOUT_SECONDS = env.int("UPLOAD_TIMEOUT_SECONDS", default=30)
+UPLOAD_MIN_BYTES_PER_SECOND = env.int("UPLOAD_MIN_BYTES_PER_SECOND", default=4096)
 RECONCILE_AFTER_SECONDS = env.int("RECONCILE_AFTER_SECONDS", default=30)
 
 # Photos stream to Redis by the handler that the upload view installs. Everything else that could carry a file stays in
@@ -214,6 +215,10 @@ if not DEBUG:
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# --- Tests ---
+
+TEST_RUNNER = "tests.runner.HoplaTestRunner"
 
 # --- Logs ---
 

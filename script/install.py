@@ -1,0 +1,102 @@
+"""Makes .venv, fills it, and hands over to a module inside it: `python -m script.install <module> [arguments]`.
+
+A stamp in .venv holds what it was made from. While that is unchanged nothing is installed and no network is needed.
+"""
+
+import fcntl
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+VENV_PYTHON = VENV / "bin" / "python"
+STAMP = VENV / "hopla-installed"
+REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
+
+
+def main(module: str, arguments: list[str]) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that subprocess.run ends pip as well
+    with one_at_a_time():
+        ensure_venv()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.execv(VENV_PYTHON, [str(VENV_PYTHON), "-m", module, *arguments])  # noqa: S606
+
+
+@contextmanager
+def one_at_a_time():
+    """Two commands started together in a fresh clone would otherwise install over each other."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def ensure_venv() -> None:
+    """Leaves a .venv that holds requirements-dev.txt; does nothing when the stamp says it already does."""
+    venv_version = version_of(VENV_PYTHON)
+    if venv_version is None or (os.environ.get("PYTHON") and venv_version != version_of(Path(sys.executable))):
+        make_venv()
+        venv_version = version_of(VENV_PYTHON)
+    stamp = f"{venv_version} {requirements_hash()}"
+    if STAMP.exists() and STAMP.read_text() == stamp:
+        return
+    install_requirements()
+    STAMP.write_text(stamp)
+
+
+def version_of(python: Path) -> str | None:
+    """As `3.11.7`; None when there is no such interpreter, it does not start or is older than 3.10."""
+    source = "import platform, sys; print(platform.python_version()); sys.exit(sys.version_info < (3, 10))"
+    try:
+        answer = subprocess.run([python, "-I", "-S", "-c", source], capture_output=True, text=True)
+    except OSError:
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def requirements_hash() -> str:
+    return hashlib.sha256(b"\0".join((ROOT / name).read_bytes() for name in REQUIREMENTS)).hexdigest()
+
+
+def make_venv() -> None:
+    say(f"Making .venv with {sys.executable} (Python {sys.version.split()[0]})")
+    made = subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], capture_output=True, text=True)
+    if made.returncode != 0:
+        sys.exit(
+            f"{made.stdout}{made.stderr}\n"
+            f"{sys.executable} could not make a virtual environment. On Debian and Ubuntu `apt-get install python3-venv` "
+            "mends this; another interpreter can be named with PYTHON=/path/to/python3.12."
+        )
+
+
+def install_requirements() -> None:
+    say("Installing requirements-dev.txt into .venv (a minute or so, only when it changed)")
+    # PIP_USER, set by some systems, would put the packages outside .venv.
+    environment = os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_USER": "0"}
+    command = [VENV_PYTHON, "-m", "pip", "install", "--quiet", "--requirement", ROOT / "requirements-dev.txt"]
+    if subprocess.run(command, env=environment, stdin=subprocess.DEVNULL).returncode != 0:
+        sys.exit(
+            "pip could not install requirements-dev.txt; its own words are above. hopla runs on Python 3.10 to 3.13."
+        )
+
+
+def say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1], sys.argv[2:])
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except PermissionError as error:
+        sys.exit(
+            f"{error.filename}: permission denied. script/ makes .venv and var/ in {ROOT}, so it must be writable."
+        )

@@ -1,0 +1,106 @@
+"""Runs the suite on a real PostgreSQL and once more on SQLite, both with a real Redis of its own."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from unittest import mock
+
+import environ
+
+from script import servers
+from script.children import ChildFailed, Children, StopAsked
+from script.install import ROOT
+
+EXPECTED_SKIPS = {
+    "postgres": ("needs SQLite",),
+    "sqlite": ("needs PostgreSQL", "Database doesn't support feature"),
+}
+
+
+def main(arguments: list[str]) -> int:
+    options, passed_on = parse(arguments)
+    runs = []
+    owner = servers.unprivileged_user()
+    with servers.private_folder() as folder, servers.private_folder(owner) as postgres_folder, Children() as children:
+        redis_url = servers.start_redis(children, folder=folder, max_bytes=0)
+        for database in options.databases or ["postgres", "sqlite"]:
+            if database == "sqlite":
+                database_url = f"sqlite:///{folder / 'hopla.sqlite3'}"
+            elif os.environ.get("DATABASE_URL", "").startswith("postgres"):
+                database_url = os.environ["DATABASE_URL"]
+            else:
+                database_url = servers.start_postgres(children, folder=postgres_folder, owner=owner)
+            print(f"--- on {database} ---", flush=True)
+            report = folder / f"{database}.json"
+            environment = test_environment(
+                DATABASE_URL=database_url, REDIS_URL=redis_url, HOPLA_TEST_REPORT=str(report)
+            )
+            runs.append((database, run_suite(children, environment=environment, report=report, arguments=passed_on)))
+    surprises = list(unexpected_skips(runs)) if options.strict_skips else []
+    for surprise in surprises:
+        print(f"Skipped for a reason that script/run_tests.py does not list: {surprise}")
+    passed, failed, skipped = (sum(report[count] for _, report in runs) for count in ("passed", "failed", "skipped"))
+    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    return int(failed > 0 or passed == 0 or bool(surprises))
+
+
+def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(
+        prog="script/test",
+        description=__doc__,
+        epilog="Everything else goes to `manage.py test`: labels such as tests.tickets, and options such as -k or -v 2.",
+        allow_abbrev=False,
+    )
+    choice = parser.add_argument_group("which databases (default: both)")
+    choice.add_argument("--postgres", action="append_const", dest="databases", const="postgres")
+    choice.add_argument("--sqlite", action="append_const", dest="databases", const="sqlite")
+    parser.add_argument(
+        "--strict-skips", action="store_true", help="fail when a test is skipped without a known reason"
+    )
+    return parser.parse_known_args(arguments)
+
+
+def test_environment(**given: str) -> dict[str, str]:
+    """The environment, with every variable of hopla at the default that `.env.example` names: what a developer keeps in
+    `.env`, a real Cloudinary account perhaps, stays out of the tests."""
+    return {**os.environ, **dotenv_values(ROOT / ".env.example"), **given}
+
+
+def dotenv_values(path: Path) -> dict[str, str]:
+    with mock.patch.dict(os.environ, clear=True):
+        environ.Env.read_env(path)
+        return dict(os.environ)
+
+
+def run_suite(children: Children, *, environment: dict, report: Path, arguments: list[str]) -> dict:
+    """Runs the suite once; returns what tests/runner.py reports: `{passed, failed, skipped, skips: {test: reason}}`."""
+    command = [sys.executable, "manage.py", "test", "--no-input", f"--parallel={cores()}", *arguments]
+    suite = children.start("tests", command, env=environment, cwd=ROOT, keeps_terminal=True)
+    exit_code = children.wait_for_end(suite)
+    if report.exists():
+        return json.loads(report.read_text())
+    print(f"The run ended with exit code {exit_code} before it could count its tests: it counts as one failed test.")
+    return {"passed": 0, "failed": 1, "skipped": 0, "skips": {}}
+
+
+def unexpected_skips(runs: list[tuple[str, dict]]):
+    for database, report in runs:
+        for test, reason in report["skips"].items():
+            if not reason.startswith(EXPECTED_SKIPS[database]):
+                yield f"{test}: {reason}"
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except StopAsked as stop:
+        print("Stopped.", file=sys.stderr)
+        sys.exit(stop.exit_code)
+    except (ChildFailed, servers.NotInstalled) as error:
+        sys.exit(str(error))

