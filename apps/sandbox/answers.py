@@ -1,0 +1,51 @@
+"""What goes back to a client: an answer, or a refusal in Cloudinary's words."""
+
+import json
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+JSON = "application/json; charset=utf-8"
+HTML = "text/html; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int = 200
+    body: bytes = b""
+    content_type: str = JSON
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def as_bytes(self, *, with_body: bool = True) -> bytes:
+        """The whole answer as it goes over the wire; `with_body=False` for HEAD."""
+        lines = [
+            f"HTTP/1.1 {self.status} {reason_of(self.status)}",
+            f"Content-Type: {self.content_type}",
+            f"Content-Length: {len(self.body)}",
+            "Access-Control-Allow-Origin: *",
+            "X-Content-Type-Options: nosniff",
+            *(f"{name}: {value}" for name, value in self.headers.items()),
+        ]
+        head = "\r\n".join(lines) + "\r\n\r\n"
+        return head.encode("latin-1", "replace") + (self.body if with_body else b"")
+
+
+def json_answer(payload, *, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    return Answer(status=status, body=json.dumps(payload).encode(), headers=headers or {})
+
+
+class Refused(Exception):
+    """The request is answered with `status` and Cloudinary's `{"error": {"message": …}}`."""
+
+    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None):
+        super().__init__(message)
+        self.status, self.message, self.headers = status, message, headers or {}
+
+    def answer(self) -> Answer:
+        one_line = " ".join(self.message.split())
+        headers = {"X-Cld-Error": one_line} | self.headers
+        return json_answer({"error": {"message": self.message}}, status=self.status, headers=headers)
+
+
+def reason_of(status: int) -> str:
+    """The reason phrase; 420 is Cloudinary's own and in no registry."""
+    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Enhance Your Calm"
