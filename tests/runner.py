@@ -1,7 +1,7 @@
 """Django's test runner, with what hopla's tests need around them: in each process a database and a Redis of its own.
 
 Redis has no test databases like Django's, so the last logical databases of the server at REDIS_URL serve, one for each
-process, emptied before the tests run. Processes that a test starts find the same database and Redis in their environment.
+process, emptied before the tests run. What a test starts finds the same database and Redis in its environment.
 """
 
 import json
@@ -23,7 +23,7 @@ class HoplaTestRunner(DiscoverRunner):
     """Counts are written as JSON to the file that HOPLA_TEST_REPORT names, if it does: see `report_of`."""
 
     def setup_databases(self, **kwargs):
-        """Creates the test databases; SQLite's as a file in a temporary folder, since threads cannot share one in memory."""
+        """Creates the test databases; SQLite's in a temporary file, since threads cannot share one in memory."""
         workers, self.parallel = self.parallel, 0
         self.sqlite_folder = tempfile.TemporaryDirectory(prefix="hopla-tests-")
         for connection in connections.all():
@@ -81,7 +81,7 @@ def _test_id(test) -> str:
 
 
 def prepare_process(number: int) -> None:
-    """Points this process at its own Redis database, emptied: `number` is 0 for the first process, 1… for its workers."""
+    """Points this process at its own Redis database, emptied. `number`: 0 for the first process, 1… for its workers."""
     url = redis_url_for(number)
     with redis.Redis.from_url(url) as client:
         client.flushdb()
@@ -118,8 +118,8 @@ def database_url() -> str:
 
 
 def clone_databases(created: list, *, count: int, verbosity: int) -> None:
-    """One copy for each worker process, as Django would, but of a closed database: with SQLite it copies the file alone,
-    and what it had just created would still lie in the write-ahead log beside it."""
+    """One copy for each worker process, as Django would, but of a closed database: of SQLite's it copies one file, and
+    what was just created would still lie in the write-ahead log beside it."""
     for connection, _, is_first in created:
         connection.close()
         for number in range(1, count + 1) if is_first else ():

@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -33,9 +32,7 @@ class ProcessTests(TransactionTestCase):
             "print(json.dumps([settings.REDIS_URL, get_user_model().objects.get().username]))"
         )
         command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", source]
-        answer = subprocess.run(
-            command, env=os.environ, cwd=settings.BASE_DIR, capture_output=True, text=True, check=True
-        )
+        answer = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, check=True)
         self.assertEqual(json.loads(answer.stdout), [settings.REDIS_URL, "seen-from-outside"])
 
 
