@@ -1,0 +1,42 @@
+"""PNG (W3C PNG, third edition): the IHDR chunk with its checksum, then chunks up to the first with pixel data."""
+
+import zlib
+
+from .reader import HeaderReader, NotAPhotoError
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_CHUNKS_BEFORE_DATA = 256
+MAX_UINT31 = 2**31 - 1
+# Which bit depths each colour type allows (table 11.1 of the specification).
+BIT_DEPTHS = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
+
+
+def signature(first_bytes: bytes) -> str | None:
+    return "png" if first_bytes.startswith(SIGNATURE) else None
+
+
+def read(file: HeaderReader) -> tuple[str, int, int]:
+    """("png", width, height), once IHDR is found sound and followed, sooner or later, by a chunk of pixel data."""
+    width, height = header_dimensions(file)
+    offset = len(SIGNATURE) + 12 + 13
+    for _ in range(MAX_CHUNKS_BEFORE_DATA):
+        length, name = file.uint(offset, 4), file.take(offset + 4, 4)
+        if name == b"IDAT":
+            return "png", width, height
+        if length > MAX_UINT31 or not (name.isascii() and name.isalpha()) or name == b"IEND":
+            break
+        offset += 12 + length
+    raise NotAPhotoError("The PNG has no pixel data where it belongs.")
+
+
+def header_dimensions(file: HeaderReader) -> tuple[int, int]:
+    chunk = file.take(len(SIGNATURE), 12 + 13)
+    if chunk[:8] != b"\x00\x00\x00\x0dIHDR" or zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+        raise NotAPhotoError("The PNG does not begin with a sound IHDR chunk.")
+    width, height = int.from_bytes(chunk[8:12], "big"), int.from_bytes(chunk[12:16], "big")
+    bit_depth, colour_type, compression, filtering, interlace = chunk[16:21]
+    if bit_depth not in BIT_DEPTHS.get(colour_type, ()) or compression or filtering or interlace > 1:
+        raise NotAPhotoError("The PNG's header describes no kind of PNG.")
+    if width > MAX_UINT31 or height > MAX_UINT31:
+        raise NotAPhotoError(f"The PNG header says {width} x {height} pixels.")
+    return width, height
