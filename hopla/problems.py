@@ -1,6 +1,175 @@
+"""Errors as RFC 9457 problem details, on every path under /api/, whoever raised them."""
+
+import logging
+from http import HTTPStatus
+
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.signals import got_request_exception
+from django.db import InterfaceError, OperationalError
+from django.http import JsonResponse
+from django.http.multipartparser import TooManyFilesSent
+from django.urls import Resolver404, resolve
+from django.utils.translation import gettext as _
+from psycopg_pool import PoolTimeout
+from redis.exceptions import RedisError
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler, set_rollback
+
+logger = logging.getLogger(__name__)
+
+API_PREFIX = "/api/"
+CONTENT_TYPE = "application/problem+json"
+UNAVAILABLE_WAIT_SECONDS = 2
+
+CODES_BY_STATUS = {
+    400: "bad_request",
+    403: "permission_denied",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+    500: "internal_error",
+}
+
+
+class TemporarilyUnavailable(exceptions.APIException):
+    status_code = 503
+    default_code = "temporarily_unavailable"
+    wait = UNAVAILABLE_WAIT_SECONDS
+
+
+class RequestTooLarge(exceptions.APIException):
+    status_code = 413
+    default_code = "request_too_large"
+
+
+def problem_response(exc, context) -> Response:
+    """REST framework's exception handler: any exception of a view becomes a problem; unknown ones are logged, 500."""
+    request = context["request"]
+    exc = _translated(exc)
+    response = exception_handler(exc, context)  # knows APIException, Http404, PermissionDenied; sets the headers
+    if response is None:
+        logger.error("unhandled error in %s %s", request.method, request.path, exc_info=exc)
+        got_request_exception.send(sender=None, request=request._request)
+        set_rollback()
+        response = Response(status=500)
+        exc = None
+    response.data = problem(
+        status=response.status_code,
+        code=_code_of(exc) or CODES_BY_STATUS[response.status_code],
+        detail=_detail_of(exc, response.status_code),
+        request_id=request.id,
+        errors=list(_field_errors(exc.detail, exc.get_codes()))
+        if isinstance(exc, exceptions.ValidationError)
+        else None,
+    )
+    response.content_type = CONTENT_TYPE
+    return response
+
+
+def problem(*, status: int, code: str, detail: str, request_id: str, errors=None) -> dict:
+    body = {
+        "type": "about:blank",
+        "title": _(HTTPStatus(status).phrase),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+    }
+    return body if errors is None else body | {"errors": errors}
+
+
 class ProblemDetailsMiddleware:
+    """Turns what Django itself answers under /api/ (no such path, a bad host, a crash in a middleware) into a problem.
+
+    It stands outside the other middleware, so that nothing they answer escapes it.
+    """
+
     def __init__(self, get_response):
         self.get_response = get_response
 
     def __call__(self, request):
-        return self.get_response(request)
+        response = self.get_response(request)
+        is_problem = response.status_code < 400 or response.get("Content-Type", "").startswith(CONTENT_TYPE)
+        if is_problem or not request.path.startswith(API_PREFIX):
+            return response
+        return self._as_problem(request, response)
+
+    @staticmethod
+    def _as_problem(request, response):
+        status = response.status_code
+        body = problem(
+            status=status,
+            code=CODES_BY_STATUS.get(status, "error"),
+            detail=_default_detail(status),
+            request_id=request.id,
+        )
+        return JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+
+
+def no_such_endpoint(request, **kwargs):
+    """The last route under /api/. It also keeps Django from redirecting, or crashing on, a missing final slash."""
+    detail = _default_detail(404)
+    if not request.path.endswith("/") and _exists(request.path_info + "/"):
+        detail = _("Every path of this API ends with a slash: {path}/").format(path=request.path)
+    body = problem(status=404, code="not_found", detail=detail, request_id=request.id)
+    return JsonResponse(body, status=404, content_type=CONTENT_TYPE)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return resolve(path).func is not no_such_endpoint
+    except Resolver404:
+        return False
+
+
+def _translated(exc):
+    """Foreign exceptions that mean something to a client, as API exceptions."""
+    if isinstance(exc, (RedisError, OperationalError, InterfaceError, PoolTimeout)):
+        logger.error("a backing service is away: %s", type(exc).__name__)
+        return TemporarilyUnavailable(_default_detail(503))
+    if isinstance(exc, RequestDataTooBig):
+        return RequestTooLarge(_default_detail(413))
+    if isinstance(exc, (SuspiciousOperation, TooManyFilesSent)):
+        return exceptions.ParseError(_default_detail(400))
+    return exc
+
+
+def _code_of(exc) -> str:
+    if isinstance(exc, exceptions.ValidationError):
+        return "invalid"
+    if not isinstance(exc, exceptions.APIException):
+        return ""
+    return getattr(exc.detail, "code", exc.default_code)
+
+
+def _detail_of(exc, status: int) -> str:
+    if isinstance(exc, exceptions.ValidationError):
+        return _("The input is invalid; `errors` says where.")
+    if isinstance(exc, exceptions.APIException):
+        return str(exc.detail)
+    return _default_detail(status)
+
+
+def _default_detail(status: int) -> str:
+    return {
+        400: _("The request could not be understood."),
+        403: _("You may not do this."),
+        404: _("There is nothing at this address, or nothing that you may see."),
+        413: _("The request is too large."),
+        503: _("The service cannot take this request at the moment. Nothing was kept; try again shortly."),
+    }.get(status, _("Something went wrong on our side. Quote the request_id when you report it."))
+
+
+def _field_errors(details, codes, path=""):
+    """Flatten REST framework's nested errors to {"field", "code", "detail"}; nested fields are joined by dots."""
+    if isinstance(details, dict):
+        for name, detail in details.items():
+            inner = path if name == "non_field_errors" else f"{path}.{name}".lstrip(".")
+            yield from _field_errors(detail, codes[name], inner)
+    elif isinstance(details, list):
+        for index, (detail, code) in enumerate(zip(details, codes, strict=True)):
+            inner = f"{path}.{index}".lstrip(".") if isinstance(detail, dict) else path
+            yield from _field_errors(detail, code, inner)
+    else:
+        yield {"field": path or None, "code": codes, "detail": str(details)}

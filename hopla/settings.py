@@ -180,7 +180,8 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["hopla.json_api.BoundedJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "hopla.json_api.JsonNegotiation",
     "EXCEPTION_HANDLER": "hopla.problems.problem_response",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "COERCE_DECIMAL_TO_STRING": False,
@@ -189,6 +190,8 @@ REST_KNOX = {"TOKEN_TTL": timedelta(days=30), "AUTO_REFRESH": False}
 
 SWAGGER_USE_COMPAT_RENDERERS = False
 SWAGGER_SETTINGS = {
+    "DEFAULT_AUTO_SCHEMA_CLASS": "hopla.schema.HoplaAutoSchema",
+    "SPEC_URL": ("schema", {}),
     "USE_SESSION_AUTH": False,
     "SECURITY_DEFINITIONS": {
         "Token": {
@@ -199,6 +202,8 @@ SWAGGER_SETTINGS = {
         }
     },
 }
+
+REDOC_SETTINGS = {"SPEC_URL": ("schema", {})}
 
 # --- Safety ---
 

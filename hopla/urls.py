@@ -1,7 +1,16 @@
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
+
+from hopla.problems import no_such_endpoint
+from hopla.schema import schema_view
 
 urlpatterns = [
+    path("api/v1/", include("apps.accounts.urls")),
+    path("api/v1/", include("apps.tickets.urls")),
+    re_path(r"^api/", no_such_endpoint),
+    path("documentation/", schema_view.with_ui("swagger", cache_timeout=0), name="documentation"),
+    path("redoc/", schema_view.with_ui("redoc", cache_timeout=0), name="redoc"),
+    path("swagger.json", schema_view.without_ui(cache_timeout=0), name="schema"),
     path("admin/django_rq/", include("django_rq.urls")),
     path("admin/", admin.site.urls),
 ]

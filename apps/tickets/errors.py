@@ -28,6 +28,12 @@ class BodyIncompleteError(APIException):
     default_detail = _("The connection ended before the whole body arrived.")
 
 
+class BodyTooSlowError(APIException):
+    status_code = 408
+    default_code = "body_too_slow"
+    default_detail = _("The body arrived too slowly. Nothing was kept.")
+
+
 class LengthRequiredError(APIException):
     status_code = 411
     default_code = "length_required"

@@ -254,6 +254,11 @@ class Image(models.Model):
         return bool(moved)
 
 
+def look_again_at_the_latest():
+    """When reconcile is to look at an image that is queued now, should its job get lost."""
+    return timezone.now() + timedelta(seconds=settings.RECONCILE_AFTER_SECONDS)
+
+
 def progress_of(tickets) -> dict[int, Progress]:
     """The progress of each of these tickets by its id, counted in one query."""
     counts = defaultdict(lambda: defaultdict(int))

@@ -4,10 +4,11 @@ The worker runs `reconcile` every few seconds in a thread of its own; several wo
 """
 
 import logging
-from datetime import timedelta
+from contextlib import suppress
 
 from django.conf import settings
 from django.utils import timezone
+from redis.exceptions import LockError
 
 from apps.tickets import outcomes, staging
 from apps.tickets.delivery import enqueue_delivery, queued_image_ids
@@ -29,7 +30,8 @@ def reconcile() -> int:
     try:
         return _settle_due_images()
     finally:
-        turn.release()
+        with suppress(LockError):  # it took longer than a turn, and someone else has it now
+            turn.release()
 
 
 def _settle_due_images() -> int:
@@ -64,8 +66,3 @@ def _enqueue(image: Image) -> None:
     # Ask to be looked at again first: should the queue refuse, this image is due once more after that time.
     if image.look_again_in(settings.RECONCILE_AFTER_SECONDS):
         enqueue_delivery(image.pk)
-
-
-def first_look_at():
-    """When reconcile is to look at an image accepted now."""
-    return timezone.now() + timedelta(seconds=settings.RECONCILE_AFTER_SECONDS)

@@ -1,0 +1,11 @@
+"""Why someone is not let in: each error owns its stable code and its HTTP status."""
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import AuthenticationFailed
+
+
+class InvalidCredentialsError(AuthenticationFailed):
+    """The same for an unknown account, a wrong password and an inactive user: the answer must not tell them apart."""
+
+    default_code = "invalid_credentials"
+    default_detail = _("The username, e-mail address or password is wrong.")

@@ -1,0 +1,93 @@
+"""What users look like to a client. A password, hashed or not, is in no answer."""
+
+import phonenumbers
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from apps.accounts.models import User
+
+
+class UserSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = User
+        fields = ["id", "username", "email", "name", "phone", "is_staff", "date_joined"]
+        read_only_fields = fields
+
+
+class RegistrationSerializer(serializers.ModelSerializer):
+    """A new user: unique without regard to case, with a password that Django's validators accept."""
+
+    email = serializers.EmailField(max_length=254)
+    password = serializers.CharField(write_only=True, max_length=128, style={"input_type": "password"})
+    phone = serializers.CharField(required=False, allow_blank=True, max_length=32, help_text="With its country code.")
+
+    class Meta:
+        model = User
+        fields = ["username", "email", "password", "name", "phone"]
+
+    def validate_phone(self, value):
+        return e164(value) if value else ""
+
+    def validate(self, attrs):
+        candidate = User(**{name: value for name, value in attrs.items() if name != "password"})
+        try:
+            candidate.clean()
+            candidate.validate_constraints()
+        except ValidationError as exc:
+            raise serializers.ValidationError(serializers.as_serializer_error(exc)) from exc
+        try:
+            validate_password(attrs["password"], candidate)
+        except ValidationError as exc:
+            raise serializers.ValidationError({"password": exc.error_list}) from exc
+        return attrs
+
+    def create(self, validated_data):
+        try:
+            with transaction.atomic():
+                return User.objects.create_user(**validated_data)
+        except IntegrityError as exc:  # someone else took the name between the check and now
+            message = _("This username or e-mail address is taken.")
+            raise serializers.ValidationError({"username": [message]}, code="unique") from exc
+
+
+class LoginSerializer(serializers.Serializer):
+    """`username` or `email`, and the password."""
+
+    username = serializers.CharField(required=False, max_length=254)
+    email = serializers.CharField(required=False, max_length=254)
+    password = serializers.CharField(write_only=True, max_length=128, style={"input_type": "password"})
+
+    def validate(self, attrs):
+        if not (attrs.get("username") or attrs.get("email")):
+            raise serializers.ValidationError(
+                {"username": [_("Send a username or an e-mail address.")]}, code="required"
+            )
+        return attrs
+
+
+class SessionSerializer(serializers.Serializer):
+    """An opaque token, its end, and whose it is."""
+
+    token = serializers.CharField(help_text="Send it as `Authorization: Token <token>`. It is shown only here.")
+    expiry = serializers.DateTimeField()
+    user = UserSerializer()
+
+
+class LoginAnswerSerializer(SessionSerializer):
+    message = serializers.CharField()
+
+
+def e164(number: str) -> str:
+    """The number in E.164, such as +34600123456. Raises a ValidationError for what is no valid international number."""
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        parsed = None
+    if parsed is None or not phonenumbers.is_valid_number(parsed):
+        raise serializers.ValidationError(
+            _("This is not a valid phone number with its country code, such as +34600123456."), code="invalid"
+        )
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)

@@ -1,0 +1,71 @@
+"""Which tickets a list shows, in which order. A bad value is an error, not an empty list."""
+
+from datetime import date, datetime, time, timedelta, timezone
+
+import django_filters
+from django import forms
+from django.db.models import Q
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext_lazy as _
+
+from apps.tickets.models import Ticket
+from apps.tickets.states import TicketStatus
+
+ORDERINGS = ("created_at", "updated_at", "completed_at", "num_images", "status")
+
+
+class MomentField(forms.Field):
+    """A date such as 2026-11-21, or a timestamp such as 2026-11-21T10:00:00Z (UTC when it names no zone)."""
+
+    default_error_messages = {"invalid": _("Use a date (2026-11-21) or a timestamp (2026-11-21T10:00:00Z).")}
+
+    def to_python(self, value) -> date | datetime | None:
+        if value in self.empty_values:
+            return None
+        try:
+            parsed = parse_date(value) or parse_datetime(
+                value.replace(" ", "+")
+            )  # a bare + of a zone arrives as a space
+        except ValueError:
+            parsed = None
+        if parsed is None or not 1970 <= parsed.year <= 9998:  # further out, arithmetic on it would overflow
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
+        if isinstance(parsed, datetime) and parsed.tzinfo is None:
+            parsed = parsed.replace(tzinfo=timezone.utc)
+        return parsed
+
+
+class MomentFilter(django_filters.Filter):
+    field_class = MomentField
+
+
+class PositiveIntegerFilter(django_filters.Filter):
+    field_class = forms.IntegerField
+
+    def __init__(self, **kwargs):
+        super().__init__(min_value=1, max_value=2**63 - 1, **kwargs)
+
+
+class TicketFilter(django_filters.FilterSet):
+    status = django_filters.MultipleChoiceFilter(choices=TicketStatus.choices)
+    owner = PositiveIntegerFilter(field_name="owner_id")
+    created_after = MomentFilter(method="since")
+    created_before = MomentFilter(method="until")
+    search = django_filters.CharFilter(method="matching", max_length=200)
+    ordering = django_filters.OrderingFilter(fields=[(name, name) for name in ORDERINGS])
+
+    class Meta:
+        model = Ticket
+        fields = ["owner", "status", "created_after", "created_before", "search", "ordering"]
+
+    def since(self, tickets, name, value):
+        start = value if isinstance(value, datetime) else datetime.combine(value, time.min, timezone.utc)
+        return tickets.filter(created_at__gte=start)
+
+    def until(self, tickets, name, value):
+        if isinstance(value, datetime):
+            return tickets.filter(created_at__lte=value)
+        return tickets.filter(created_at__lt=datetime.combine(value, time.min, timezone.utc) + timedelta(days=1))
+
+    def matching(self, tickets, name, value):
+        return tickets.filter(Q(title__icontains=value) | Q(description__icontains=value))

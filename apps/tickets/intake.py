@@ -1,0 +1,230 @@
+"""The photo's way in: stream, check, take a place, enqueue.
+
+The bytes go to Redis piece by piece as they arrive and never to a disk. The place is taken after they are staged, so
+that a crash in between leaves a key that expires and never a place that nobody fills.
+"""
+
+import hashlib
+import re
+import uuid
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core.files.uploadhandler import FileUploadHandler
+from django.db import transaction
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from apps.tickets import photos, staging
+from apps.tickets.delivery import enqueue_delivery
+from apps.tickets.errors import (
+    ImageEmptyError,
+    ImageMissingError,
+    ImageTooLargeError,
+    ImageTooManyPixelsError,
+    OneImagePerRequestError,
+    TemporarilyUnavailableError,
+    TicketCancelledError,
+    TicketCompletedError,
+    TicketExpiredError,
+    TicketFullError,
+    UnsupportedImageError,
+)
+from apps.tickets.models import Image, Ticket, look_again_at_the_latest
+from apps.tickets.states import TicketStatus
+
+PIECE_BYTES = 256 * 1024
+SIGNATURE_BYTES = 64  # enough to tell by signature what a file is
+FILENAME_MAX_LENGTH = 255
+
+
+@dataclass(frozen=True)
+class StagedPhoto:
+    """A photo whose bytes are whole in staging, under `image_id`."""
+
+    image_id: uuid.UUID
+    filename: str
+    size: int  # bytes
+    sha256: str  # hex
+    header: photos.PhotoHeader
+
+
+class PhotoStream:
+    """Takes one photo's bytes in any portions, checks them on the way and appends them to staging in pieces.
+
+    Raises the errors of this app as soon as a portion shows that the photo cannot be taken.
+    """
+
+    def __init__(self):
+        self.image_id = uuid.uuid4()
+        self._filename = None
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+        self._buffer = bytearray()
+        self._head = b""  # the first piece, kept for reading the header
+        self._signature_checked = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._filename is not None
+
+    def open(self, filename: str) -> None:
+        self._filename = clean_filename(filename)
+
+    def write(self, portion: bytes) -> None:
+        self._size += len(portion)
+        if self._size > settings.IMAGE_MAX_BYTES:
+            raise ImageTooLargeError(max_bytes=settings.IMAGE_MAX_BYTES)
+        self._sha256.update(portion)
+        self._buffer += portion
+        if not self._signature_checked and self._size >= SIGNATURE_BYTES:
+            self._check_signature()
+        if len(self._buffer) >= PIECE_BYTES:
+            self._append_piece()
+
+    def close(self) -> StagedPhoto:
+        """The photo, whole and staged for as long as its delivery may take."""
+        if not self.is_open:
+            raise ImageMissingError
+        if not self._size:
+            raise ImageEmptyError
+        self._check_signature()
+        if self._buffer:
+            self._append_piece()
+        header = self._read_header()
+        try:
+            staging.keep(self.image_id, self._size)
+        except staging.StagedBytesGoneError as exc:
+            raise TemporarilyUnavailableError from exc
+        return StagedPhoto(self.image_id, self._filename, self._size, self._sha256.hexdigest(), header)
+
+    def _check_signature(self) -> None:
+        if self._signature_checked:
+            return
+        try:
+            photos.sniff_format(bytes(self._buffer[:SIGNATURE_BYTES]))
+        except photos.NotAPhotoError as exc:
+            raise UnsupportedImageError from exc
+        self._signature_checked = True
+
+    def _append_piece(self) -> None:
+        piece = bytes(self._buffer)
+        self._buffer.clear()
+        self._head = self._head or piece
+        held = staging.append(self.image_id, piece)
+        if held != self._size:  # Redis was flushed or restarted in the middle of this photo
+            raise TemporarilyUnavailableError
+
+    def _read_header(self) -> photos.PhotoHeader:
+        try:
+            header = photos.read_header(self._read_at, size=self._size)
+        except photos.NotAPhotoError as exc:
+            raise UnsupportedImageError from exc
+        if header.pixels > settings.IMAGE_MAX_PIXELS:
+            raise ImageTooManyPixelsError(max_pixels=settings.IMAGE_MAX_PIXELS)
+        return header
+
+    def _read_at(self, offset: int, length: int) -> bytes:
+        if offset + length <= len(self._head) or len(self._head) == self._size:
+            return self._head[offset : offset + length]
+        return staging.read_range(self.image_id, offset, length)
+
+
+class StagingUploadHandler(FileUploadHandler):
+    """Feeds the file of a multipart body to a PhotoStream. Django's own handlers would write it to a temporary file.
+
+    Errors are raised as they are: a StopUpload would be swallowed by the parser.
+    """
+
+    chunk_size = PIECE_BYTES
+
+    def __init__(self, stream: PhotoStream):
+        super().__init__()
+        self.stream = stream
+
+    def new_file(self, field_name, file_name, *args, **kwargs):
+        super().new_file(field_name, file_name, *args, **kwargs)
+        if self.stream.is_open:
+            raise OneImagePerRequestError
+        if field_name != "image":
+            raise ImageMissingError
+        self.stream.open(file_name)
+
+    def receive_data_chunk(self, raw_data, start):
+        self.stream.write(raw_data)
+
+    def file_complete(self, file_size):
+        return None  # nothing for request.FILES: the photo is in staging
+
+
+@contextmanager
+def reserved_stream(size: int):
+    """A PhotoStream with `size` bytes of the staging budget set aside. Whatever goes wrong inside, no byte stays.
+
+    Raises StagingFullError.
+    """
+    stream = PhotoStream()
+    staging.reserve(stream.image_id, size)
+    try:
+        yield stream
+    except BaseException:
+        with suppress(RedisError):  # then the expiry takes them
+            staging.discard(stream.image_id)
+        raise
+
+
+def require_place(ticket: Ticket) -> None:
+    """Raise what stands against one more photo on this ticket. Certain only under the ticket's lock."""
+    if ticket.status == TicketStatus.COMPLETED:
+        raise TicketCompletedError
+    if ticket.status == TicketStatus.CANCELLED:
+        raise TicketCancelledError
+    if ticket.status == TicketStatus.EXPIRED or (ticket.expires_at and ticket.expires_at <= timezone.now()):
+        raise TicketExpiredError
+    if not ticket.progress().remaining:
+        raise TicketFullError
+
+
+def accept_photo(*, ticket_id: int, photo: StagedPhoto) -> Image:
+    """Give the staged photo a place on the ticket and hand it to delivery. Answers the image, `queued`.
+
+    Raises the refusals of `require_place`, and Ticket.DoesNotExist.
+    """
+    with transaction.atomic():
+        # Lock the ticket first: two photos arriving together would each see the last place free.
+        ticket = Ticket.objects.lock(ticket_id)
+        require_place(ticket)
+        image = Image.objects.create(
+            id=photo.image_id,
+            ticket=ticket,
+            position=_first_free_position(ticket),
+            filename=photo.filename,
+            content_type=photo.header.content_type,
+            size=photo.size,
+            sha256=photo.sha256,
+            format=photo.header.format,
+            width=photo.header.width,
+            height=photo.header.height,
+            look_again_at=look_again_at_the_latest(),
+        )
+        ticket.begin()
+        # Robust: with the queue away the photo is accepted all the same, and reconcile enqueues it.
+        transaction.on_commit(lambda: enqueue_delivery(image.pk), robust=True)
+    return image
+
+
+def _first_free_position(ticket: Ticket) -> int:
+    taken = set(ticket.images.holding_a_place().values_list("position", flat=True))
+    return next(position for position in range(1, ticket.num_images + 1) if position not in taken)
+
+
+def clean_filename(name: str) -> str:
+    """The last part of the name, printable, at most 255 characters with its ending kept; "" when nothing is left."""
+    base = re.split(r"[/\\]", name)[-1].strip()
+    printable = "".join(character for character in base if character.isprintable())
+    if len(printable) <= FILENAME_MAX_LENGTH:
+        return printable
+    _, dot, ending = printable.rpartition(".")
+    keep_ending = f"{dot}{ending}" if dot and len(ending) <= 8 else ""
+    return printable[: FILENAME_MAX_LENGTH - len(keep_ending)] + keep_ending

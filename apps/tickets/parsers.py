@@ -1,0 +1,40 @@
+"""The two ways a photo may come: a multipart form with one file, or the bare bytes. Both feed the same PhotoStream."""
+
+from django.utils.http import parse_header_parameters
+from rest_framework.parsers import BaseParser, DataAndFiles, MultiPartParser
+
+from apps.tickets.body import IncomingBody
+
+
+class PhotoFormParser(MultiPartParser):
+    """multipart/form-data. The view puts a StagingUploadHandler on the request first; the file ends up there."""
+
+    def parse(self, stream, media_type=None, parser_context=None):
+        with IncomingBody(stream) as body:
+            parsed = super().parse(body, media_type, parser_context)
+            body.require_whole()
+        return parsed
+
+
+class BarePhotoParser(BaseParser):
+    """The photo's bytes as the whole body, with any image/* type and, if the client wants, a Content-Disposition."""
+
+    media_type = "image/*"
+
+    def parse(self, stream, media_type=None, parser_context=None):
+        request = parser_context["request"]
+        photo = request.upload_handlers[0].stream
+        photo.open(filename_of(request.META.get("HTTP_CONTENT_DISPOSITION", "")))
+        with IncomingBody(stream) as body:
+            while portion := body.read():
+                photo.write(portion)
+        return DataAndFiles({}, {})
+
+
+def filename_of(content_disposition: str) -> str:
+    """The filename parameter (RFC 6266, `filename*` first), or ""."""
+    try:
+        _, parameters = parse_header_parameters(content_disposition)
+    except ValueError:
+        return ""
+    return parameters.get("filename", "")

@@ -1,0 +1,175 @@
+"""What tickets and images look like to a client. The field names are the contract's."""
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from drf_yasg.utils import swagger_serializer_method
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from apps.tickets import cloud
+from apps.tickets.fields import StrictCharField, StrictIntegerField
+from apps.tickets.models import Image, Ticket
+from apps.tickets.states import ImageStatus, TicketStatus
+
+
+class ProgressSerializer(serializers.Serializer):
+    """How far a ticket is, counted in the database."""
+
+    declared = serializers.IntegerField(help_text="Photos the ticket was opened for.")
+    received = serializers.IntegerField(help_text="Photos accepted and not failed.")
+    stored = serializers.IntegerField(help_text="Photos stored at Cloudinary.")
+    failed = serializers.IntegerField(help_text="Photos that failed; their places are free again.")
+    remaining = serializers.IntegerField(help_text="How many uploads the ticket still takes: declared - received.")
+    percent = serializers.IntegerField(help_text="100 * stored / declared, rounded down.")
+
+
+class NewTicketSerializer(serializers.Serializer):
+    """A ticket to open."""
+
+    num_images = StrictIntegerField(min_value=1, help_text="How many photos make the set complete.")
+    title = StrictCharField(max_length=200, required=False, allow_blank=True, default="")
+    description = StrictCharField(max_length=5000, required=False, allow_blank=True, default="")
+    expires_at = serializers.DateTimeField(
+        required=False, allow_null=True, default=None, help_text="After this moment the ticket takes no more photos."
+    )
+
+    def validate_num_images(self, value):
+        if value > settings.TICKET_MAX_IMAGES:
+            raise serializers.ValidationError(
+                _("A ticket takes at most {maximum} photos.").format(maximum=settings.TICKET_MAX_IMAGES),
+                code="max_value",
+            )
+        return value
+
+    def validate_expires_at(self, value):
+        if value is not None and value <= timezone.now():
+            raise serializers.ValidationError(_("This moment is in the past."), code="in_the_past")
+        return value
+
+
+class TicketSerializer(serializers.ModelSerializer):
+    """A ticket. Set `ticket.counted` to its Progress beforehand where many are shown: else each is counted alone."""
+
+    ticket_id = serializers.IntegerField(source="id", read_only=True, help_text="The same as `id`.")
+    status = serializers.ChoiceField(choices=TicketStatus.values, read_only=True)
+    progress = serializers.SerializerMethodField()
+    images_url = serializers.SerializerMethodField()
+    status_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Ticket
+        fields = [
+            "id",
+            "ticket_id",
+            "title",
+            "description",
+            "num_images",
+            "status",
+            "progress",
+            "created_at",
+            "updated_at",
+            "completed_at",
+            "expires_at",
+            "images_url",
+            "status_url",
+        ]
+        read_only_fields = fields
+
+    @swagger_serializer_method(ProgressSerializer)
+    def get_progress(self, ticket):
+        return ProgressSerializer(counted(ticket)).data
+
+    @swagger_serializer_method(serializers.URLField)
+    def get_images_url(self, ticket):
+        return self._url("ticket-images", ticket)
+
+    @swagger_serializer_method(serializers.URLField)
+    def get_status_url(self, ticket):
+        return self._url("ticket-status", ticket)
+
+    def _url(self, name, ticket):
+        return reverse(name, kwargs={"ticket_id": ticket.pk}, request=self.context.get("request"))
+
+
+class ErrorSerializer(serializers.Serializer):
+    """Why the last attempt came to nothing."""
+
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class ImageSerializer(serializers.ModelSerializer):
+    """One photo of a ticket."""
+
+    status = serializers.ChoiceField(choices=ImageStatus.values, read_only=True)
+    slot = serializers.CharField(read_only=True, default=None, allow_null=True)
+    duplicate_of = serializers.UUIDField(read_only=True, default=None, allow_null=True)
+    url = serializers.SerializerMethodField()
+    thumbnail_url = serializers.SerializerMethodField()
+    error = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Image
+        fields = [
+            "id",
+            "position",
+            "slot",
+            "status",
+            "filename",
+            "content_type",
+            "size",
+            "sha256",
+            "duplicate_of",
+            "width",
+            "height",
+            "format",
+            "url",
+            "thumbnail_url",
+            "attempts",
+            "error",
+            "next_retry_at",
+            "created_at",
+            "stored_at",
+        ]
+        read_only_fields = fields
+
+    @swagger_serializer_method(serializers.URLField(allow_null=True, help_text="The photo itself; null until stored."))
+    def get_url(self, image):
+        if image.status != ImageStatus.STORED:
+            return None
+        return cloud.delivery_url(public_id=image.public_id, version=image.asset_version, format=image.asset_format)
+
+    @swagger_serializer_method(serializers.URLField(allow_null=True, help_text="400 x 400; null until stored."))
+    def get_thumbnail_url(self, image):
+        if image.status != ImageStatus.STORED:
+            return None
+        return cloud.thumbnail_url(public_id=image.public_id, version=image.asset_version)
+
+    @swagger_serializer_method(ErrorSerializer(allow_null=True))
+    def get_error(self, image):
+        return {"code": image.error_code, "detail": image.error_detail} if image.error_code else None
+
+
+class TicketDetailSerializer(TicketSerializer):
+    images = ImageSerializer(many=True, read_only=True)
+
+    class Meta(TicketSerializer.Meta):
+        fields = [*TicketSerializer.Meta.fields, "images"]
+        read_only_fields = fields
+
+
+class TicketStatusSerializer(serializers.Serializer):
+    """The short answer for watching a ticket."""
+
+    ticket_id = serializers.IntegerField(source="id")
+    status = serializers.ChoiceField(choices=TicketStatus.values)
+    progress = serializers.SerializerMethodField()
+
+    @swagger_serializer_method(ProgressSerializer)
+    def get_progress(self, ticket):
+        return ProgressSerializer(counted(ticket)).data
+
+
+def counted(ticket: Ticket):
+    return getattr(ticket, "counted", None) or ticket.progress()

@@ -1,0 +1,11 @@
+from django.urls import path
+
+from apps.tickets import views
+
+urlpatterns = [
+    path("tickets/", views.TicketsView.as_view(), name="tickets"),
+    path("tickets/<int:ticket_id>/", views.TicketView.as_view(), name="ticket"),
+    path("tickets/<int:ticket_id>/status/", views.TicketStatusView.as_view(), name="ticket-status"),
+    path("tickets/<int:ticket_id>/images/", views.ImagesView.as_view(), name="ticket-images"),
+    path("tickets/<int:ticket_id>/images/<uuid:image_id>/", views.ImageView.as_view(), name="image"),
+]

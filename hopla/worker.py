@@ -1,0 +1,212 @@
+"""The RQ worker of plain `manage.py rqworker default`: many jobs side by side in one process, and the reconciler.
+
+RQ's own workers run one job at a time, in a forked child or in the main thread. A photo's job mostly waits for
+Cloudinary, so this one runs up to WORKER_CONCURRENCY of them in threads. What RQ keeps per running job (execution,
+heartbeat, current job) lives in a `Lane`, a small SimpleWorker of its own under the same name; the queue loop, the
+registration and the signals stay with the worker. A crash takes all jobs in flight with it: they are safe to run twice,
+and the reconciler, in a thread here, starts them again.
+"""
+
+import logging
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections
+from django.db.utils import InterfaceError
+from redis.exceptions import RedisError
+from rq import SimpleWorker
+from rq.timeouts import BaseDeathPenalty
+from rq.utils import now
+from rq.worker.base import BaseWorker, WorkerStatus
+
+from apps.tickets.reconcile import reconcile
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 2  # how long one wait for a job may take, and so how late a stop or a heartbeat can be
+LIVENESS_SECONDS = 15  # a worker that has not been heard of for this long counts as dead
+MAINTENANCE_SECONDS = 30
+RECONCILE_EVERY_SECONDS = 1
+
+
+class NoDeathPenalty(BaseDeathPenalty):
+    """RQ's timeouts raise in the main thread, or cannot reach a blocking call: the jobs keep deadlines of their own."""
+
+    def setup_death_penalty(self):
+        pass
+
+    def cancel_death_penalty(self):
+        pass
+
+
+class Lane(SimpleWorker):
+    """Runs one job at a time in a thread, under the name of the worker it belongs to."""
+
+    death_penalty_class = NoDeathPenalty
+    log_job_description = False
+
+    def run(self, job, queue):
+        self.job = job
+        try:
+            self.prepare_execution(job)
+            self.perform_job(job, queue)
+        finally:
+            self.job = None
+            close_old_connections()
+
+    def get_heartbeat_ttl(self, job):
+        return LIVENESS_SECONDS
+
+    def heartbeat(self, timeout=None, pipeline=None):
+        super().heartbeat(LIVENESS_SECONDS, pipeline)
+
+
+class ThreadedWorker(BaseWorker):
+    death_penalty_class = NoDeathPenalty
+    log_result_lifespan = False
+    max_connection_wait_time = 2.0  # seconds between looks for a Redis that is away; RQ's own grows to 60
+
+    def __init__(self, *args, **kwargs):
+        kwargs["maintenance_interval"] = MAINTENANCE_SECONDS
+        super().__init__(*args, **kwargs)
+        self._free = threading.BoundedSemaphore(settings.WORKER_CONCURRENCY)
+        self._lanes: set[Lane] = set()
+        self._jobs_taken = 0
+
+    # --- The loop, in the main thread ---
+
+    def work(self, burst=False, logging_level=None, max_jobs=None, max_idle_time=None, with_scheduler=False, **kwargs):
+        """Run jobs until told to stop (SIGTERM, SIGINT), and in burst mode until the queue is empty.
+
+        Answers whether any job was run. Redis being away does not end it.
+        """
+        self._persist(lambda: self.bootstrap(logging_level))
+        if with_scheduler:
+            self._start_scheduler(burst, logging_level)
+        self._install_signal_handlers()
+        reconciler = threading.Thread(target=self._reconcile_until_stopped, name="reconciler", daemon=True)
+        reconciler.start()
+        idle_since = time.monotonic()
+        with ThreadPoolExecutor(settings.WORKER_CONCURRENCY, thread_name_prefix="lane") as self._pool:
+            while not self._stop_requested and (max_jobs is None or self._jobs_taken < max_jobs):
+                if self._take_one_job(burst):
+                    idle_since = time.monotonic()
+                elif burst or (max_idle_time is not None and time.monotonic() - idle_since > max_idle_time):
+                    break
+            self._stop_requested = True
+            self._wait_for_lanes()
+        reconciler.join(timeout=POLL_SECONDS)
+        self._persist(self.teardown, attempts=1)
+        return self._jobs_taken > 0
+
+    def _take_one_job(self, burst: bool) -> bool:
+        if not self._free.acquire(timeout=POLL_SECONDS):
+            self._persist(self._stay_registered)
+            return True  # busy, not idle
+        result = None
+        try:
+            result = self._persist(lambda: self._dequeue(burst))
+        finally:
+            if result is None:
+                self._free.release()
+        if result is None:
+            return False
+        self._jobs_taken += 1
+        self.execute_job(*result)
+        return True
+
+    def _dequeue(self, burst: bool):
+        self._stay_registered()
+        self.check_for_suspension(burst)
+        if self.should_run_maintenance_tasks:
+            self.run_maintenance_tasks()
+        if burst:
+            return self.dequeue_job_and_maintain_ttl(None)
+        return self.dequeue_job_and_maintain_ttl(POLL_SECONDS, max_idle_time=POLL_SECONDS)
+
+    def execute_job(self, job, queue):
+        """Hand the job to a lane of its own and return at once."""
+        lane = Lane(
+            self.queues,
+            name=self.name,
+            connection=self.connection,
+            job_class=self.job_class,
+            queue_class=self.queue_class,
+            prepare_for_work=False,
+            serializer=self.serializer,
+            exception_handlers=self._exc_handlers,
+        )
+        lane.log = self.log
+        self._lanes.add(lane)
+        self._pool.submit(self._run_in_lane, lane, job, queue)
+
+    def _run_in_lane(self, lane: Lane, job, queue):
+        try:
+            lane.run(job, queue)
+        except Exception:
+            logger.exception("job %s could not be run to its end; the reconciler will look after its photo", job.id)
+        finally:
+            self._lanes.discard(lane)
+            self._free.release()
+
+    # --- Staying alive, and stopping ---
+
+    def heartbeat(self, timeout=None, pipeline=None):
+        super().heartbeat(LIVENESS_SECONDS, pipeline)
+
+    def _stay_registered(self):
+        if not self.connection.sismember(self.redis_workers_keys, self.key):  # Redis was flushed or restarted
+            self.connection.delete(self.key)
+            self.register_birth()
+        self.heartbeat()
+        for lane in self._lanes.copy():
+            if lane.execution is not None and lane.job is not None:
+                lane.maintain_heartbeats(lane.job)
+
+    def _wait_for_lanes(self):
+        """Until the jobs in flight are done; their own deadlines bound it."""
+        while self._lanes:
+            self._persist(self._stay_registered, attempts=1)
+            time.sleep(0.1)
+
+    def _shutdown(self):
+        """A stop was asked for. The loop sees it within POLL_SECONDS: raising out of a dequeue could lose a job."""
+        self._stop_requested = True
+
+    def request_force_stop(self, signum, frame):
+        """The second signal: go at once. The jobs in flight are picked up by the reconciler of the next worker."""
+        if (now() - self._shutdown_requested_date).total_seconds() >= 1:  # a terminal and a parent may both pass it on
+            logger.warning("worker %s: stopped with %d jobs in flight", self.name, len(self._lanes))
+            os._exit(1)
+
+    def _persist(self, action, attempts=None):
+        """Do it, over again while Redis is away; None when told to stop meanwhile."""
+        while not self._stop_requested or attempts:
+            try:
+                return action()
+            except RedisError as exc:
+                logger.warning("Redis is away (%s)", type(exc).__name__)
+                if attempts == 1:
+                    return None
+                time.sleep(1)
+        return None
+
+    def _reconcile_until_stopped(self):
+        while not self._stop_requested:
+            try:
+                reconcile()
+            except (RedisError, DatabaseError, InterfaceError) as exc:
+                logger.warning("reconcile has to wait (%s)", type(exc).__name__)
+            except Exception:
+                logger.exception("reconcile failed")
+            finally:
+                close_old_connections()
+            time.sleep(RECONCILE_EVERY_SECONDS)
+
+    def set_state(self, state, pipeline=None):
+        """Busy while any lane is."""
+        busy = bool(self._lanes) and state == WorkerStatus.IDLE
+        super().set_state(WorkerStatus.BUSY if busy else state, pipeline)
