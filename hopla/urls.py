@@ -1,10 +1,13 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from hopla.health import healthz, readyz
 from hopla.problems import no_such_endpoint
 from hopla.schema import schema_view
 
 urlpatterns = [
+    path("healthz", healthz),
+    path("readyz", readyz),
     path("api/v1/", include("apps.accounts.urls")),
     path("api/v1/", include("apps.tickets.urls")),
     re_path(r"^api/", no_such_endpoint),

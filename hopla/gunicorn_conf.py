@@ -1,0 +1,21 @@
+"""How gunicorn serves hopla, in development (script/server) and production (Procfile) alike.
+
+Threads, because a photo from a slow phone keeps one for as long as it takes, without working: with 2 x 16 threads 200
+clients at 50 KB/s make a healthy one wait 20 seconds, with 2 x 128 it waits 20 milliseconds. ASGI servers are no choice:
+Django's ASGI handler writes every body to a file before a view sees it.
+"""
+
+import os
+
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", 2))
+threads = 128
+
+# Platforms kill 30 seconds after SIGTERM. Uploads under way have until shortly before that.
+graceful_timeout = 25
+
+# Workers prove that they live by touching a file: in memory, where a busy disk cannot delay it. macOS has no /dev/shm.
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 (no file of ours, gunicorn's own)
+
+# gunicorn's remote control: a socket in the home folder that nobody here uses and two instances would share.
+control_socket_disable = True

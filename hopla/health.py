@@ -1,0 +1,110 @@
+"""What a load balancer or an orchestrator asks: is the process alive, and can hopla do its work?
+
+Open to everyone, so the answers name what is missing and not why; the log says why.
+"""
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+import django_rq
+import redis
+from django.conf import settings
+from django.db import connection
+from django.http import HttpResponse, JsonResponse
+from django.utils.timezone import now
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rq import Worker
+
+from hopla.worker import LIVENESS_SECONDS
+
+logger = logging.getLogger(__name__)
+
+DEADLINE_SECONDS = 1.5  # probes commonly give up after 2
+RETRY_AFTER_SECONDS = 5
+
+
+@never_cache
+@require_safe
+def healthz(request):
+    """200 as long as this process answers at all."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@never_cache
+@require_safe
+def readyz(request):
+    """200 when tickets can be opened, photos taken in and sent on; else 503. `checks` has `ok` or what is missing."""
+    futures = {name: executor.submit(check) for name, (executor, check) in CHECKS.items()}
+    wait(futures.values(), timeout=DEADLINE_SECONDS)
+    checks = {name: _outcome(name, future) for name, future in futures.items()}
+    if all(outcome == "ok" for outcome in checks.values()):
+        return JsonResponse({"status": "ready", "checks": checks})
+    return JsonResponse(
+        {"status": "not ready", "checks": checks}, status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
+    )
+
+
+def _outcome(name: str, future: Future) -> str:
+    if not future.done():
+        future.cancel()  # one that waits behind a hanging check need not run
+        return f"no answer within {DEADLINE_SECONDS} seconds"
+    if error := future.exception():
+        logger.warning("not ready: %s: %r", name, error)
+        return str(error) if isinstance(error, NotReady) else "cannot be reached"
+    return "ok"
+
+
+class NotReady(Exception):
+    """Its text is fit for everyone's eyes."""
+
+
+def check_database():
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    finally:
+        connection.close()
+
+
+def check_queue():
+    _ping(settings.REDIS_URL)
+
+
+def check_staging():
+    _ping(settings.STAGING_REDIS_URL)
+
+
+def _ping(url: str):
+    with _redis(url) as client:
+        client.ping()
+
+
+def check_worker():
+    """A worker killed outright stays registered for a while, so its last heartbeat counts and not its registration."""
+    with _redis(settings.REDIS_URL) as client:
+        workers = Worker.all(queue=django_rq.get_queue("default", connection=client))
+        ages = [(now() - worker.last_heartbeat).total_seconds() for worker in workers if worker.last_heartbeat]
+    if not any(age <= 2 * LIVENESS_SECONDS for age in ages):
+        raise NotReady("no live worker on the default queue")
+
+
+def _redis(url: str) -> redis.Redis:
+    once = Retry(NoBackoff(), retries=0)
+    return redis.Redis.from_url(
+        url, socket_connect_timeout=DEADLINE_SECONDS, socket_timeout=DEADLINE_SECONDS, retry=once
+    )
+
+
+# One thread for each check: a check that hangs delays neither the others nor the answer, and does not hang twice.
+CHECKS = {
+    name: (ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"readyz-{name}"), check)
+    for name, check in (
+        ("database", check_database),
+        ("redis", check_queue),
+        ("staging", check_staging),
+        ("worker", check_worker),
+    )
+}
