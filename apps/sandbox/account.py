@@ -1,4 +1,4 @@
-"""Whose cloud the sandbox plays: the three values of a CLOUDINARY_URL, read the way Cloudinary's own SDK reads them."""
+"""Whose cloud the sandbox plays: the three values of a CLOUDINARY_URL."""
 
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
@@ -14,14 +14,19 @@ class Account:
     api_key: str
     api_secret: str = field(repr=False)
 
+    def is_called(self, cloud_name: str) -> bool:
+        """Whether that is this cloud; Cloudinary's SDK lowers the case of the name it reads from CLOUDINARY_URL."""
+        return cloud_name.lower() == self.cloud_name.lower()
+
 
 def account_of(cloudinary_url: str) -> Account:
     """The account in `cloudinary://KEY:SECRET@CLOUD`. Raises AccountError when a part is missing."""
     address = urlsplit(cloudinary_url)
-    # As the SDK: the cloud name in lower case, key and secret as written, without percent-decoding.
-    if address.scheme != "cloudinary" or not (address.hostname and address.username and address.password):
+    cloud_name = address.netloc.rpartition("@")[2]
+    if address.scheme != "cloudinary" or not (cloud_name and address.username and address.password):
         raise AccountError("CLOUDINARY_URL is not of the form cloudinary://KEY:SECRET@CLOUD.")
-    return Account(address.hostname, address.username, address.password)
+    # Key and secret as written: Cloudinary's SDK does not percent-decode them either.
+    return Account(cloud_name, address.username, address.password)
 
 
 def upload_prefix_of(cloudinary_url: str) -> tuple[str, int] | None:

@@ -23,7 +23,7 @@ def deliver(cloud: Cloud, request: Request) -> Answer:
     Raises Refused: 404 for anything unknown, 401 for a missing or wrong signature.
     """
     segments = request.path.strip("/").split("/")
-    if len(segments) < 4 or segments[0] != cloud.account.cloud_name or segments[1] != "image":
+    if len(segments) < 4 or not cloud.account.is_called(segments[0]) or segments[1] != "image":
         raise Refused(404, "Resource not found")
     type, rest = segments[2], segments[3:]
     signature = rest.pop(0) if SIGNATURE.fullmatch(rest[0]) else None

@@ -27,7 +27,7 @@ FORMATS = {
     "ICO": "ico",
     "JPEG2000": "jp2",
 }
-OPENED = [name for name in FORMATS if name != "HEIF"] + HEIF
+OPENED = [name for name in FORMATS if name not in ("MPO", "HEIF")] + HEIF  # Pillow opens an MPO as a JPEG
 CONTENT_TYPES = {
     "jpg": "image/jpeg",
     "png": "image/png",

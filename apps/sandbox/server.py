@@ -251,7 +251,7 @@ class Connection(BaseHTTPRequestHandler):
         if action == "delivery":
             return deliver(cloud, request)
         _, cloud_name, *segments = request.path.strip("/").split("/")
-        if cloud_name != cloud.account.cloud_name:
+        if not cloud.account.is_called(cloud_name):
             raise Refused(401, f"Invalid cloud_name {cloud_name}")
         if action == "admin":
             return administer(cloud, request, segments)
