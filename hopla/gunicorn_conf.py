@@ -1,7 +1,7 @@
 """How gunicorn serves hopla, in development (script/server) and production (Procfile) alike.
 
 Threads, because a photo from a slow phone keeps one for as long as it takes, without working: with 2 x 16 threads 200
-clients at 50 KB/s make a healthy one wait 20 seconds, with 2 x 128 it waits 20 milliseconds. ASGI servers are no choice:
+clients at 50 KB/s make a healthy one wait 20 seconds, with 2 x 128 it waits 20 milliseconds. ASGI servers are out:
 Django's ASGI handler writes every body to a file before a view sees it.
 """
 

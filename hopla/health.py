@@ -6,7 +6,6 @@ Open to everyone, so the answers name what is missing and not why; the log says 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-import django_rq
 import redis
 from django.conf import settings
 from django.db import connection
@@ -16,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from rq import Worker
+from rq import Queue, Worker
 
 from hopla.worker import LIVENESS_SECONDS
 
@@ -85,7 +84,7 @@ def _ping(url: str):
 def check_worker():
     """A worker killed outright stays registered for a while, so its last heartbeat counts and not its registration."""
     with _redis(settings.REDIS_URL) as client:
-        workers = Worker.all(queue=django_rq.get_queue("default", connection=client))
+        workers = Worker.all(queue=Queue("default", connection=client))
         ages = [(now() - worker.last_heartbeat).total_seconds() for worker in workers if worker.last_heartbeat]
     if not any(age <= 2 * LIVENESS_SECONDS for age in ages):
         raise NotReady("no live worker on the default queue")

@@ -1,0 +1,61 @@
+"""What script/server prints once everything is up: where everything is, and a first session to paste."""
+
+import shlex
+import sys
+
+from apps.accounts.management.commands.make_demo_user import PASSWORD, USERNAME
+
+PLACES = """
+hopla is up at {url}   (Ctrl-C stops it)
+
+  documentation  {url}/documentation/
+  ReDoc          {url}/redoc/
+  admin          {url}/admin/
+  database       {database}
+  Redis          {redis}
+  Cloudinary     {cloudinary}
+"""
+
+# To paste, word by word, into sh, bash or zsh: so no comments, which zsh takes for commands, and no jq, which few have.
+SESSION = """
+The user {username} with the password {password} may do everything. Two photos of a first ticket, to paste in another
+terminal (photos of your own do as well, in the folder that PHOTOS names):
+
+API={url}/api/v1
+JSON='Content-Type: application/json'
+PHOTOS=$(mktemp -d)
+{python} -c 'import sys
+from PIL import Image
+for n in (1, 2):
+    Image.effect_mandelbrot((1600, 1200), (-2.2, -1.2, 1, 1.2), 30 * n).save(f"{{sys.argv[1]}}/photo-{{n}}.jpg")
+' "$PHOTOS"
+TOKEN=$(curl -s "$API/auth/login/" -H "$JSON" -d '{{"username": "{username}", "password": "{password}"}}' |
+  sed 's/.*"token": *"\\([^"]*\\)".*/\\1/')
+AUTH="Authorization: Token $TOKEN"
+TICKET=$(curl -s "$API/tickets/" -H "$AUTH" -H "$JSON" -d '{{"num_images": 2}}' |
+  sed 's/.*"ticket_id": *\\([0-9]*\\).*/\\1/')
+for PHOTO in "$PHOTOS"/*; do
+  curl -s "$API/tickets/$TICKET/images/" -H "$AUTH" -F "image=@$PHOTO"; echo
+done
+until curl -s "$API/tickets/$TICKET/status/" -H "$AUTH" | tee /dev/stderr | grep -q '"completed"'; do
+  sleep 1; echo
+done; echo
+curl -s "$API/tickets/$TICKET/" -H "$AUTH" | {python} -m json.tool
+"""
+
+
+def welcome(*, url: str, settings, started: dict[str, str]) -> str:
+    """`started` holds the URLs of what script/server started itself, by the variable that would have named another."""
+    database = settings.DATABASES["default"]
+    on_sqlite = database["ENGINE"] == "django.db.backends.sqlite3"
+    places = PLACES.format(
+        url=url,
+        database=database["NAME"] if on_sqlite else "as DATABASE_URL says",
+        redis="a private one, in memory only" if "REDIS_URL" in started else "as REDIS_URL says",
+        cloudinary=f"the sandbox at {started['CLOUDINARY_URL']}"
+        if "CLOUDINARY_URL" in started
+        else "as CLOUDINARY_URL says",
+    )
+    if not settings.DEBUG:
+        return places
+    return places + SESSION.format(url=url, username=USERNAME, password=PASSWORD, python=shlex.quote(sys.executable))
