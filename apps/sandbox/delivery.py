@@ -64,10 +64,10 @@ def _find(cloud: Cloud, type: str, segments: list[str]) -> tuple[Asset, list[str
 def _check_signature(cloud: Cloud, type: str, signature: str | None, to_sign: str) -> None:
     if signature is None and type == "upload":
         return
-    if signature not in delivery_signatures(unquote(to_sign), cloud.account.api_secret) | delivery_signatures(
-        to_sign, cloud.account.api_secret
-    ):
-        raise Refused(401, "Invalid signature" if signature else "This asset needs a signed URL")
+    if signature is None:
+        raise Refused(401, "This asset needs a signed URL")
+    if signature not in delivery_signatures(to_sign, cloud.account.api_secret):
+        raise Refused(401, "Invalid signature")
 
 
 def _step(transformation: str) -> dict[str, str]:

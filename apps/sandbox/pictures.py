@@ -43,6 +43,8 @@ CONTENT_TYPES = {
 ALIASES = {"jpeg": "jpg", "jpe": "jpg", "tiff": "tif", "heif": "heic"}
 WRITTEN = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "webp": "WEBP", "avif": "AVIF"}
 MAX_SIDE = 5000
+# What Pillow and its plugins raise over a broken file, found by feeding them some.
+DECODER_ERRORS = (OSError, EOFError, SyntaxError, ValueError, TypeError, RuntimeError, Image.DecompressionBombError)
 
 
 class NotAPicture(Exception):
@@ -76,7 +78,7 @@ def render(data: bytes, steps: list[dict[str, str]], *, format: str) -> bytes:
             for step in steps:
                 picture = _resized(picture, step)
             return _written(picture, format, quality=_quality(steps))
-    except (OSError, SyntaxError, ValueError) as exc:
+    except DECODER_ERRORS as exc:
         raise NotAPicture("cannot be decoded") from exc
 
 
@@ -88,8 +90,7 @@ def has_transparency(data: bytes) -> bool:
 def _opened(data: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=OPENED)
-    # Pillow's plugins answer a broken header with any of these; UnidentifiedImageError is an OSError.
-    except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError) as exc:
+    except DECODER_ERRORS as exc:
         raise NotAPicture("cannot be opened") from exc
 
 

@@ -1,30 +1,21 @@
-"""The sandbox over HTTP: Cloudinary's paths, the sandbox's own, and on demand every way a network goes wrong."""
+"""The sandbox as a server: start it, stop it, see what it has, tell it to misbehave."""
 
 import errno
 import logging
-import select
 import socket
 import socketserver
-import struct
 import sys
 import threading
-import time
-from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
 from apps.sandbox.account import Account
-from apps.sandbox.admin_api import administer
-from apps.sandbox.answers import Answer, Refused
 from apps.sandbox.assets import DEFAULT_MAX_BYTES, AssetStore
-from apps.sandbox.cloud import FREE_PLAN_IMAGE_MAX_BYTES, Cloud, Request
-from apps.sandbox.control import control
-from apps.sandbox.delivery import deliver
-from apps.sandbox.faults import MESSAGES, Fault, Misbehaviour, after_storing_500, make_fault, refusal, spoil
-from apps.sandbox.forms import Body, fields_of, read_form
+from apps.sandbox.cloud import FREE_PLAN_IMAGE_MAX_BYTES, Cloud
+from apps.sandbox.connection import Connection
+from apps.sandbox.faults import Fault, make_fault
 from apps.sandbox.journal import Arrival
-from apps.sandbox.upload_api import destroy, upload
 
 logger = logging.getLogger(__name__)
 
@@ -163,180 +154,6 @@ class Listener(ThreadingHTTPServer):
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):  # a client that left is everyday life
             logger.error("The sandbox failed to answer %s", client_address, exc_info=error)
-
-
-class Connection(BaseHTTPRequestHandler):
-    """One client's connection, kept alive from request to request."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    timeout = 300
-
-    def respond(self) -> None:
-        try:
-            self._respond()
-        except Refused as refused:
-            self.close_connection = True  # part of the body may lie unread
-            self._send(refused.answer())
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = respond
-
-    def _respond(self) -> None:
-        cloud, path = self.server.cloud, self.path.partition("?")[0]
-        if path.startswith("/_sandbox/"):
-            self._send(control(cloud, self.command, path, self._body().read_all()))
-            return
-        action = self._action(path)
-        cloud.journal.count(action)
-        misbehaviour = cloud.faults.draw(action)
-        if "drop_before_reading" in misbehaviour:
-            self._drop()
-            return
-        request = self._request(path, misbehaviour)
-        arrival = self._note(action, request)
-        self._wait(cloud.latency_seconds + misbehaviour.latency_seconds)
-        if not self._failed_before_storing(request):
-            answer = self._answer(action, request)
-            if arrival:
-                arrival.stored = answer.status == 200
-            self._send_or_spoil(answer, request)
-
-    def _action(self, path: str) -> str:
-        if not path.startswith("/v1_1/"):
-            return "delivery"
-        last = path.rstrip("/").rpartition("/")[2]
-        return last if self.command in ("POST", "OPTIONS") and last in ("upload", "destroy") else "admin"
-
-    def _body(self) -> Body:
-        if self.headers.get("Transfer-Encoding"):
-            raise Refused(411, "The sandbox takes no chunked bodies")
-        length = self.headers.get("Content-Length") or "0"
-        if not length.isdecimal():
-            raise Refused(400, "Invalid Content-Length")
-        return Body(self.rfile, int(length))
-
-    def _request(self, path: str, misbehaviour: Misbehaviour) -> Request:
-        body, query = self._body(), fields_of(self.path.partition("?")[2])
-        content_type = self.headers.get("Content-Type", "")
-        form, photo = read_form(body, content_type, max_photo_bytes=self.server.cloud.image_max_bytes)
-        return Request(
-            method=self.command,
-            path=path,
-            headers=self.headers,
-            fields=query | form,
-            base_url=f"http://{self.headers.get('Host', 'localhost')}",
-            photo=photo,
-            misbehaviour=misbehaviour,
-        )
-
-    def _note(self, action: str, request: Request) -> Arrival | None:
-        photo, params = request.photo, request.params
-        if action != "upload" or photo is None:
-            return None
-        arrival = Arrival(params.get("public_id", ""), params.get("type") or "upload", photo.size, photo.etag)
-        return self.server.cloud.journal.note(arrival)
-
-    def _answer(self, action: str, request: Request) -> Answer:
-        try:
-            if self.command == "OPTIONS":
-                return Answer(status=204, headers={"Access-Control-Allow-Methods": "GET, POST, OPTIONS"})
-            if "store_half" in request.misbehaviour and request.photo:
-                request = replace(request, photo=request.photo.half())
-            return self._routed(action, request)
-        except Refused as refused:
-            return refused.answer()
-
-    def _routed(self, action: str, request: Request) -> Answer:
-        cloud = self.server.cloud
-        if action == "delivery":
-            return deliver(cloud, request)
-        _, cloud_name, *segments = request.path.strip("/").split("/")
-        if not cloud.account.is_called(cloud_name):
-            raise Refused(401, f"Invalid cloud_name {cloud_name}")
-        if action == "admin":
-            return administer(cloud, request, segments)
-        if segments[0] not in ("image", "auto"):
-            raise Refused(400, "The sandbox takes images only")
-        return upload(cloud, request) if action == "upload" else destroy(cloud, request)
-
-    # --- Going wrong ---
-
-    def _failed_before_storing(self, request: Request) -> bool:
-        misbehaviour = request.misbehaviour
-        if "reset_before_storing" in misbehaviour:
-            self._reset()
-        elif "hang" in misbehaviour:
-            self._hang(misbehaviour["seconds"])
-        elif "wrong_credentials" in misbehaviour:
-            self._send(Refused(401, MESSAGES[401]).answer())
-        elif "refuse" in misbehaviour:
-            self._send(refusal(misbehaviour.fault))
-        else:
-            return False
-        return True
-
-    def _send_or_spoil(self, answer: Answer, request: Request) -> None:
-        misbehaviour = request.misbehaviour
-        if "store_then_drop" in misbehaviour:
-            self._drop()
-        elif "store_then_hang" in misbehaviour:
-            self._hang(misbehaviour["seconds"])
-        elif "store_then_500" in misbehaviour:
-            self._send(after_storing_500() if answer.status == 200 else answer)
-        elif "drip" in misbehaviour:
-            self._drip(answer, misbehaviour["interval_seconds"])
-        elif "cut_answer" in misbehaviour:
-            whole = answer.as_bytes()
-            self.wfile.write(whole[: len(whole) - len(answer.body) // 2])
-            self._drop()
-        else:
-            self._send(spoil(answer, misbehaviour.fault) if misbehaviour.fault else answer)
-
-    def _send(self, answer: Answer) -> None:
-        if self.close_connection:
-            answer = replace(answer, headers=answer.headers | {"Connection": "close"})
-        self.log_request(answer.status, len(answer.body))
-        self.wfile.write(answer.as_bytes(with_body=self.command != "HEAD"))
-
-    def _drip(self, answer: Answer, interval_seconds: float) -> None:
-        for byte in answer.as_bytes():
-            self.wfile.write(bytes([byte]))
-            if not self._wait(interval_seconds):
-                self._drop()
-                return
-
-    def _hang(self, seconds: float) -> None:
-        self._wait(seconds)
-        self._drop()
-
-    def _wait(self, seconds: float) -> bool:
-        """Let time pass; False at once when the client leaves or the sandbox stops, so that no thread lingers."""
-        deadline = time.monotonic() + seconds
-        while not self.server.stopping.is_set():
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return True
-            if self._client_left():
-                return False
-            self.server.stopping.wait(min(left, 0.05))
-        return False
-
-    def _client_left(self) -> bool:
-        poll = select.poll()
-        poll.register(self.connection, select.POLLIN)
-        return bool(poll.poll(0)) and not self.connection.recv(1, socket.MSG_PEEK)
-
-    def _drop(self) -> None:
-        self.close_connection = True
-
-    def _reset(self) -> None:
-        """Close with a TCP reset instead of a goodbye."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
-        self.close_connection = True
-
-    def log_message(self, format, *args):
-        logger.debug(format, *args)
 
 
 def cut(connection: socket.socket) -> None:

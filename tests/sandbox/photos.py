@@ -15,7 +15,9 @@ def photo(format="JPEG", size=(64, 48), *, color="teal", orientation=None) -> by
     exif = Image.Exif()
     if orientation:
         exif[ORIENTATION] = orientation
-    image.save(out, format, **({"exif": exif} if orientation else {}))
+    # An MPO holds several pictures, or Pillow writes a plain JPEG.
+    options = {"save_all": True, "append_images": [image.copy()]} if format == "MPO" else {}
+    image.save(out, format, **options, **({"exif": exif} if orientation else {}))
     return out.getvalue()
 
 

@@ -92,9 +92,11 @@ class DeliveryTest(SandboxTestCase):
         self.assertEqual(self.get(signed.replace("w_32", "w_33")).status, 401)
 
     def test_broken_photo_gives_no_thumbnail(self):
-        self.upload(photo("PNG", size=(300, 300))[:60])
-
-        self.assertEqual(self.get(self.url(raw_transformation=THUMBNAIL)).status, 400)
+        for kind in ("JPEG", "PNG", "AVIF", "HEIF"):
+            with self.subTest(kind):
+                self.upload(photo(kind, size=(300, 300))[:-60], public_id=f"hopla/{kind}")
+                response = self.get(self.url(f"hopla/{kind}", raw_transformation=THUMBNAIL))
+                self.assertEqual(response.status, 400)
 
     def test_head_has_no_body(self):
         answer = self.upload()

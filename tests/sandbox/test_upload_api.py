@@ -38,6 +38,7 @@ class UploadTest(SandboxTestCase):
     def test_every_kind_of_photo_is_recognised(self):
         kinds = {
             "JPEG": "jpg",
+            "MPO": "jpg",
             "PNG": "png",
             "GIF": "gif",
             "WEBP": "webp",
@@ -48,7 +49,7 @@ class UploadTest(SandboxTestCase):
         }
         for written, named in kinds.items():
             with self.subTest(written):
-                answer = self.upload(photo(written), public_id=f"hopla/{named}")
+                answer = self.upload(photo(written), public_id=f"hopla/{written}")
                 self.assertEqual((answer["format"], answer["width"], answer["height"]), (named, 64, 48))
 
     def test_second_upload_replaces_the_first(self):
@@ -91,6 +92,13 @@ class UploadTest(SandboxTestCase):
         arrivals = [(arrival.public_id, arrival.bytes, arrival.stored) for arrival in self.sandbox.uploads]
         self.assertEqual(arrivals, [("hopla/one", len(data), True)] * 2)
         self.assertEqual(self.sandbox.requests["upload"], 2)
+
+    def test_browser_of_another_site_may_upload(self):
+        response = self.http.request("OPTIONS", f"{self.sandbox.url}/v1_1/sandbox/image/upload")
+
+        self.assertEqual(response.headers["Access-Control-Allow-Origin"], "*")
+        self.assertIn("POST", response.headers["Access-Control-Allow-Methods"])
+        self.assertEqual(self.sandbox.requests["upload"], 0)
 
     def test_connection_is_kept_alive(self):
         self.post_signed()
