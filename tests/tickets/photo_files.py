@@ -86,8 +86,17 @@ def tiff(*entries: tuple[int, int, int, int], order: str = "<") -> bytes:
 TIFF_SIZE = ((256, 4, 1, WIDTH), (257, 4, 1, HEIGHT), (273, 4, 1, 8))
 
 
-def bmp(width: int, height: int, *, bits: int = 24, planes: int = 1, offset: int = 54, header_bytes: int = 40) -> bytes:
-    info = struct.pack("<IiiHHIIIIII", header_bytes, width, height, planes, bits, 0, 0, 0, 0, 0, 0)
+def bmp(
+    width: int,
+    height: int,
+    *,
+    bits: int = 24,
+    planes: int = 1,
+    compression: int = 0,
+    offset: int = 54,
+    header_bytes: int = 40,
+) -> bytes:
+    info = struct.pack("<IiiHHIIIIII", header_bytes, width, height, planes, bits, compression, 0, 0, 0, 0, 0)
     return b"BM" + struct.pack("<IHHI", 0, 0, 0, offset) + info + b"\x00" * 16
 
 

@@ -163,6 +163,9 @@ class GeneratedPhotoTests(SimpleTestCase):
         self.assertSize(data, WIDTH, HEIGHT, "jpeg")
         self.assertLessEqual(len(reads_of(data)), 20)
 
+    def test_jpeg_with_an_empty_comment_passes(self):
+        self.assertSize(jpeg(segment(0xFE, b""), jpeg_frame()), WIDTH, HEIGHT, "jpeg")
+
     def test_jpeg_with_stray_and_fill_bytes_between_segments_passes(self):
         # As in Pillow's junk_jpeg_header.jpg, jpeg_ff00_header.jpg and photoshop-200dpi-broken.jpg.
         data = jpeg(segment(0xE0, b"JFIF\x00"), b"\x00junk\xff\x00\xff\xff\xff", jpeg_frame())
@@ -175,12 +178,18 @@ class GeneratedPhotoTests(SimpleTestCase):
     def test_gif_frame_beyond_its_screen_widens_it(self):
         self.assertSize(gif(10, 10, frame=(90, 4, 6, 60)), WIDTH, HEIGHT, "gif")
 
-    def test_gif_with_codes_of_twelve_bits_passes(self):
-        # As in max-codes.gif of gdk-pixbuf's GIF test suite and Pillow's issue_2811.gif.
-        self.assertSize(gif(WIDTH, HEIGHT, code_size=11), WIDTH, HEIGHT, "gif")
+    def test_gif_with_the_shortest_and_the_longest_codes_passes(self):
+        for code_size in (1, 11):  # 11 as in max-codes.gif of gdk-pixbuf's GIF suite and Pillow's issue_2811.gif
+            with self.subTest(code_size):
+                self.assertSize(gif(WIDTH, HEIGHT, code_size=code_size), WIDTH, HEIGHT, "gif")
 
     def test_bmp_stored_from_the_top_has_a_positive_height(self):
         self.assertSize(bmp(WIDTH, -HEIGHT), WIDTH, HEIGHT, "bmp")
+
+    def test_bmp_of_every_compression_passes(self):
+        for compression in (0, 1, 2, 3, 6):
+            with self.subTest(compression):
+                self.assertSize(bmp(WIDTH, HEIGHT, compression=compression), WIDTH, HEIGHT, "bmp")
 
     def test_bmp_of_os2_passes(self):
         data = b"BM" + struct.pack("<IHHIIHHHH", 0, 0, 0, 26, 12, WIDTH, HEIGHT, 1, 24) + b"\x00" * 16
@@ -248,6 +257,8 @@ HOSTILE = {
     "jpeg scan of a wrong length": b"\xff\xd8" + jpeg_frame() + segment(0xDA, b"\x01\x01") + bytes(60),
     "jpeg segment of no length": jpeg(b"\xff\xe0\x00\x00", jpeg_frame()),
     "jpeg that ends at once": b"\xff\xd8\xff\xd9" + bytes(60),
+    "jpeg with a reserved marker": jpeg(segment(0x3C, b"html"), jpeg_frame()),
+    "jpeg that begins twice": jpeg(segment(0xD8, b""), jpeg_frame()),
     "jpeg of fill bytes": b"\xff\xd8" + b"\xff" * 100_000,
     "png signature, then html": b"\x89PNG\r\n\x1a\n" + HTML,
     "png header, then html": png()[:33] + HTML,
@@ -301,6 +312,8 @@ HOSTILE = {
     "bmp of negative width": bmp(-9, 9),  # as badwidth.bmp of the BMP suite
     "bmp of 2 planes": bmp(9, 9, planes=2),  # as badplanes.bmp of the BMP suite
     "bmp of 7 bits": bmp(9, 9, bits=7),
+    "bmp that wraps a jpeg": bmp(9, 9, compression=4),  # as rgb24jpeg.bmp of the BMP suite
+    "bmp without pixels": bmp(9, 9)[:54],
     "bmp whose pixels lie in its header": bmp(9, 9, offset=20),
     "bmp whose pixels lie beyond its end": bmp(9, 9, offset=9_999),
     "bmp of an unknown header": bmp(9, 9, header_bytes=41),
@@ -320,9 +333,10 @@ HOSTILE = {
 class HostileFileTests(SimpleTestCase):
     def test_what_is_no_photo_by_its_content_is_refused(self):
         for name, data in HOSTILE.items():
-            with self.subTest(name), self.assertRaises(NotAPhotoError) as refusal:
-                header_of(data)
-            self.assertGreater(len(str(refusal.exception)), 10)
+            with self.subTest(name):
+                with self.assertRaises(NotAPhotoError) as refusal:
+                    header_of(data)
+                self.assertGreater(len(str(refusal.exception)), 10)
 
     def test_the_parts_that_hostile_files_are_made_of_do_make_photos(self):
         # Otherwise the cases above could be refused for another reason than the one they are named after.
@@ -415,7 +429,7 @@ class BoundedWorkTests(SimpleTestCase):
         for name, data in {
             "jpeg of small segments": jpeg(segment(0xE1, bytes(5_000)) * 2_000, jpeg_frame()),
             "jpeg of tiny segments": jpeg(segment(0xE1, b"") * (megabytes // 4), jpeg_frame()),
-            "jpeg of stray bytes": jpeg(bytes(megabytes), jpeg_frame()),
+            "jpeg of stray bytes": jpeg(segment(0xE0, b"JFIF\x00"), bytes(megabytes), jpeg_frame()),
             "png of small chunks": png(chunks=png_chunk(b"tEXt", bytes(5_000)) * 2_000),
             "png of tiny chunks": png(chunks=png_chunk(b"tEXt", b"") * (megabytes // 12)),
             "gif of comments": gif(9, 9, blocks=(b"!\xfe" + (b"\xff" + bytes(255)) * 40_000 + b"\x00")),

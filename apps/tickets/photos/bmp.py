@@ -8,9 +8,9 @@ CORE_HEADER_BYTES = 12
 # BITMAPCOREHEADER, OS22XBITMAPHEADER short and long, BITMAPINFOHEADER, and its versions 2 to 5.
 HEADER_BYTES = frozenset({CORE_HEADER_BYTES, 16, 64, 40, 52, 56, 108, 124})
 BITS_PER_PIXEL = frozenset({1, 2, 4, 8, 16, 24, 32})
-# BI_RGB, BI_RLE8, BI_RLE4, BI_BITFIELDS (OS/2: Huffman), the RLE24 of OS/2, BI_ALPHABITFIELDS. The JPEG and PNG that
-# a BMP may wrap for printers (4 and 5) come with 0 bits per pixel, which no decoder of photographs takes.
-COMPRESSIONS = frozenset({0, 1, 2, 3, 4, 6})
+# BI_RGB, BI_RLE8, BI_RLE4, BI_BITFIELDS, BI_ALPHABITFIELDS. The JPEG and PNG that a BMP may wrap for printers (4 and
+# 5) are nothing that decoders of photographs take.
+COMPRESSIONS = frozenset({0, 1, 2, 3, 6})
 
 
 def signature(first_bytes: bytes) -> str | None:
