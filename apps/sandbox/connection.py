@@ -58,8 +58,10 @@ class Connection(BaseHTTPRequestHandler):
             return
         request = self._request(path, misbehaviour)
         arrival = self._note(action, request)
-        self._wait(cloud.latency_seconds + misbehaviour.latency_seconds)
-        if not self._failed_before_storing(request):
+        # A slow server carries out what it was asked, also when the client has long given up.
+        if self.server.stopping.wait(cloud.latency_seconds + misbehaviour.latency_seconds):
+            self._drop()
+        elif not self._failed_before_storing(request):
             answer = self._answer(action, request)
             if arrival:
                 arrival.stored = answer.status == 200
@@ -112,7 +114,10 @@ class Connection(BaseHTTPRequestHandler):
         cloud = self.server.cloud
         if action == "delivery":
             return deliver(cloud, request)
-        _, cloud_name, *segments = request.path.strip("/").split("/")
+        _, *segments = request.path.strip("/").split("/")
+        if len(segments) < 2:
+            raise Refused(404, f"The sandbox knows no {request.path}")
+        cloud_name, *segments = segments
         if not cloud.account.is_called(cloud_name):
             raise Refused(401, f"Invalid cloud_name {cloud_name}")
         if action == "admin":

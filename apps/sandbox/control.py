@@ -26,6 +26,8 @@ def control(cloud: Cloud, method: str, path: str, body: bytes) -> Answer:
 def _faults(cloud: Cloud, method: str, body: bytes) -> Answer:
     if method == "PUT":
         asked = _object(body)
+        if not isinstance(asked.get("rules", []), list) or not isinstance(asked.get("seed", 0), int):
+            raise Refused(400, "rules is a list, seed a whole number")
         cloud.faults.set([_rule(rule) for rule in asked.get("rules", [])], seed=asked.get("seed", 0))
     elif method == "POST":
         cloud.faults.add(_rule(_object(body)))

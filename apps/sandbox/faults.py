@@ -16,7 +16,7 @@ API = ("upload", "destroy", "admin")  # what a rule for "any" means
 # Each kind with its parameters and their defaults. An action that fails on its own merits is answered as it would be
 # without the fault, where the fault needs something stored or an answer to spoil.
 KINDS: dict[str, dict] = {
-    "latency": {"seconds": 1.0},  # comes on top of other faults
+    "latency": {"seconds": 1.0},  # before anything is stored; comes on top of other faults
     "admin_lag": {"seconds": 5.0},  # an asset is invisible to the Admin API for so long after it was stored
     "wrong_credentials": {},  # 401 to everything
     "refuse": {
@@ -115,9 +115,21 @@ def make_fault(kind: str, *, action: str | None = None, times: int | None = None
     if times is not None and (not isinstance(times, int) or times < 1):
         raise FaultError("times is a whole number from 1 on, or null.")
     for name, value in given.items():
-        if name in ("seconds", "interval_seconds") and not (isinstance(value, int | float) and value >= 0):
-            raise FaultError(f"{name} is a number of seconds.")
+        _check_parameter(name, value)
     return Fault(kind, action, KINDS[kind] | given, times=times, rate=rate)
+
+
+def _check_parameter(name: str, value) -> None:
+    if name in ("seconds", "interval_seconds", "reset_in_seconds"):
+        is_good, wanted = isinstance(value, int | float) and value >= 0, "a number of seconds"
+    elif name == "status":
+        is_good, wanted = isinstance(value, int) and 200 <= value <= 599, "an HTTP status from 200 on"
+    elif name == "headers":
+        is_good, wanted = value is None or isinstance(value, dict), "an object"
+    else:
+        return
+    if not is_good:
+        raise FaultError(f"{name} is {wanted}.")
 
 
 class Faults:

@@ -79,6 +79,11 @@ class AdminApiTest(SandboxTestCase):
         with self.assertRaisesRegex(cloudinary.exceptions.AuthorizationRequired, "unknown api_key"):
             api.ping(**(self.sdk | {"api_key": "other"}))
 
+    def test_unknown_paths_are_404(self):
+        for path in ("v1_1", "v1_1/sandbox", "elsewhere"):
+            with self.subTest(path):
+                self.assertEqual(self.get(f"{self.sandbox.url}/{path}").status, 404)
+
     def test_anonymous_is_refused(self):
         response = self.get(f"{self.sandbox.url}/v1_1/sandbox/ping")
 

@@ -47,6 +47,8 @@ class ControlTest(SandboxTestCase):
             ("POST", {"kind": "hang", "minutes": 1}),
             ("POST", []),
             ("PUT", {"rules": ["hang"]}),
+            ("PUT", {"rules": 1}),
+            ("PUT", {"seed": "lucky"}),
         ):
             with self.subTest(method=method, payload=payload):
                 self.assertEqual(self.ask(method, "faults", payload).status, 400)
