@@ -290,7 +290,12 @@ HOSTILE = {
     "webp frame of no width": riff(riff_chunk(b"VP8 ", b"\x10\x02\x00\x9d\x01\x2a\x00\x00\x09\x00" + bytes(60))),
     "webp lossless frame without its signature": riff(riff_chunk(b"VP8L", bytes(60))),
     "webp frame larger than its canvas": riff(vp8x(9, 9), vp8l(9_000, 9_000)),
-    "webp animation beyond its canvas": riff(vp8x(9, 9, 2), riff_chunk(b"ANMF", b"\x00" * 6 + b"\xff" * 6 + bytes(60))),
+    "webp animation wider than its canvas": riff(
+        vp8x(9, 9, 2), riff_chunk(b"ANMF", b"\x00" * 6 + b"\x09\x00\x00\x08\x00\x00" + bytes(60))
+    ),
+    "webp animation taller than its canvas": riff(
+        vp8x(9, 9, 2), riff_chunk(b"ANMF", b"\x00" * 6 + b"\x08\x00\x00\x09\x00\x00" + bytes(60))
+    ),
     "webp frame longer than the image": b"RIFF\x10\x00\x00\x00WEBP" + vp8l(9, 9),
     "avi": b"RIFF\x24\x00\x00\x00AVI LIST" + bytes(60),
     "wav": b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(60),
