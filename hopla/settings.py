@@ -59,6 +59,7 @@ if DEBUG:
 
 MIDDLEWARE = [
     "hopla.request_id.RequestIdMiddleware",
+    "hopla.unread_body.UnreadBodyMiddleware",
     "hopla.problems.ProblemDetailsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
