@@ -37,9 +37,9 @@ TICKET=$(curl -s "$API/tickets/" -H "$AUTH" -H "$JSON" -d '{{"num_images": 2}}' 
 for PHOTO in "$PHOTOS"/*; do
   curl -s "$API/tickets/$TICKET/images/" -H "$AUTH" -F "image=@$PHOTO"; echo
 done
-until curl -s "$API/tickets/$TICKET/status/" -H "$AUTH" | tee /dev/stderr | grep -q '"completed"'; do
-  sleep 1; echo
-done; echo
+until STATUS=$(curl -s "$API/tickets/$TICKET/status/" -H "$AUTH"); echo "$STATUS" | grep '"completed"'; do
+  echo "$STATUS"; sleep 1
+done
 curl -s "$API/tickets/$TICKET/" -H "$AUTH" | {python} -m json.tool
 """
 
