@@ -3,6 +3,7 @@
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
 
@@ -28,13 +29,21 @@ class User(AbstractUser):
         ]
 
     def clean(self):
-        """Refuse a username that is another user's e-mail address, and the reverse: log-in takes either."""
+        """Refuse a username or e-mail address that is another user's username or e-mail address: log-in takes either.
+
+        The constraints above refuse the same, race or not, but cannot say which field is at fault.
+        """
         super().clean()
         others = type(self).objects.exclude(pk=self.pk)
-        if others.filter(email__iexact=self.username).exists():
-            raise ValidationError({"username": ValidationError(_("This username is taken."), code="unique")})
-        if others.filter(username__iexact=self.email).exists():
-            raise ValidationError({"email": ValidationError(_("This e-mail address is taken."), code="unique")})
+        taken = {"username": _("This username is taken."), "email": _("This e-mail address is taken.")}
+        errors = {
+            field: ValidationError(message, code="unique")
+            for field, message in taken.items()
+            if (value := getattr(self, field))
+            and others.filter(Q(username__iexact=value) | Q(email__iexact=value)).exists()
+        }
+        if errors:
+            raise ValidationError(errors)
 
     def get_full_name(self):
         return self.name

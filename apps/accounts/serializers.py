@@ -35,7 +35,6 @@ class RegistrationSerializer(serializers.ModelSerializer):
         candidate = User(**{name: value for name, value in attrs.items() if name != "password"})
         try:
             candidate.clean()
-            candidate.validate_constraints()
         except ValidationError as exc:
             raise serializers.ValidationError(serializers.as_serializer_error(exc)) from exc
         try:

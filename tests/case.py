@@ -1,0 +1,88 @@
+"""Base of the tests that talk to the API or look at what it left behind."""
+
+import time
+
+from django.conf import settings
+from django.test import TestCase, TransactionTestCase
+from rq import Queue
+
+from apps.tickets import staging
+from apps.tickets.delivery import deliver_photo
+from apps.tickets.models import Image
+from apps.tickets.redis_client import redis_at
+from tests.makers import client_for
+
+PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "request_id"}
+
+
+class HoplaAssertions:
+    """Mixed into a TestCase. Redis is empty when a test begins, and nobody is logged in as `self.client`."""
+
+    def setUp(self):
+        super().setUp()
+        staging.connection().flushdb()
+        self.client = client_for()
+
+    def assert_problem(self, response, status: int, code: str) -> dict:
+        """The answer is a problem of this status and code, complete in form. Answers its body."""
+        self.assertEqual(response.status_code, status, response.content)
+        self.assertEqual(response["Content-Type"], "application/problem+json")
+        body = response.json()
+        self.assertEqual(body["code"], code)
+        self.assertEqual(body["status"], status)
+        self.assertEqual(body["request_id"], response["X-Request-ID"])
+        self.assertEqual(body.keys() - {"errors"}, PROBLEM_FIELDS)
+        self.assertTrue(body["title"] and body["detail"])
+        return body
+
+    def assert_invalid(self, response, *fields: tuple[str | None, str]) -> None:
+        """400 that names exactly these (field, code) pairs, in any order."""
+        body = self.assert_problem(response, 400, "invalid")
+        self.assertCountEqual([(error["field"], error["code"]) for error in body["errors"]], fields)
+        for error in body["errors"]:
+            self.assertEqual(error.keys(), {"field", "code", "detail"})
+            self.assertTrue(error["detail"])
+
+    def assert_unauthenticated(self, response, code: str = "not_authenticated") -> None:
+        self.assert_problem(response, 401, code)
+        self.assertEqual(response["WWW-Authenticate"], "Token")
+
+    def assert_nothing_kept(self, *, images: int = 0) -> None:
+        """No row beyond those that were there, no byte staged, none of the budget held, no job queued."""
+        self.assertEqual(Image.objects.count(), images)
+        self.assertEqual(staged_photos(), [])
+        self.assertEqual(staging.bytes_in_use(), 0)
+        self.assertEqual(default_queue().job_ids, [])
+
+    def wait_until(self, condition, *, timeout_seconds: float = 60):
+        """Answers the first true value of `condition()`; fails when none has come in that time."""
+        deadline = time.monotonic() + timeout_seconds
+        while not (value := condition()):
+            self.assertLess(time.monotonic(), deadline, "it never came true")
+            time.sleep(0.02)
+        return value
+
+
+class ApiTestCase(HoplaAssertions, TestCase):
+    """In one transaction that is rolled back; what waits for its commit runs in `deliver` alone."""
+
+    def deliver(self, image: Image) -> Image:
+        """Run the image's job, and answer the image as the database has it then."""
+        with self.captureOnCommitCallbacks(execute=True):
+            deliver_photo(str(image.pk))
+        return Image.objects.get(pk=image.pk)
+
+
+class CommittingTestCase(HoplaAssertions, TransactionTestCase):
+    """With real commits, for what several threads or processes do together."""
+
+
+def staged_photos() -> list[str]:
+    """The ids of the photos of which bytes lie in staging."""
+    books = {key.encode() for key in staging.BUDGET_KEYS}
+    keys = set(staging.connection().scan_iter(f"{staging.PREFIX}*")) - books
+    return sorted(key.decode().removeprefix(staging.PREFIX) for key in keys)
+
+
+def default_queue() -> Queue:
+    return Queue("default", connection=redis_at(settings.REDIS_URL))

@@ -1,0 +1,86 @@
+"""What tests are made of: users, tickets, photos, staged bytes, a sandbox. Each call makes one plain thing."""
+
+import hashlib
+import io
+import itertools
+import random
+from contextlib import contextmanager
+from functools import cache
+
+from django.test import override_settings
+from knox.models import get_token_model
+from PIL import Image as Picture
+from rest_framework.test import APIClient
+
+from apps.accounts.models import User
+from apps.sandbox.server import SandboxServer
+from apps.tickets import intake
+from apps.tickets.models import Image, Ticket
+
+PASSWORD = "correct-horse-battery"
+
+_numbers = itertools.count(1)
+
+
+def make_user(username: str | None = None, **fields) -> User:
+    """A user whose password is PASSWORD and whose e-mail address is the username at example.com."""
+    username = username or f"user{next(_numbers)}"
+    return User.objects.create_user(username, **{"email": f"{username}@example.com", "password": PASSWORD} | fields)
+
+
+def token_for(user: User) -> str:
+    return get_token_model().objects.create(user=user)[1]
+
+
+def client_for(user: User | None = None) -> APIClient:
+    """A client with this user's token, or an anonymous one. What breaks in a view is answered, not raised."""
+    client = APIClient(raise_request_exception=False)
+    if user is not None:
+        client.credentials(HTTP_AUTHORIZATION=f"Token {token_for(user)}")
+    return client
+
+
+def make_ticket(owner: User | None = None, *, num_images: int = 2, **fields) -> Ticket:
+    return Ticket.objects.create(owner=owner or make_user(), num_images=num_images, **fields)
+
+
+def make_image(ticket: Ticket, *, position: int = 1, **fields) -> Image:
+    """A row alone: no bytes are staged for it and no job is queued."""
+    content = jpeg_bytes(position)
+    described = {
+        "content_type": "image/jpeg",
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "format": "jpeg",
+        "width": 16,
+        "height": 12,
+    }
+    return Image.objects.create(ticket=ticket, position=position, **described | fields)
+
+
+def make_accepted_image(ticket: Ticket, *, seed: int = 0) -> Image:
+    """A photo that went the way of a posted one: staged, given a place, `queued`."""
+    return intake.accept_photo(ticket_id=ticket.pk, photo=stage_photo(jpeg_bytes(seed)))
+
+
+def stage_photo(content: bytes, *, filename: str = "photo.jpg") -> intake.StagedPhoto:
+    with intake.reserved_stream(len(content)) as stream:
+        stream.open(filename)
+        stream.write(content)
+        return stream.close()
+
+
+@cache
+def jpeg_bytes(seed: int = 0, *, size: int | None = None) -> bytes:
+    """A photo of 16 x 12 pixels, below 1 KiB; another for each seed. With `size`, that many bytes, by a long tail."""
+    picture = Picture.frombytes("RGB", (16, 12), random.Random(seed).randbytes(16 * 12 * 3))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG")
+    return buffer.getvalue().ljust(size or 0, b"\0")
+
+
+@contextmanager
+def running_sandbox(**options):
+    """A Cloudinary of the test's own, which hopla uses inside the block."""
+    with SandboxServer(**options) as sandbox, override_settings(CLOUDINARY_URL=sandbox.cloudinary_url):
+        yield sandbox
