@@ -61,8 +61,8 @@ def version_of(python: Path) -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
-def requirements_hash() -> str:
-    return hashlib.sha256(b"\0".join((ROOT / name).read_bytes() for name in REQUIREMENTS)).hexdigest()
+def requirements_hash(folder: Path = ROOT) -> str:
+    return hashlib.sha256(b"\0".join((folder / name).read_bytes() for name in REQUIREMENTS)).hexdigest()
 
 
 def make_venv() -> None:

@@ -18,6 +18,9 @@ EXPECTED_SKIPS = {
     "sqlite": ("needs PostgreSQL", "Database doesn't support feature"),
 }
 
+# The sandbox's account where nothing listens: a test that wants Cloudinary starts a sandbox of its own.
+NO_CLOUDINARY = "cloudinary://sandbox-key:sandbox-secret@sandbox?upload_prefix=http://127.0.0.1:9"
+
 
 def main(arguments: list[str]) -> int:
     options, passed_on = parse(arguments)
@@ -35,7 +38,7 @@ def main(arguments: list[str]) -> int:
             print(f"--- on {database} ---", flush=True)
             report = folder / f"{database}.json"
             given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "HOPLA_TEST_REPORT": str(report)}
-            suite = start_suite(children, environment=test_environment() | given, arguments=passed_on)
+            suite = start_suite(children, environment=test_environment(given), arguments=passed_on)
             runs.append((database, report_after(children, suite, report=report)))
     surprises = list(unexpected_skips(runs)) if options.strict_skips else []
     for surprise in surprises:
@@ -59,10 +62,10 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     return parser.parse_known_args(arguments)
 
 
-def test_environment() -> dict[str, str]:
-    """The environment, with every variable of hopla at the default that `.env.example` names: what a developer keeps in
-    `.env`, a real Cloudinary account perhaps, stays out of the tests."""
-    return os.environ | dotenv_values(ROOT / ".env.example")
+def test_environment(given: dict[str, str]) -> dict[str, str]:
+    """The environment, with `given`, and every other variable of hopla at the default that `.env.example` names: what a
+    developer keeps in `.env`, a real Cloudinary account perhaps, stays out of the tests."""
+    return os.environ | dotenv_values(ROOT / ".env.example") | {"CLOUDINARY_URL": NO_CLOUDINARY} | given
 
 
 def dotenv_values(path: Path) -> dict[str, str]:

@@ -72,8 +72,8 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port(preferred: int) -> int:
-    if is_free(preferred):
+def free_port(preferred: int | None = None) -> int:
+    if preferred and is_free(preferred):
         return preferred
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
