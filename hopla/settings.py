@@ -4,6 +4,7 @@ Every variable has a default that suits a laptop. With DEBUG off there are no su
 decide itself: a missing one stops the start with a sentence (see REQUIRED_IN_PRODUCTION below and `.env.example`).
 """
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -105,8 +106,15 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["OPTIONS"] |= {
         "connect_timeout": 2,
-        "pool": {"min_size": 0, "max_size": env.int("DATABASE_POOL_SIZE", default=12), "timeout": 2},
+        # A request must know within two seconds that the database is away, and find it as soon as it is back.
+        "pool": {
+            "min_size": 0,
+            "max_size": env.int("DATABASE_POOL_SIZE", default=12),
+            "timeout": 1.5,
+            "reconnect_timeout": 2,
+        },
     }
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis and jobs ---
@@ -177,6 +185,8 @@ STORAGES = {
 
 # --- The API ---
 
+TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)  # 0: nobody's X-Forwarded-For is believed
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -184,9 +194,31 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["hopla.json_api.BoundedJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "hopla.json_api.JsonNegotiation",
     "EXCEPTION_HANDLER": "hopla.problems.problem_response",
+    "DEFAULT_THROTTLE_CLASSES": ["hopla.throttles.ScopedThrottle"],
+    "NUM_PROXIES": TRUSTED_PROXY_HOPS,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "COERCE_DECIMAL_TO_STRING": False,
 }
+
+
+def rate(name: str, *, default: str) -> str:
+    """A rate such as `20/min`, `100/hour`, `5/s`; empty: no limit."""
+    value = env.str(name, default=default).strip()
+    match = re.fullmatch(r"([1-9]\d*)/(s|sec|second|min|minute|h|hour|d|day)", value)
+    if value and not match:
+        raise ImproperlyConfigured(f"{name} is {value!r}. Write it as 20/min, 100/hour or 1000/day, or leave it empty.")
+    units = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
+    return f"{match[1]}/{units[match[2][0]]}" if match else ""
+
+
+THROTTLE_RATES = {
+    "login": rate("THROTTLE_LOGIN", default="30/min"),
+    "register": rate("THROTTLE_REGISTER", default="30/min"),
+    "tickets": rate("THROTTLE_TICKETS", default=""),
+    "uploads": rate("THROTTLE_UPLOADS", default=""),
+}
+UPLOAD_BYTES_PER_DAY = env.int("UPLOAD_BYTES_PER_DAY", default=0)  # per user; 0: no limit
+
 REST_KNOX = {"TOKEN_TTL": timedelta(days=30), "AUTO_REFRESH": False}
 
 SWAGGER_USE_COMPAT_RENDERERS = False
@@ -214,7 +246,7 @@ X_FRAME_OPTIONS = "DENY"
 if not DEBUG:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
     SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.int("TRUSTED_PROXY_HOPS", default=0) else None
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_HOPS else None
     SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True

@@ -22,6 +22,7 @@ from apps.accounts.serializers import (
 
 class RegisterView(GenericAPIView):
     serializer_class = RegistrationSerializer
+    throttle_scope = "register"
     permission_classes = [AllowAny]
     authentication_classes = []
 
@@ -46,6 +47,7 @@ class RegisterView(GenericAPIView):
 
 class LoginView(GenericAPIView):
     serializer_class = LoginSerializer
+    throttle_scope = "login"
     permission_classes = [AllowAny]
     authentication_classes = []
 

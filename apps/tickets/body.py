@@ -1,6 +1,7 @@
 """The body of an upload as it arrives: whole, or refused. A client that stalls does not hold a thread for ever."""
 
 import contextlib
+import hashlib
 import os
 import socket
 import threading
@@ -25,6 +26,7 @@ class IncomingBody:
 
     def __init__(self, request):
         self._request = request
+        self._sha256 = hashlib.sha256() if "HTTP_CONTENT_DIGEST" in request.META else None
         self._socket = request.META.get("gunicorn.socket")  # None under other servers: then no pace is enforced
         self._length = int(request.META["CONTENT_LENGTH"])
         self._received = 0
@@ -46,6 +48,8 @@ class IncomingBody:
         except UnreadablePostError as exc:
             raise BodyIncompleteError from exc
         self._received += len(chunk)
+        if self._sha256:
+            self._sha256.update(chunk)
         if not chunk:
             self.require_whole()
         return chunk
@@ -56,6 +60,11 @@ class IncomingBody:
             raise BodyTooSlowError
         if self._received < self._length:
             raise BodyIncompleteError
+
+    @property
+    def sha256(self) -> str | None:
+        """Of what has been read, in hex; None when the client sent no Content-Digest to compare it with."""
+        return self._sha256.hexdigest() if self._sha256 else None
 
     def is_too_slow(self) -> bool:
         elapsed = time.monotonic() - self._started_at

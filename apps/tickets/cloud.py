@@ -17,7 +17,6 @@ import cloudinary.api
 import cloudinary.uploader
 import cloudinary.utils
 from cloudinary.api_client import call_api
-from cloudinary.exceptions import Error as SdkError
 from django.conf import settings
 from urllib3 import Timeout
 
@@ -25,6 +24,7 @@ from apps.tickets.http_deadline import DeadlinePoolManager, Exchange
 
 CONNECT_TIMEOUT_SECONDS = 5
 ADMIN_TIMEOUT_SECONDS = 10
+PUBLIC_ID_PREFIX = "hopla/"
 DELIVERY_HOST = "https://res.cloudinary.com"
 THUMBNAIL = "c_fill,g_auto,h_400,w_400/f_auto,q_auto"
 # What intake lets through, by Cloudinary's names. It counts SVG and PDF as images too.
@@ -120,6 +120,34 @@ def put(*, public_id: str, content: bytes) -> StoredAsset:
     return asset
 
 
+def find(public_ids: list[str]) -> dict[str, StoredAsset]:
+    """What Cloudinary holds under these public_ids (at most 100), by public_id; those it does not know are left out.
+
+    Its Admin API may lag behind an upload, and on a free plan takes 500 calls an hour.
+    """
+    answer = _ask(cloudinary.api.resources_by_ids, public_ids, max_results=len(public_ids))
+    return {asset.public_id: asset for asset in map(_asset_from, _resources_of(answer))}
+
+
+def list_assets():
+    """Every asset of hopla's at Cloudinary, page by page (500 an Admin call)."""
+    cursor = None
+    while True:
+        options = {"next_cursor": cursor} if cursor else {}
+        answer = _ask(cloudinary.api.resources, type="upload", prefix=PUBLIC_ID_PREFIX, max_results=500, **options)
+        yield from map(_asset_from, _resources_of(answer))
+        cursor = answer.get("next_cursor")
+        if not cursor:
+            return
+
+
+def delete(public_id: str) -> None:
+    """Make sure that no asset stands under this public_id. Safe to repeat. Raises one of the errors above."""
+    answer = _ask(cloudinary.uploader.destroy, public_id, type="upload", invalidate=True, return_error=True)
+    if answer.get("result") not in ("ok", "not found"):
+        raise PassingError("Cloudinary did not say that the asset is gone.")
+
+
 def delivery_url(*, public_id: str, version: int, format: str) -> str:
     """Where the photo itself can be fetched."""
     return _delivery_url(public_id, version=version, format=format)
@@ -158,11 +186,24 @@ def _parse_account(cloudinary_url: str) -> dict:
     return options
 
 
+def _ask(function, *args, **options) -> dict:
+    with Exchange(ADMIN_TIMEOUT_SECONDS) as exchange:
+        timeout = Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=ADMIN_TIMEOUT_SECONDS)
+        return _call(exchange, function, *args, timeout=timeout, **options)
+
+
+def _resources_of(answer: dict) -> list:
+    resources = answer.get("resources")
+    if not isinstance(resources, list):
+        raise AnswerNotTrustedError("Cloudinary's answer lacks what every answer has.")
+    return resources
+
+
 def _call(exchange: Exchange, function, *args, **options) -> dict:
     try:
         answer = function(*args, **_account(), **options)
-    except (SdkError, TypeError, AttributeError) as exc:  # TypeError and AttributeError: JSON that is no object
-        _raise_for(exchange, message="")
+    except Exception as exc:  # the SDK's own errors, bare Exception from its Admin calls, TypeError for `null`
+        _raise_for(exchange, message=str(exc) if exchange.status in (403, 404) else "")
         raise PassingError(_why(exchange)) from exc
     error = answer.get("error") or {}
     message = error.get("message", "") if isinstance(error, dict) else str(error)

@@ -1,5 +1,6 @@
 """The photo's way out: the job, Cloudinary's answer, a retry or a failure."""
 
+import logging
 import random
 import secrets
 from datetime import timedelta
@@ -12,11 +13,15 @@ from redis.exceptions import RedisError
 
 from apps.tickets import cloud, outcomes, staging
 from apps.tickets.models import Image, Ticket
+from apps.tickets.pause import PROBE_EVERY_SECONDS, Pause, current_pause, pause_uploads
 from apps.tickets.redis_client import redis_at
+
+logger = logging.getLogger(__name__)
 
 # Wait 2 s, 4 s, 8 s … between attempts, at most 5 minutes, each shortened by up to half so that they spread out.
 RETRY_BASE_SECONDS = 2
 RETRY_CAP_SECONDS = 300
+SPREAD_SECONDS = 3
 FAILED_JOB_TTL_SECONDS = 24 * 60 * 60
 
 
@@ -48,21 +53,62 @@ def deliver_photo(image_id: str) -> None:
         content = staging.read(image.pk, image.size)
         asset = cloud.put(public_id=image.public_id, content=content)
     except staging.StagedBytesGoneError:
-        outcomes.record_failed(image, code="bytes_lost", detail="The photo was lost before it could be delivered.")
-    except cloud.RefusedError as refusal:
-        outcomes.record_failed(image, code=refusal.code, detail=refusal.detail)
-    except cloud.CloudError as trouble:
-        _retry_or_fail(image, code=trouble.code, detail=trouble.detail)
+        settle_lost([image])
     except RedisError:
-        _retry_or_fail(image, code="staging_unavailable", detail="The staged photo could not be read.")
+        _retry(image, code="staging_unavailable", detail="The staged photo could not be read.")
+    except cloud.CloudError as error:
+        settle_error(image, error)
     else:
         outcomes.record_stored(image, asset_id=asset.asset_id, asset_version=asset.version, asset_format=asset.format)
 
 
+def settle_error(image: Image, error: cloud.CloudError) -> None:
+    """What each kind of trouble means for the image whose attempt met it."""
+    if isinstance(error, cloud.RefusedError):
+        outcomes.record_failed(image, code=error.code, detail=error.detail)
+    elif isinstance(error, cloud.CredentialsError):
+        logger.critical("Cloudinary refuses hopla's credentials: every upload waits. Check CLOUDINARY_URL.")
+        probe_at = timezone.now() + timedelta(seconds=PROBE_EVERY_SECONDS)
+        _postpone(image, pause_uploads(until=probe_at, code=error.code, detail=error.detail))
+    elif isinstance(error, cloud.RateLimitedError) and error.everyone:
+        logger.error("Cloudinary's limit for the account is reached: every upload waits.")
+        _postpone(image, pause_uploads(until=error.until, code=error.code, detail=error.detail))
+    else:
+        _retry(image, code=error.code, detail=error.detail, not_before=getattr(error, "until", None))
+
+
+def settle_lost(images: list[Image]) -> None:
+    """Their bytes are gone from staging (at most 100 images). Those that Cloudinary holds are stored, the rest failed.
+
+    An image that no attempt was made of cannot be there. While Cloudinary cannot be asked, the others wait.
+    """
+    tried = [image for image in images if image.attempts]
+    try:
+        found = cloud.find([image.public_id for image in tried]) if tried else {}
+    except cloud.CloudError as error:
+        logger.warning("%d photos without bytes: Cloudinary cannot be asked, %s", len(tried), error.code)
+        for image in tried:
+            image.look_again_in(settings.RECONCILE_AFTER_SECONDS)
+        images = [image for image in images if not image.attempts]
+        found = {}
+    for image in images:
+        asset = found.get(image.public_id)
+        if asset is not None and asset.bytes == image.size:
+            outcomes.record_stored(
+                image, asset_id=asset.asset_id, asset_version=asset.version, asset_format=asset.format
+            )
+        else:
+            outcomes.record_failed(image, code="bytes_lost", detail="The photo was lost before it could be delivered.")
+
+
 def _start_attempt(image_id: str) -> Image | None:
-    """The image with its attempt begun, or None: settled, taken by another worker, not due yet, or deleted."""
+    """The image with its attempt begun, or None: settled, taken by another worker, not due yet, paused, or deleted."""
     image = Image.objects.filter(pk=image_id).first()
     if image is None:
+        return None
+    pause = current_pause()
+    if pause is not None:
+        image.look_again_in((pause.until - timezone.now()).total_seconds() + _spread())
         return None
     with transaction.atomic():
         ticket = Ticket.objects.lock(image.ticket_id)
@@ -74,11 +120,24 @@ def _start_attempt(image_id: str) -> Image | None:
     return image if started else None
 
 
-def _retry_or_fail(image: Image, *, code: str, detail: str) -> None:
+def _postpone(image: Image, pause: Pause) -> None:
+    outcomes.record_postponed(image, moment=pause.until)
+
+
+def _retry(image: Image, *, code: str, detail: str, not_before=None) -> None:
     if image.attempts >= settings.UPLOAD_MAX_ATTEMPTS:
         outcomes.record_failed(image, code=code, detail=detail)
-    else:
-        outcomes.record_retry(image, moment=next_attempt_at(image.attempts), code=code, detail=detail)
+        return
+    moment = next_attempt_at(image.attempts)
+    if not_before is not None:
+        longest = timezone.now() + timedelta(seconds=RETRY_CAP_SECONDS)
+        moment = max(moment, min(not_before, longest) + timedelta(seconds=_spread()))
+    outcomes.record_retry(image, moment=moment, code=code, detail=detail)
+
+
+def _spread() -> float:
+    """A few seconds at random, so that what waited together does not come back together."""
+    return random.uniform(0, SPREAD_SECONDS)  # noqa: S311
 
 
 def next_attempt_at(attempts: int):

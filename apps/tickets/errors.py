@@ -64,6 +64,37 @@ class ImageTooManyPixelsError(APIException):
         super().__init__(self.default_detail.format(max_pixels=max_pixels))
 
 
+class DigestMismatchError(APIException):
+    status_code = 400
+    default_code = "digest_mismatch"
+    default_detail = _("The bytes that arrived do not have the sha-256 that Content-Digest announced.")
+
+
+class DigestInvalidError(APIException):
+    status_code = 400
+    default_code = "digest_invalid"
+    default_detail = _("Content-Digest must hold a sha-256, such as sha-256=:<base64>: (RFC 9530).")
+
+
+class IdempotencyKeyInvalidError(APIException):
+    status_code = 400
+    default_code = "idempotency_key_invalid"
+    default_detail = _("An Idempotency-Key has 1 to 255 printable ASCII characters.")
+
+
+class IdempotencyKeyReusedError(APIException):
+    status_code = 422
+    default_code = "idempotency_key_reused"
+    default_detail = _("This Idempotency-Key was used for another request.")
+
+
+class IdempotencyInFlightError(APIException):
+    status_code = 409
+    default_code = "idempotency_in_flight"
+    default_detail = _("The first request with this Idempotency-Key is still under way.")
+    wait = 1
+
+
 class TicketFullError(APIException):
     status_code = 409
     default_code = "ticket_full"
@@ -86,6 +117,16 @@ class TicketExpiredError(APIException):
     status_code = 410
     default_code = "ticket_expired"
     default_detail = _("This ticket has expired.")
+
+
+class UploadQuotaExceededError(APIException):
+    status_code = 429
+    default_code = "upload_quota_exceeded"
+    default_detail = _("You have uploaded as many bytes as one day allows. Try again in {wait} seconds.")
+
+    def __init__(self, *, wait):
+        self.wait = wait  # seconds; becomes the Retry-After header
+        super().__init__(self.default_detail.format(wait=wait))
 
 
 class StagingFullError(APIException):

@@ -6,7 +6,10 @@ that a crash in between leaves a key that expires and never a place that nobody 
 
 import hashlib
 import re
+import threading
+import time
 import uuid
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -24,6 +27,7 @@ from apps.tickets.errors import (
     ImageTooLargeError,
     ImageTooManyPixelsError,
     OneImagePerRequestError,
+    StagingFullError,
     TemporarilyUnavailableError,
     TicketCancelledError,
     TicketCompletedError,
@@ -37,6 +41,12 @@ from apps.tickets.states import TicketStatus
 PIECE_BYTES = 256 * 1024
 SIGNATURE_BYTES = 64  # enough to tell by signature what a file is
 FILENAME_MAX_LENGTH = 255
+
+# With the budget full, a few requests of each process wait this long for room; the others are refused at once, so that
+# threads are left for everything else. A refusal is due within two seconds.
+WAIT_FOR_ROOM_SECONDS = 1.2
+LOOK_FOR_ROOM_EVERY_SECONDS = 0.05
+_waiting_room = threading.BoundedSemaphore(32)
 
 
 @dataclass(frozen=True)
@@ -131,6 +141,23 @@ class PhotoStream:
         return staging.read_range(self.image_id, offset, length)
 
 
+class FingerprintStream:
+    """Stands in for a PhotoStream where only the photo's sha256 is wanted: nothing is checked or staged."""
+
+    def __init__(self):
+        self.is_open = False
+        self._sha256 = hashlib.sha256()
+
+    def open(self, filename: str) -> None:
+        self.is_open = True
+
+    def write(self, portion: bytes) -> None:
+        self._sha256.update(portion)
+
+    def close(self) -> str:
+        return self._sha256.hexdigest()
+
+
 class StagingUploadHandler(FileUploadHandler):
     """Feeds the file of a multipart body to a PhotoStream. Django's own handlers would write it to a temporary file.
 
@@ -139,7 +166,7 @@ class StagingUploadHandler(FileUploadHandler):
 
     chunk_size = PIECE_BYTES
 
-    def __init__(self, stream: PhotoStream):
+    def __init__(self, stream: PhotoStream | FingerprintStream):
         super().__init__()
         self.stream = stream
 
@@ -162,16 +189,33 @@ class StagingUploadHandler(FileUploadHandler):
 def reserved_stream(size: int):
     """A PhotoStream with `size` bytes of the staging budget set aside. Whatever goes wrong inside, no byte stays.
 
-    Raises StagingFullError.
+    Raises StagingFullError, after a short wait for room.
     """
     stream = PhotoStream()
-    staging.reserve(stream.image_id, size)
+    _reserve_patiently(stream.image_id, size)
     try:
         yield stream
     except BaseException:
         with suppress(RedisError):  # then the expiry takes them
             staging.discard(stream.image_id)
         raise
+
+
+def _reserve_patiently(image_id, size: int) -> None:
+    """Clients that post one photo after another are slowed down to the pace of delivery before they are refused."""
+    give_up_at = time.monotonic() + WAIT_FOR_ROOM_SECONDS
+    may_wait = _waiting_room.acquire(blocking=False)
+    try:
+        while True:
+            try:
+                return staging.reserve(image_id, size)
+            except StagingFullError:
+                if not may_wait or time.monotonic() >= give_up_at:
+                    raise
+            time.sleep(LOOK_FOR_ROOM_EVERY_SECONDS)
+    finally:
+        if may_wait:
+            _waiting_room.release()
 
 
 def require_place(ticket: Ticket) -> None:
@@ -186,10 +230,11 @@ def require_place(ticket: Ticket) -> None:
         raise TicketFullError
 
 
-def accept_photo(*, ticket_id: int, photo: StagedPhoto) -> Image:
+def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], None] | None = None) -> Image:
     """Give the staged photo a place on the ticket and hand it to delivery. Answers the image, `queued`.
 
-    Raises the refusals of `require_place`, and Ticket.DoesNotExist.
+    `also` is called with the image inside the transaction, and undoes it by raising. Raises the refusals of
+    `require_place`, and Ticket.DoesNotExist.
     """
     with transaction.atomic():
         # Lock the ticket first: two photos arriving together would each see the last place free.
@@ -203,12 +248,15 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto) -> Image:
             content_type=photo.header.content_type,
             size=photo.size,
             sha256=photo.sha256,
+            duplicate_of=ticket.images.holding_a_place().filter(sha256=photo.sha256).order_by("created_at").first(),
             format=photo.header.format,
             width=photo.header.width,
             height=photo.header.height,
             look_again_at=look_again_at_the_latest(),
         )
         ticket.begin()
+        if also is not None:
+            also(image)
         # Robust: with the queue away the photo is accepted all the same, and reconcile enqueues it.
         transaction.on_commit(lambda: enqueue_delivery(image.pk), robust=True)
     return image

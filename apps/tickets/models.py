@@ -101,6 +101,11 @@ class Ticket(models.Model):
         """Counted in the database now. For a page of tickets use `progress_of`, one query for all."""
         return progress_of([self])[self.pk]
 
+    @property
+    def etag(self) -> str:
+        """A strong ETag made of state alone: the same for every reader, another after every change a reader can see."""
+        return f'"{self.pk}-{self.version}"'
+
     def touch(self, **changes) -> None:
         """Write the changes and raise the version. The ticket must come from `lock`, in the same transaction."""
         changes |= {"version": self.version + 1, "updated_at": timezone.now()}
@@ -111,6 +116,14 @@ class Ticket(models.Model):
     def begin(self) -> None:
         """pending -> in_progress, at the first image accepted; later images only raise the version."""
         self.touch(status=TicketStatus.IN_PROGRESS)
+
+    def cancel(self) -> None:
+        """-> cancelled, from a status that still takes photos; see endings.end_ticket for what goes with it."""
+        self.touch(status=TicketStatus.CANCELLED)
+
+    def expire(self) -> None:
+        """-> expired, likewise."""
+        self.touch(status=TicketStatus.EXPIRED)
 
     def complete(self) -> None:
         """-> completed, once: under the lock, when the last image is stored."""
@@ -140,6 +153,9 @@ class Image(models.Model):
     content_type = models.CharField(_("content type"), max_length=32)
     size = models.PositiveIntegerField(_("size in bytes"))
     sha256 = models.CharField(max_length=64)
+    duplicate_of = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, editable=False, verbose_name=_("duplicate of")
+    )
     format = models.CharField(_("format"), max_length=8)
     width = models.PositiveIntegerField(_("width"))
     height = models.PositiveIntegerField(_("height"))
@@ -225,6 +241,16 @@ class Image(models.Model):
             look_again_at=moment,
         )
 
+    def give_back(self, moment) -> bool:
+        """uploading -> queued, and the attempt does not count: it failed for a reason that is no photo's fault."""
+        return self._move(
+            self._this_attempt(),
+            status=ImageStatus.QUEUED,
+            attempts=self.attempts - 1,
+            next_retry_at=moment,
+            look_again_at=moment,
+        )
+
     def fail(self, *, code: str, detail: str) -> bool:
         """-> failed from any state in flight that has not moved on meanwhile; the place is free again."""
         return self._move(
@@ -252,6 +278,46 @@ class Image(models.Model):
             for field, value in changes.items():
                 setattr(self, field, value)
         return bool(moved)
+
+
+class AssetRemoval(models.Model):
+    """An asset that must not stay at Cloudinary: written in the transaction that made it so, removed once it is gone.
+
+    `due_at` lies past the deadline of any upload of it that may still be under way.
+    """
+
+    public_id = models.CharField(_("public id"), max_length=255, unique=True)
+    due_at = models.DateTimeField(_("due at"), db_index=True)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    error = models.CharField(_("error"), max_length=500, blank=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("asset removal")
+        verbose_name_plural = _("asset removals")
+
+    def __str__(self):
+        return self.public_id
+
+
+class IdempotencyKey(models.Model):
+    """The answer that a request with an Idempotency-Key got, for repeats of it."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    path = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64)  # sha256 of what was sent, in hex
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, null=True)
+    status_code = models.PositiveSmallIntegerField()
+    answer = models.JSONField()
+    location = models.CharField(max_length=500)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_key_once_per_user")]
+
+    def __str__(self):
+        return self.key
 
 
 def look_again_at_the_latest():

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from apps.tickets import staging
 from apps.tickets.models import Image, Ticket
+from apps.tickets.removal import remove_asset_of
 from apps.tickets.signals import image_failed, image_stored
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,8 @@ def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_form
     with transaction.atomic():
         ticket = Ticket.objects.lock(image.ticket_id)
         if not image.store(asset_id=asset_id, asset_version=asset_version, asset_format=asset_format):
+            # Failed, cancelled or deleted meanwhile, or overtaken by another attempt: then the removal finds it wanted.
+            remove_asset_of(image)
             return False
         ticket.touch()
         image_stored.send(sender=Image, image=image, ticket=ticket)
@@ -34,6 +37,7 @@ def record_failed(image: Image, *, code: str, detail: str) -> bool:
         if not image.fail(code=code, detail=detail):
             return False
         ticket.touch()
+        remove_asset_of(image)
         image_failed.send(sender=Image, image=image, ticket=ticket)
         _discard_on_commit(image)
     logger.warning("image %s of ticket %s: failed, %s", image.pk, image.ticket_id, code)
@@ -48,6 +52,16 @@ def record_retry(image: Image, *, moment, code: str, detail: str) -> bool:
             return False
         ticket.touch()
     logger.warning("image %s of ticket %s: again at %s, %s", image.pk, image.ticket_id, moment.isoformat(), code)
+    return True
+
+
+def record_postponed(image: Image, *, moment) -> bool:
+    """The attempt ended for a reason that is no photo's fault: it does not count, the next one starts at `moment`."""
+    with transaction.atomic():
+        ticket = Ticket.objects.lock(image.ticket_id)
+        if not image.give_back(moment):
+            return False
+        ticket.touch()
     return True
 
 

@@ -1,4 +1,6 @@
-"""The two ways a photo may come: a multipart form with one file, or the bare bytes. Both feed the same PhotoStream."""
+"""The two ways a photo may come: a multipart form with one file, or the bare bytes. Both feed the same stream, which
+the view has put on the request with a StagingUploadHandler. `request.data` then holds `body_sha256` (see IncomingBody).
+"""
 
 from django.utils.http import parse_header_parameters
 from rest_framework.parsers import BaseParser, DataAndFiles, MultiPartParser
@@ -7,13 +9,13 @@ from apps.tickets.body import IncomingBody
 
 
 class PhotoFormParser(MultiPartParser):
-    """multipart/form-data. The view puts a StagingUploadHandler on the request first; the file ends up there."""
+    """multipart/form-data, with the photo in the field `image`."""
 
     def parse(self, stream, media_type=None, parser_context=None):
         with IncomingBody(stream) as body:
-            parsed = super().parse(body, media_type, parser_context)
+            super().parse(body, media_type, parser_context)
             body.require_whole()
-        return parsed
+        return DataAndFiles({"body_sha256": body.sha256}, {})
 
 
 class BarePhotoParser(BaseParser):
@@ -28,7 +30,7 @@ class BarePhotoParser(BaseParser):
         with IncomingBody(stream) as body:
             while portion := body.read():
                 photo.write(portion)
-        return DataAndFiles({}, {})
+        return DataAndFiles({"body_sha256": body.sha256}, {})
 
 
 def filename_of(content_disposition: str) -> str:

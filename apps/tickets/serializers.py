@@ -104,7 +104,7 @@ class ImageSerializer(serializers.ModelSerializer):
 
     status = serializers.ChoiceField(choices=ImageStatus.values, read_only=True)
     slot = serializers.CharField(read_only=True, default=None, allow_null=True)
-    duplicate_of = serializers.UUIDField(read_only=True, default=None, allow_null=True)
+    duplicate_of = serializers.UUIDField(source="duplicate_of_id", read_only=True, allow_null=True)
     url = serializers.SerializerMethodField()
     thumbnail_url = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()

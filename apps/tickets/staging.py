@@ -149,6 +149,12 @@ def which_are_gone(image_ids) -> set:
         return {image_id for image_id, there in zip(image_ids, pipeline.execute(), strict=True) if not there}
 
 
+def sample(count: int) -> list[str]:
+    """Up to that many of the photos that hold a part of the budget, at random."""
+    found = connection().hrandfield(BUDGET_KEYS[1], count)
+    return [image_id.decode() for image_id in found]
+
+
 def bytes_in_use() -> int:
     """What the budget counts at the moment, expired reservations included until the next change forgets them."""
     return int(connection().get(BUDGET_KEYS[2]) or 0)

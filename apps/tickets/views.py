@@ -1,21 +1,27 @@
 """The API of tickets and images. Views check who asks and translate; the stories live in the modules beside them."""
 
+import json
+
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.shortcuts import get_object_or_404
+from django.utils.cache import get_conditional_response
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_yasg.utils import swagger_auto_schema
 from rest_framework import status
 from rest_framework.generics import GenericAPIView, ListAPIView, RetrieveAPIView
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from apps.tickets import docs, intake
+from apps.tickets import docs, idempotency, intake
+from apps.tickets.digest import announced_sha256, require_digest
 from apps.tickets.errors import ImageEmptyError, ImageTooLargeError, LengthRequiredError
 from apps.tickets.filters import TicketFilter
 from apps.tickets.models import Image, Ticket, progress_of
 from apps.tickets.pagination import NumberedPages, TicketPages
 from apps.tickets.parsers import BarePhotoParser, PhotoFormParser
+from apps.tickets.quota import count_upload, require_quota
 from apps.tickets.serializers import (
     ImageSerializer,
     NewTicketSerializer,
@@ -36,6 +42,7 @@ class TicketsView(GenericAPIView):
     filter_backends = [DjangoFilterBackend]
     filterset_class = TicketFilter
     pagination_class = TicketPages
+    throttle_scope = "tickets"
 
     def get_queryset(self):
         tickets = Ticket.objects.visible_to(self.request.user)
@@ -54,19 +61,42 @@ class TicketsView(GenericAPIView):
     def post(self, request):
         new = NewTicketSerializer(data=request.data)
         new.is_valid(raise_exception=True)
-        ticket = Ticket.objects.create(owner=request.user, **new.validated_data)
-        location = reverse("ticket", kwargs={"ticket_id": ticket.pk}, request=request)
+        key = idempotency.key_of(request)
+        if key is None:
+            return self._open(new.validated_data)
+        fingerprint = idempotency.fingerprint_of(request.data)
+        with idempotency.held(user=request.user, key=key):
+            kept = idempotency.find_answer(user=request.user, key=key)
+            if kept is not None:
+                return replay(kept, request, fingerprint)
+            with transaction.atomic():
+                response = self._open(new.validated_data)
+                keep(response, request, key, fingerprint)
+        return response
+
+    def _open(self, fields) -> Response:
+        ticket = Ticket.objects.create(owner=self.request.user, **fields)
+        location = reverse("ticket", kwargs={"ticket_id": ticket.pk}, request=self.request)
         return Response(self.get_serializer(ticket).data, status.HTTP_201_CREATED, headers={"Location": location})
 
 
 class ReadTicketView(RetrieveAPIView):
-    """Base of the views of one ticket that its owner and staff may read."""
+    """Base of the views of one ticket that its owner and staff may read. A poll that knows the state is answered 304,
+    before any image is counted.
+    """
 
     queryset = Ticket.objects.none()
     lookup_url_kwarg = "ticket_id"
 
     def get_queryset(self):
         return Ticket.objects.visible_to(self.request.user)
+
+    def retrieve(self, request, *args, **kwargs):
+        ticket = self.get_object()
+        unchanged = get_conditional_response(request._request, etag=ticket.etag)
+        if unchanged is not None:
+            return unchanged
+        return Response(self.get_serializer(ticket).data, headers={"ETag": ticket.etag})
 
 
 class TicketView(ReadTicketView):
@@ -92,6 +122,7 @@ class ImagesView(ListAPIView):
     serializer_class = ImageSerializer
     pagination_class = NumberedPages
     parser_classes = [PhotoFormParser, BarePhotoParser]
+    throttle_scope = "uploads"
 
     def get_queryset(self):
         ticket = get_object_or_404(Ticket.objects.visible_to(self.request.user), pk=self.kwargs["ticket_id"])
@@ -104,20 +135,55 @@ class ImagesView(ListAPIView):
     @swagger_auto_schema(**docs.POST_IMAGE)
     def post(self, request, ticket_id):
         ticket = get_object_or_404(Ticket.objects.owned_by(request.user), pk=ticket_id)
-        intake.require_place(ticket)
-        length = self._announced_length(request)
-        with intake.reserved_stream(min(length, settings.IMAGE_MAX_BYTES)) as stream:
-            self._release_database()
-            request._request.upload_handlers = [intake.StagingUploadHandler(stream)]
-            request.data  # noqa: B018  reads the body, through the parser and the handler, into the stream
-            image = intake.accept_photo(ticket_id=ticket.pk, photo=stream.close())
-        body = self.get_serializer(image).data
-        location = reverse("image", kwargs={"ticket_id": ticket.pk, "image_id": image.pk}, request=request)
-        return Response(body, status.HTTP_202_ACCEPTED, headers={"Location": location})
+        key = idempotency.key_of(request)
+        if key is None:
+            return self._take(ticket)
+        if kept := idempotency.find_answer(user=request.user, key=key):
+            return self._replay(kept)
+        with idempotency.held(user=request.user, key=key):
+            if kept := idempotency.find_answer(user=request.user, key=key):  # the first has ended in between
+                return self._replay(kept)
+            return self._take(ticket, key)
 
-    @staticmethod
-    def _announced_length(request) -> int:
+    def _take(self, ticket: Ticket, key: str | None = None) -> Response:
+        intake.require_place(ticket)
+        length = self._announced_length()
+        digest = announced_sha256(self.request)
+        require_quota(self.request.user, length)
+        with intake.reserved_stream(min(length, settings.IMAGE_MAX_BYTES)) as stream:
+            photo, body_sha256 = self._read_body(stream)
+            require_digest(digest, photo_sha256=photo.sha256, body_sha256=body_sha256)
+            accepted = []
+
+            def answer_and_keep(image):
+                accepted.append(self._answer(image))
+                if key is not None:
+                    keep(accepted[0], self.request, key, photo.sha256, image=image)
+
+            intake.accept_photo(ticket_id=ticket.pk, photo=photo, also=answer_and_keep)
+        count_upload(self.request.user, photo.size)
+        return accepted[0]
+
+    def _replay(self, kept) -> Response:
+        """The kept answer, once the photo that came proves to be the same."""
+        self._announced_length()
+        fingerprint, _ = self._read_body(intake.FingerprintStream())
+        return replay(kept, self.request, fingerprint)
+
+    def _read_body(self, stream):
+        """Stream the body into `stream`: what its close() answers, and the body's sha256 where one was announced."""
+        self._release_database()
+        self.request._request.upload_handlers = [intake.StagingUploadHandler(stream)]
+        body_sha256 = self.request.data.get("body_sha256")  # .data reads the body, by the parser, into the stream
+        return stream.close(), body_sha256
+
+    def _answer(self, image: Image) -> Response:
+        location = reverse("image", kwargs={"ticket_id": image.ticket_id, "image_id": image.pk}, request=self.request)
+        return Response(self.get_serializer(image).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
+
+    def _announced_length(self) -> int:
         """Content-Length, checked before a byte of the body is read."""
+        request = self.request
         announced = request.META.get("CONTENT_LENGTH") or ""
         if not announced.isdigit():
             raise LengthRequiredError
@@ -149,3 +215,23 @@ class ImageView(RetrieveAPIView):
     @swagger_auto_schema(**docs.READ_IMAGE)
     def get(self, request, ticket_id, image_id):
         return super().get(request)
+
+
+def keep(response: Response, request, key: str, fingerprint: str, image: Image | None = None) -> None:
+    """Keep this answer for repeats of the request. To be called in the transaction that makes it true."""
+    idempotency.keep_answer(
+        user=request.user,
+        key=key,
+        path=request.path,
+        fingerprint=fingerprint,
+        status_code=response.status_code,
+        answer=json.loads(JSONRenderer().render(response.data)),
+        location=response["Location"],
+        image=image,
+    )
+
+
+def replay(kept, request, fingerprint: str) -> Response:
+    """The answer kept for this key, if the request is the same one again."""
+    idempotency.require_same(kept, path=request.path, fingerprint=fingerprint)
+    return Response(kept.answer, kept.status_code, headers={"Location": kept.location, "Idempotent-Replayed": "true"})

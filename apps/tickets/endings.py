@@ -1,0 +1,47 @@
+"""Tickets that end otherwise than complete: cancelled by staff, or expired.
+
+Photos in flight settle at once, as failed: nobody waits for them any more. One whose upload still lands at Cloudinary
+finds its image failed, and its asset is removed there.
+"""
+
+import logging
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.tickets import outcomes
+from apps.tickets.models import Ticket
+from apps.tickets.states import IN_FLIGHT, OPEN_TICKET
+
+logger = logging.getLogger(__name__)
+
+EXPIRE_BATCH = 100
+
+
+def cancel_ticket(ticket_id: int) -> bool:
+    """-> cancelled. Answers whether this call made it so: a ticket that has ended already stays as it is."""
+    return _end(ticket_id, Ticket.cancel, code="ticket_cancelled", detail="The ticket was cancelled.")
+
+
+def expire_ticket(ticket_id: int) -> bool:
+    """-> expired, if its `expires_at` has come; likewise."""
+    return _end(ticket_id, Ticket.expire, code="ticket_expired", detail="The ticket expired.")
+
+
+def expire_due_tickets() -> int:
+    """Expire the tickets whose time has come, a batch at a time, and answer how many."""
+    due = Ticket.objects.filter(status__in=OPEN_TICKET, expires_at__lte=timezone.now()).order_by("expires_at")
+    return sum(expire_ticket(pk) for pk in list(due.values_list("pk", flat=True)[:EXPIRE_BATCH]))
+
+
+def _end(ticket_id: int, move, *, code: str, detail: str) -> bool:
+    with transaction.atomic():
+        ticket = Ticket.objects.lock(ticket_id)
+        is_due = move is not Ticket.expire or (ticket.expires_at and ticket.expires_at <= timezone.now())
+        if not ticket.takes_photos or not is_due:
+            return False
+        move(ticket)
+        for image in ticket.images.filter(status__in=IN_FLIGHT):
+            outcomes.record_failed(image, code=code, detail=detail)
+    logger.info("ticket %s: %s", ticket_id, ticket.status)
+    return True

@@ -1,0 +1,92 @@
+"""Idempotency-Key: a request repeated with the same key gets the first one's answer and does nothing again.
+
+While the first is under way its key is held in Redis. Its answer is written to the database in the transaction that
+makes it true, for 24 hours. Only successes are kept: a refusal has taken nothing, so a repeat is judged anew, and so is
+a photo that has failed since.
+"""
+
+import hashlib
+import json
+import re
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from redis.exceptions import LockError
+
+from apps.tickets.errors import IdempotencyInFlightError, IdempotencyKeyInvalidError, IdempotencyKeyReusedError
+from apps.tickets.models import IdempotencyKey
+from apps.tickets.redis_client import redis_at
+from apps.tickets.states import ImageStatus
+
+KEPT_FOR = timedelta(hours=24)
+# A request that was killed leaves its key held this long. Should a live one take longer, the database decides.
+HELD_SECONDS = 60
+FORGET_BATCH = 1000
+
+
+def key_of(request) -> str | None:
+    """The request's Idempotency-Key, checked, or None without one."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?", key):
+        raise IdempotencyKeyInvalidError
+    return key
+
+
+def fingerprint_of(data) -> str:
+    """The sha256 of a JSON body, whatever the order of its members and its white space."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def held(*, user, key: str):
+    """Hold the key while the request runs. Raises IdempotencyInFlightError while another request holds it."""
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    name = f"hopla:idempotency:{user.pk}:{digest}"
+    lock = redis_at(settings.REDIS_URL).lock(name, timeout=HELD_SECONDS, blocking=False)
+    if not lock.acquire():
+        raise IdempotencyInFlightError
+    try:
+        yield
+    finally:
+        with suppress(LockError):  # it ran longer than the hold
+            lock.release()
+
+
+def find_answer(*, user, key: str) -> IdempotencyKey | None:
+    """The kept answer, unless its photo has failed since: then the upload is taken anew."""
+    kept = IdempotencyKey.objects.filter(user=user, key=key, created_at__gt=timezone.now() - KEPT_FOR)
+    return kept.exclude(image__status=ImageStatus.FAILED).first()
+
+
+def require_same(answer: IdempotencyKey, *, path: str, fingerprint: str) -> None:
+    """Raise IdempotencyKeyReusedError unless the kept answer is one to this very request."""
+    if (answer.path, answer.fingerprint) != (path, fingerprint):
+        raise IdempotencyKeyReusedError
+
+
+def keep_answer(*, user, key: str, **answer) -> None:
+    """Keep the answer: path, fingerprint, status_code, answer, location, image.
+
+    Call it in the transaction that makes it true, so that of two requests that raced one is undone: that one gets
+    IdempotencyInFlightError.
+    """
+    if find_answer(user=user, key=key):
+        raise IdempotencyInFlightError
+    IdempotencyKey.objects.filter(user=user, key=key).delete()  # too old, or its photo has failed
+    try:
+        with transaction.atomic():
+            IdempotencyKey.objects.create(user=user, key=key, **answer)
+    except IntegrityError as exc:
+        raise IdempotencyInFlightError from exc
+
+
+def forget_old_keys() -> int:
+    """Delete a batch of the answers that are older than 24 hours, and answer how many."""
+    old = IdempotencyKey.objects.filter(created_at__lte=timezone.now() - KEPT_FOR).values_list("pk", flat=True)
+    forgotten, _ = IdempotencyKey.objects.filter(pk__in=list(old[:FORGET_BATCH])).delete()
+    return forgotten

@@ -1,0 +1,80 @@
+"""Assets that must not stay at Cloudinary: a failed photo whose upload may have landed all the same, a deleted one.
+
+What is to go is written down in the transaction that decided it (AssetRemoval), so that no crash forgets it; the
+worker removes it in the background and tries again until Cloudinary says that it is gone.
+"""
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from apps.tickets import cloud
+from apps.tickets.models import LEASE_SLACK_SECONDS, AssetRemoval, Image
+from apps.tickets.states import ImageStatus
+
+logger = logging.getLogger(__name__)
+
+RETRY_BASE_SECONDS = 10
+RETRY_CAP_SECONDS = 60 * 60
+BATCH = 20
+
+
+def remove_asset_of(image: Image) -> None:
+    """Write down that this image's asset is to go. Call it in the transaction that fails or deletes the image.
+
+    An image that no attempt was made of has none. One whose upload may be under way is removed after its deadline.
+    """
+    if not image.attempts and image.status != ImageStatus.STORED:
+        return
+    wait = 0 if image.status == ImageStatus.STORED else settings.UPLOAD_TIMEOUT_SECONDS + LEASE_SLACK_SECONDS
+    schedule_removal(image.public_id, due_at=timezone.now() + timedelta(seconds=wait))
+
+
+def schedule_removal(public_id: str, *, due_at=None) -> None:
+    """Write down that this asset is to go, now unless told when. Safe to repeat: the later moment counts."""
+    due_at = due_at or timezone.now()
+    AssetRemoval.objects.update_or_create(public_id=public_id, defaults={"due_at": due_at, "attempts": 0})
+
+
+def remove_due_assets() -> int:
+    """Remove up to a batch of the assets that are due, and answer how many were looked at. Safe side by side."""
+    due = AssetRemoval.objects.filter(due_at__lte=timezone.now()).order_by("due_at").values_list("pk", flat=True)
+    return sum(_remove_one(pk) for pk in list(due[:BATCH]))
+
+
+def _remove_one(pk: int) -> int:
+    """Under the row's lock, also during the call: who takes the image up again waits until the asset is gone."""
+    with transaction.atomic():
+        skip_locked = connection.features.has_select_for_update_skip_locked
+        removal = AssetRemoval.objects.select_for_update(skip_locked=skip_locked).filter(pk=pk).first()
+        if removal is None:
+            return 0
+        if _is_wanted(removal.public_id):
+            removal.delete()
+            return 1
+        try:
+            cloud.delete(removal.public_id)
+        except cloud.CloudError as trouble:
+            _postpone(removal, trouble)
+        else:
+            removal.delete()
+            logger.info("asset %s: removed at Cloudinary", removal.public_id)
+    return 1
+
+
+def _is_wanted(public_id: str) -> bool:
+    """Whether an image stands that claims this asset after all."""
+    image_id = public_id.removeprefix(cloud.PUBLIC_ID_PREFIX)
+    return Image.objects.filter(pk=image_id).exclude(status=ImageStatus.FAILED).exists()
+
+
+def _postpone(removal: AssetRemoval, trouble: cloud.CloudError) -> None:
+    seconds = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** min(removal.attempts, 16))
+    removal.attempts += 1
+    removal.due_at = timezone.now() + timedelta(seconds=seconds)
+    removal.error = f"{trouble.code}: {trouble.detail}"[:500]
+    removal.save()
+    logger.warning("asset %s: could not be removed, %s", removal.public_id, trouble.code)
