@@ -4,7 +4,7 @@ from datetime import date, datetime, time, timedelta, timezone
 
 import django_filters
 from django import forms
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
 
@@ -46,13 +46,31 @@ class PositiveIntegerFilter(django_filters.Filter):
         super().__init__(min_value=1, max_value=2**63 - 1, **kwargs)
 
 
+class TotalOrderingFilter(django_filters.OrderingFilter):
+    """Equal values are ordered by id, or pages would repeat some rows and skip others; what has no value comes last."""
+
+    def filter(self, queryset, value):
+        names = [name for name in value or () if name]
+        if not names:
+            return queryset
+        id_like_first = "-id" if names[0].startswith("-") else "id"
+        return queryset.order_by(*(self.get_ordering_value(name) for name in names), id_like_first)
+
+    def get_ordering_value(self, param):
+        name = super().get_ordering_value(param)
+        field = name.lstrip("-")
+        if not self.model._meta.get_field(field).null:
+            return name
+        return F(field).desc(nulls_last=True) if name.startswith("-") else F(field).asc(nulls_last=True)
+
+
 class TicketFilter(django_filters.FilterSet):
     status = django_filters.MultipleChoiceFilter(choices=TicketStatus.choices)
     owner = PositiveIntegerFilter(field_name="owner_id")
     created_after = MomentFilter(method="since")
     created_before = MomentFilter(method="until")
     search = django_filters.CharFilter(method="matching", max_length=200)
-    ordering = django_filters.OrderingFilter(fields=[(name, name) for name in ORDERINGS])
+    ordering = TotalOrderingFilter(fields=[(name, name) for name in ORDERINGS])
 
     class Meta:
         model = Ticket
