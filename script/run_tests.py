@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> int:
             print(f"--- on {database} ---", flush=True)
             report = folder / f"{database}.json"
             given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "HOPLA_TEST_REPORT": str(report)}
+            given["TMPDIR"] = str(folder)  # what tests leave in files when they are stopped goes with our folder
             suite = start_suite(children, environment=test_environment(given), arguments=passed_on)
             runs.append((database, report_after(children, suite, report=report)))
     surprises = list(unexpected_skips(runs)) if options.strict_skips else []
