@@ -17,6 +17,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq import Queue, Worker
 
+from apps.tickets.cloud import CredentialsError
+from apps.tickets.pause import current_pause
 from hopla.worker import LIVENESS_SECONDS
 
 logger = logging.getLogger(__name__)
@@ -90,6 +92,13 @@ def check_worker():
         raise NotReady("no live worker on the default queue")
 
 
+def check_cloudinary():
+    """Asks nobody: the worker that was refused has left word, and takes it back when its probe gets through."""
+    pause = current_pause()
+    if pause is not None and pause.code == CredentialsError.code:
+        raise NotReady("Cloudinary refuses the credentials in CLOUDINARY_URL")
+
+
 def _redis(url: str) -> redis.Redis:
     once = Retry(NoBackoff(), retries=0)
     return redis.Redis.from_url(
@@ -105,5 +114,6 @@ CHECKS = {
         ("redis", check_queue),
         ("staging", check_staging),
         ("worker", check_worker),
+        ("cloudinary", check_cloudinary),
     )
 }

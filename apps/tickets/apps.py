@@ -6,4 +6,4 @@ class TicketsConfig(AppConfig):
     label = "tickets"
 
     def ready(self):
-        from apps.tickets import checks, signals  # noqa: F401  connects the receivers and registers the checks
+        from apps.tickets import checks, removal, signals  # noqa: F401  connects receivers, registers checks

@@ -46,9 +46,15 @@ def deliver_photo(image_id: str) -> None:
 
     No lock and no database connection is held while Cloudinary works.
     """
-    image = _start_attempt(image_id)
-    if image is None:
-        return
+    try:
+        image = _start_attempt(image_id)
+        if image is not None:
+            _attempt(image)
+    except Ticket.DoesNotExist:
+        logger.info("image %s: deleted while it was being delivered", image_id)
+
+
+def _attempt(image: Image) -> None:
     try:
         content = staging.read(image.pk, image.size)
         asset = cloud.put(public_id=image.public_id, content=content)

@@ -262,6 +262,12 @@ class Image(models.Model):
             look_again_at=None,
         )
 
+    def lose_asset(self, *, code: str, detail: str) -> bool:
+        """stored -> failed: an audit found that Cloudinary does not hold the photo."""
+        return self._move(
+            Q(status=ImageStatus.STORED), status=ImageStatus.FAILED, error_code=code, error_detail=detail[:500]
+        )
+
     def look_again_in(self, seconds: float) -> bool:
         """Stay in flight, and be looked at again by reconcile after that time."""
         return self._move(
@@ -309,7 +315,7 @@ class IdempotencyKey(models.Model):
     fingerprint = models.CharField(max_length=64)  # sha256 of what was sent, in hex
     image = models.ForeignKey(Image, on_delete=models.CASCADE, null=True)
     status_code = models.PositiveSmallIntegerField()
-    answer = models.JSONField()
+    answer = models.TextField()  # as it was rendered, to be repeated to the letter
     location = models.CharField(max_length=500)
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 

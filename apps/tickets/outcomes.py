@@ -65,6 +65,19 @@ def record_postponed(image: Image, *, moment) -> bool:
     return True
 
 
+def record_asset_lost(image: Image, *, code: str, detail: str) -> bool:
+    """A stored photo is not at Cloudinary any more: its image is failed. A completed ticket stays completed."""
+    with transaction.atomic():
+        ticket = Ticket.objects.lock(image.ticket_id)
+        if not image.lose_asset(code=code, detail=detail):
+            return False
+        ticket.touch()
+        remove_asset_of(image)
+        image_failed.send(sender=Image, image=image, ticket=ticket)
+    logger.error("image %s of ticket %s: %s", image.pk, image.ticket_id, code)
+    return True
+
+
 def _discard_on_commit(image: Image) -> None:
     # Robust: with Redis away the bytes stay until the reconciler or their expiry takes them; the outcome stands.
     transaction.on_commit(lambda: staging.discard(image.pk), robust=True)

@@ -5,13 +5,16 @@ worker removes it in the background and tries again until Cloudinary says that i
 """
 
 import logging
+import uuid
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models.signals import post_delete
+from django.dispatch import receiver
 from django.utils import timezone
 
-from apps.tickets import cloud
+from apps.tickets import cloud, staging
 from apps.tickets.models import LEASE_SLACK_SECONDS, AssetRemoval, Image
 from apps.tickets.states import ImageStatus
 
@@ -31,6 +34,13 @@ def remove_asset_of(image: Image) -> None:
         return
     wait = 0 if image.status == ImageStatus.STORED else settings.UPLOAD_TIMEOUT_SECONDS + LEASE_SLACK_SECONDS
     schedule_removal(image.public_id, due_at=timezone.now() + timedelta(seconds=wait))
+
+
+@receiver(post_delete, sender=Image)
+def remove_asset_of_deleted_image(*, instance: Image, **kwargs):
+    """Deleting an image, or its ticket, takes its asset and its staged bytes along, in the background."""
+    remove_asset_of(instance)
+    transaction.on_commit(lambda: staging.discard(instance.pk), robust=True)
 
 
 def schedule_removal(public_id: str, *, due_at=None) -> None:
@@ -67,8 +77,16 @@ def _remove_one(pk: int) -> int:
 
 def _is_wanted(public_id: str) -> bool:
     """Whether an image stands that claims this asset after all."""
-    image_id = public_id.removeprefix(cloud.PUBLIC_ID_PREFIX)
-    return Image.objects.filter(pk=image_id).exclude(status=ImageStatus.FAILED).exists()
+    image_id = image_id_of(public_id)
+    return image_id is not None and Image.objects.filter(pk=image_id).exclude(status=ImageStatus.FAILED).exists()
+
+
+def image_id_of(public_id: str) -> uuid.UUID | None:
+    """The id of the image that this asset is named after; None for a name that hopla did not make."""
+    try:
+        return uuid.UUID(public_id.removeprefix(cloud.PUBLIC_ID_PREFIX))
+    except ValueError:
+        return None
 
 
 def _postpone(removal: AssetRemoval, trouble: cloud.CloudError) -> None:

@@ -93,10 +93,10 @@ class ReadTicketView(RetrieveAPIView):
 
     def retrieve(self, request, *args, **kwargs):
         ticket = self.get_object()
-        unchanged = get_conditional_response(request._request, etag=ticket.etag)
-        if unchanged is not None:
-            return unchanged
-        return Response(self.get_serializer(ticket).data, headers={"ETag": ticket.etag})
+        headers = {"ETag": ticket.etag, "Cache-Control": "private, no-cache"}
+        if get_conditional_response(request._request, etag=ticket.etag):
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
+        return Response(self.get_serializer(ticket).data, headers=headers)
 
 
 class TicketView(ReadTicketView):
@@ -225,7 +225,7 @@ def keep(response: Response, request, key: str, fingerprint: str, image: Image |
         path=request.path,
         fingerprint=fingerprint,
         status_code=response.status_code,
-        answer=json.loads(JSONRenderer().render(response.data)),
+        answer=JSONRenderer().render(response.data).decode(),
         location=response["Location"],
         image=image,
     )
@@ -234,4 +234,6 @@ def keep(response: Response, request, key: str, fingerprint: str, image: Image |
 def replay(kept, request, fingerprint: str) -> Response:
     """The answer kept for this key, if the request is the same one again."""
     idempotency.require_same(kept, path=request.path, fingerprint=fingerprint)
-    return Response(kept.answer, kept.status_code, headers={"Location": kept.location, "Idempotent-Replayed": "true"})
+    return Response(
+        json.loads(kept.answer), kept.status_code, headers={"Location": kept.location, "Idempotent-Replayed": "true"}
+    )
