@@ -43,7 +43,7 @@ class ReadyzTests(TransactionTestCase):
 
     def test_ready_with_database_redis_and_a_worker(self):
         response = self.client.get("/readyz")
-        checks = {"database": "ok", "redis": "ok", "staging": "ok", "worker": "ok"}
+        checks = {"database": "ok", "redis": "ok", "staging": "ok", "worker": "ok", "cloudinary": "ok"}
         self.assertEqual((response.status_code, response.json()), (200, {"status": "ready", "checks": checks}))
         self.assertIn("no-store", response["Cache-Control"])
 
