@@ -93,8 +93,11 @@ def check_worker():
 
 
 def check_cloudinary():
-    """Asks nobody: the worker that was refused has left word, and takes it back when its probe gets through."""
-    pause = current_pause()
+    """Asks nobody: the worker that was refused has left word in Redis, which expires when its next try is due."""
+    try:
+        pause = current_pause()
+    except redis.RedisError:
+        return  # the check of Redis names it
     if pause is not None and pause.code == CredentialsError.code:
         raise NotReady("Cloudinary refuses the credentials in CLOUDINARY_URL")
 
