@@ -10,7 +10,7 @@ from limits.storage import RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from rest_framework.throttling import BaseThrottle
 
-from apps.tickets.redis_client import redis_at
+from apps.redis_client import redis_at
 
 
 class ScopedThrottle(BaseThrottle):

@@ -6,10 +6,10 @@ from django.conf import settings
 from django.test import TestCase, TransactionTestCase
 from rq import Queue
 
+from apps.redis_client import redis_at
 from apps.tickets import staging
 from apps.tickets.delivery import deliver_photo
 from apps.tickets.models import Image
-from apps.tickets.redis_client import redis_at
 from tests.makers import client_for
 
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "request_id"}

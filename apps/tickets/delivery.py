@@ -11,10 +11,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from apps.redis_client import redis_at
 from apps.tickets import cloud, outcomes, staging
 from apps.tickets.models import Image, Ticket
 from apps.tickets.pause import PROBE_EVERY_SECONDS, Pause, current_pause, pause_uploads
-from apps.tickets.redis_client import redis_at
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from redis.exceptions import LockError
 
+from apps.redis_client import redis_at
 from apps.tickets.errors import IdempotencyInFlightError, IdempotencyKeyInvalidError, IdempotencyKeyReusedError
 from apps.tickets.models import IdempotencyKey
-from apps.tickets.redis_client import redis_at
 from apps.tickets.states import ImageStatus
 
 KEPT_FOR = timedelta(hours=24)

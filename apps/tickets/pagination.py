@@ -1,48 +1,18 @@
-"""Pages of a list: numbered ones with a count, and for tickets cursor pages whose cost does not grow with depth."""
+"""Pages of tickets: numbered ones with a count, or cursor pages whose cost does not grow with depth."""
 
 import binascii
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
 
-from django.core.paginator import InvalidPage
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
-from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.pagination import BasePagination, PageNumberPagination
+from rest_framework.exceptions import ValidationError
+from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
-DEFAULT_PAGE_SIZE = 20
-MAX_PAGE_SIZE = 100
-
-
-def page_size_of(request) -> int:
-    return _positive(request, "page_size", default=DEFAULT_PAGE_SIZE, maximum=MAX_PAGE_SIZE)
-
-
-def _positive(request, name: str, *, default: int, maximum: int) -> int:
-    value = request.query_params.get(name, "")
-    if not value:
-        return default
-    if not (value.isascii() and value.isdigit() and len(value) < 19 and 1 <= int(value) <= maximum):
-        message = _("Use a whole number from 1 to {maximum}.").format(maximum=maximum)
-        raise ValidationError({name: [message]}, code="invalid")
-    return int(value)
-
-
-class NumberedPages(PageNumberPagination):
-    """`?page=&page_size=`. A page past the last is 404; what is not a number is 400."""
-
-    def paginate_queryset(self, queryset, request, view=None):
-        self.request = request
-        number = _positive(request, "page", default=1, maximum=2**31)
-        paginator = self.django_paginator_class(queryset, page_size_of(request))
-        try:
-            self.page = paginator.page(number)
-        except InvalidPage as exc:
-            raise NotFound(_("There is no page {number}.").format(number=number)) from exc
-        return list(self.page)
+from apps.pagination import NumberedPages, page_size_of
 
 
 class NewestFirstCursor(BasePagination):

@@ -10,8 +10,8 @@ from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter
 from redis.exceptions import RedisError
 
+from apps.redis_client import redis_at
 from apps.tickets.errors import UploadQuotaExceededError
-from apps.tickets.redis_client import redis_at
 
 
 def require_quota(user, size: int) -> None:

@@ -10,12 +10,12 @@ from django.conf import settings
 from django.utils import timezone
 from redis.exceptions import LockError
 
+from apps.redis_client import redis_at
 from apps.tickets import outcomes, staging
 from apps.tickets.delivery import enqueue_delivery, queued_image_ids, settle_lost
 from apps.tickets.endings import expire_due_tickets
 from apps.tickets.idempotency import forget_old_keys
 from apps.tickets.models import Image
-from apps.tickets.redis_client import redis_at
 from apps.tickets.removal import remove_due_assets
 from apps.tickets.states import IN_FLIGHT, ImageStatus
 

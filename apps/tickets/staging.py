@@ -10,8 +10,8 @@ import math
 from django.conf import settings
 from redis import Redis
 
+from apps.redis_client import redis_at
 from apps.tickets.errors import StagingFullError
-from apps.tickets.redis_client import redis_at
 
 PREFIX = "hopla:staged:"
 BUDGET_KEYS = [f"{PREFIX}expiries", f"{PREFIX}sizes", f"{PREFIX}total", f"{PREFIX}drain"]

@@ -14,12 +14,13 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from apps.pagination import NumberedPages
 from apps.tickets import docs, idempotency, intake
 from apps.tickets.digest import announced_sha256, require_digest
 from apps.tickets.errors import ImageEmptyError, ImageTooLargeError, LengthRequiredError
 from apps.tickets.filters import TicketFilter
 from apps.tickets.models import Image, Ticket, progress_of
-from apps.tickets.pagination import NumberedPages, TicketPages
+from apps.tickets.pagination import TicketPages
 from apps.tickets.parsers import BarePhotoParser, PhotoFormParser
 from apps.tickets.quota import count_upload, require_quota
 from apps.tickets.serializers import (
