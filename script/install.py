@@ -81,8 +81,12 @@ def install_requirements() -> None:
     # PIP_USER, set by some systems, would put the packages outside .venv.
     environment = os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_USER": "0"}
     command = [VENV_PYTHON, "-m", "pip", "install", "--quiet", "--requirement", ROOT / "requirements-dev.txt"]
-    if subprocess.run(command, env=environment, stdin=subprocess.DEVNULL).returncode != 0:
-        sys.exit("pip could not install requirements-dev.txt: see above. hopla runs on Python 3.10 to 3.13.")
+    pip = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if pip.returncode != 0:
+        sys.exit(
+            f"{pip.stdout}{pip.stderr}\npip could not install requirements-dev.txt: its own words are above. "
+            "It needs the network, and Python 3.10 to 3.13."
+        )
 
 
 def say(sentence: str) -> None:
