@@ -17,6 +17,7 @@ import cloudinary.api
 import cloudinary.uploader
 import cloudinary.utils
 from cloudinary.api_client import call_api
+from cloudinary.exceptions import NotAllowed, NotFound
 from django.conf import settings
 from urllib3 import Timeout
 
@@ -203,7 +204,8 @@ def _call(exchange: Exchange, function, *args, **options) -> dict:
     try:
         answer = function(*args, **_account(), **options)
     except Exception as exc:  # the SDK's own errors, bare Exception from its Admin calls, TypeError for `null`
-        _raise_for(exchange, message=str(exc) if exchange.status in (403, 404) else "")
+        told_why = isinstance(exc, (NotAllowed, NotFound))  # a proxy's page of the same status does not
+        _raise_for(exchange, message=str(exc) if told_why else "")
         raise PassingError(_why(exchange)) from exc
     error = answer.get("error") or {}
     message = error.get("message", "") if isinstance(error, dict) else str(error)
