@@ -7,6 +7,7 @@ decide itself: a missing one stops the start with a sentence (see REQUIRED_IN_PR
 import re
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -92,7 +93,7 @@ TEMPLATES = [
 
 # --- Database ---
 
-DATABASE_URL = required_or(f"sqlite:///{BASE_DIR / 'var' / 'db.sqlite3'}", name="DATABASE_URL")
+DATABASE_URL = required_or(f"sqlite:///{quote(str(BASE_DIR / 'var' / 'db.sqlite3'))}", name="DATABASE_URL")
 DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {})
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
