@@ -1,0 +1,159 @@
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+from django.db import connections
+from django.test import override_settings
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from apps.tickets import staging
+from apps.tickets.delivery import enqueue_delivery
+from apps.tickets.models import Image
+from apps.tickets.reconcile import reconcile
+from tests.case import ApiTestCase, CommittingTestCase, default_queue
+from tests.makers import make_accepted_image, make_ticket, running_sandbox
+
+
+def make_due(image: Image, **changes) -> None:
+    """As if all its waits were over, and nothing had happened to it meanwhile."""
+    past = timezone.now() - timedelta(seconds=1)
+    Image.objects.filter(pk=image.pk).update(look_again_at=past, **changes)
+    Image.objects.filter(pk=image.pk, next_retry_at__isnull=False).update(next_retry_at=past)
+
+
+def queued_images() -> list[str]:
+    return [job.args[0] for job in default_queue().jobs]
+
+
+class ReconcileTestCase(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.sandbox = self.enterContext(running_sandbox())
+        self.ticket = make_ticket(num_images=2)
+        self.image = make_accepted_image(self.ticket)  # whose job was never queued: nothing is committed in a TestCase
+
+    def reconcile(self) -> Image:
+        with self.captureOnCommitCallbacks(execute=True):
+            reconcile()
+        return Image.objects.get(pk=self.image.pk)
+
+
+class LostJobTests(ReconcileTestCase):
+    def test_image_without_a_job_gets_one(self):
+        make_due(self.image)
+
+        self.reconcile()
+
+        self.assertEqual(queued_images(), [str(self.image.pk)])
+        self.assertEqual(self.deliver(self.image).status, "stored")
+
+    def test_image_that_is_not_due_is_left_alone(self):
+        self.reconcile()
+
+        self.assertEqual(queued_images(), [])
+
+    def test_image_is_looked_at_once_in_a_while(self):
+        make_due(self.image)
+        for _ in range(3):
+            self.reconcile()
+
+        self.assertEqual(queued_images(), [str(self.image.pk)])
+
+    def test_image_whose_job_waits_in_a_long_queue_gets_no_second_one(self):
+        enqueue_delivery(self.image.pk)
+        for _ in range(3):
+            make_due(self.image)
+            self.reconcile()
+
+        self.assertEqual(queued_images(), [str(self.image.pk)])
+
+    def test_retry_is_started_when_its_time_has_come(self):
+        self.sandbox.misbehave("refuse", status=503, times=1)
+        self.deliver(self.image)
+        self.reconcile()
+        self.assertEqual(queued_images(), [])
+
+        make_due(self.image)
+        self.reconcile()
+
+        self.assertEqual(queued_images(), [str(self.image.pk)])
+        self.assertEqual(self.deliver(self.image).attempts, 2)
+
+    def test_queue_being_away_is_tried_again_later(self):
+        make_due(self.image)
+        with override_settings(REDIS_URL="redis://127.0.0.1:1/0"), self.assertRaises(RedisError):
+            reconcile()
+
+        self.reconcile()
+
+        self.assertEqual(queued_images(), [str(self.image.pk)])
+
+    def test_settled_images_are_no_business_of_it(self):
+        self.deliver(self.image)
+        make_due(self.image)
+
+        self.assertEqual(self.reconcile().status, "stored")
+        self.assertEqual(queued_images(), [])
+
+
+class LostWorkerTests(ReconcileTestCase):
+    def test_attempt_past_its_lease_is_taken_over(self):
+        self.image.start_upload()
+        make_due(self.image)
+
+        image = self.reconcile()
+
+        self.assertEqual((image.status, image.attempts, image.error_code), ("queued", 1, "worker_lost"))
+        self.assertEqual(queued_images(), [str(self.image.pk)])
+        self.assertEqual(self.deliver(image).status, "stored")
+
+    def test_attempt_within_its_lease_goes_on(self):
+        self.image.start_upload()
+
+        image = self.reconcile()
+
+        self.assertEqual((image.status, queued_images()), ("uploading", []))
+        self.assertGreater(image.look_again_at, timezone.now())
+
+
+class LostBytesTests(ReconcileTestCase):
+    def test_image_whose_bytes_are_gone_fails_and_frees_its_place(self):
+        staging.connection().flushdb()
+        make_due(self.image)
+
+        image = self.reconcile()
+
+        self.assertEqual((image.status, image.error_code), ("failed", "bytes_lost"))
+        self.assertEqual(self.ticket.progress().remaining, 2)
+
+    def test_attempt_of_which_nothing_landed(self):
+        self.image.start_upload()
+        staging.connection().flushdb()
+        make_due(self.image)
+
+        self.assertEqual(self.reconcile().error_code, "bytes_lost")
+
+
+class TurnTests(CommittingTestCase):
+    def test_several_at_once_give_each_image_one_job(self):
+        ticket = make_ticket(num_images=40)
+        images = [make_accepted_image(ticket, seed=number) for number in range(40)]
+        default_queue().empty()
+        for image in images:
+            make_due(image)
+
+        def run(_):
+            try:
+                return reconcile()
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(run, range(4)))
+        self.assertCountEqual(queued_images(), [str(image.pk) for image in images])
+
+    def test_turn_is_given_back(self):
+        for _ in range(3):
+            image = make_accepted_image(make_ticket())
+            make_due(image)
+            self.assertEqual(reconcile(), 1)
