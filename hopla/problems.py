@@ -140,6 +140,8 @@ def _code_of(exc) -> str:
         return "invalid"
     if not isinstance(exc, exceptions.APIException):
         return ""
+    if isinstance(exc.detail, dict):  # simplejwt's way
+        return str(exc.detail.get("code", exc.default_code))
     return getattr(exc.detail, "code", exc.default_code)
 
 
@@ -147,7 +149,7 @@ def _detail_of(exc, status: int) -> str:
     if isinstance(exc, exceptions.ValidationError):
         return _("The input is invalid; `errors` says where.")
     if isinstance(exc, exceptions.APIException):
-        return str(exc.detail)
+        return str(exc.detail["detail"] if isinstance(exc.detail, dict) else exc.detail)
     return _default_detail(status)
 
 

@@ -50,6 +50,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "rest_framework",
     "knox",
+    "rest_framework_simplejwt.token_blacklist",
+    "djoser",
     "django_filters",
     "django_rq",
     "drf_yasg",
@@ -189,7 +191,10 @@ STORAGES = {
 TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)  # 0: nobody's X-Forwarded-For is believed
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.accounts.authentication.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.accounts.authentication.OpaqueTokenAuthentication",
+        "apps.accounts.authentication.BearerAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["hopla.json_api.BoundedJSONParser"],
@@ -220,7 +225,24 @@ THROTTLE_RATES = {
 }
 UPLOAD_BYTES_PER_DAY = env.int("UPLOAD_BYTES_PER_DAY", default=0)  # per user; 0: no limit
 
+KNOX_TOKEN_MODEL = "accounts.AuthToken"  # noqa: S105 (a name, no secret)
 REST_KNOX = {"TOKEN_TTL": timedelta(days=30), "AUTO_REFRESH": False}
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=5),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=7),
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+    "SIGNING_KEY": env.str("JWT_SIGNING_KEY", default="") or SECRET_KEY,
+}
+# Where the e-mail about a forgotten password leads, such as https://app.example.com/reset/{uid}/{token}. Empty: it
+# shows both values instead, for the app to ask for.
+PASSWORD_RESET_URL = env.str("PASSWORD_RESET_URL", default="")
+
+# --- E-mail ---
+
+vars().update(env.email_url("EMAIL_URL", default="consolemail://" if DEBUG else "smtp://localhost:25"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="hopla <hopla@localhost>")
 
 SWAGGER_USE_COMPAT_RENDERERS = False
 SWAGGER_SETTINGS = {

@@ -1,15 +1,50 @@
-"""Who sends a request: `Authorization: Token <opaque>`."""
+"""Who sends a request: `Authorization: Token <opaque>` or `Authorization: Bearer <JWT access>`, everywhere alike."""
 
+from datetime import timedelta
+
+from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from knox.auth import TokenAuthentication as KnoxAuthentication
 from rest_framework.exceptions import AuthenticationFailed
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import InvalidToken
+
+from apps.accounts.models import AuthToken
+from apps.accounts.tokens import is_ended
+
+# `last_used_at` is told in the admin, to the minute: not every request writes.
+LAST_USE_PRECISION = timedelta(minutes=1)
 
 
-class TokenAuthentication(KnoxAuthentication):
-    """knox's own, which crashes on a token that is no UTF-8."""
+class OpaqueTokenAuthentication(KnoxAuthentication):
+    """knox's own, which crashes on a token that is no UTF-8, and reads all of the user's tokens at every request."""
 
     def authenticate_credentials(self, token: bytes):
         try:
-            return super().authenticate_credentials(token)
+            user, auth_token = super().authenticate_credentials(token)
         except UnicodeDecodeError as exc:
             raise AuthenticationFailed(_("Invalid token.")) from exc
+        self._remember_use(auth_token)
+        return user, auth_token
+
+    def _cleanup_token(self, auth_token) -> bool:
+        """Whether the token has expired. Those that have are deleted at the user's next log-in."""
+        return auth_token.expiry is not None and auth_token.expiry < timezone.now()
+
+    @staticmethod
+    def _remember_use(auth_token):
+        now = timezone.now()
+        if auth_token.last_used_at is None or auth_token.last_used_at < now - LAST_USE_PRECISION:
+            stale = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USE_PRECISION)
+            AuthToken.objects.filter(stale, pk=auth_token.pk).update(last_used_at=now)
+
+
+class BearerAuthentication(JWTAuthentication):
+    """simplejwt's own, which does not know that the user has ended all sessions since the token was made."""
+
+    def get_user(self, validated_token):
+        user = super().get_user(validated_token)
+        if is_ended(validated_token, user):
+            raise InvalidToken
+        return user

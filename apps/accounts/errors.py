@@ -2,6 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import AuthenticationFailed
+from rest_framework_simplejwt.exceptions import InvalidToken
 
 
 class InvalidCredentialsError(AuthenticationFailed):
@@ -9,3 +10,9 @@ class InvalidCredentialsError(AuthenticationFailed):
 
     default_code = "invalid_credentials"
     default_detail = _("The username, e-mail address or password is wrong.")
+
+
+class TokenNotValidError(InvalidToken):
+    """A JWT that is expired, malformed, rotated out, or of a session that its user has ended."""
+
+    default_detail = _("This token is not valid.")

@@ -1,20 +1,38 @@
 """What users look like to a client. A password, hashed or not, is in no answer."""
 
 import phonenumbers
+from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
+from rest_framework_simplejwt.serializers import TokenRefreshSerializer, TokenVerifySerializer
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import UntypedToken
 
+from apps.accounts.errors import InvalidCredentialsError, TokenNotValidError
 from apps.accounts.models import User
+from apps.accounts.tokens import is_ended
 
 
 class UserSerializer(serializers.ModelSerializer):
     class Meta:
         model = User
-        fields = ["id", "username", "email", "name", "phone", "is_staff", "date_joined"]
+        fields = ["id", "username", "email", "name", "phone", "language", "is_staff", "date_joined"]
         read_only_fields = fields
+
+
+class ProfileSerializer(UserSerializer):
+    """What users change of themselves: name, phone and the language of their e-mails."""
+
+    phone = serializers.CharField(required=False, allow_blank=True, max_length=32, help_text="With its country code.")
+
+    class Meta(UserSerializer.Meta):
+        read_only_fields = ["id", "username", "email", "is_staff", "date_joined"]
+
+    def validate_phone(self, value):
+        return e164(value) if value else ""
 
 
 class RegistrationSerializer(serializers.ModelSerializer):
@@ -52,19 +70,72 @@ class RegistrationSerializer(serializers.ModelSerializer):
             raise serializers.ValidationError({"username": [message]}, code="unique") from exc
 
 
+class NewUserSerializer(RegistrationSerializer):
+    """A new user; without a `username` the e-mail address serves."""
+
+    username = serializers.CharField(required=False, max_length=150, validators=[User.username_validator])
+
+    def validate(self, attrs):
+        attrs.setdefault("username", attrs["email"])
+        if len(attrs["username"]) > 150:
+            raise serializers.ValidationError({"username": [_("Send a username of at most 150 characters.")]})
+        return super().validate(attrs)
+
+
 class LoginSerializer(serializers.Serializer):
-    """`username` or `email`, and the password."""
+    """`username` or `email`, and the password. Sets `user`; raises InvalidCredentialsError."""
 
     username = serializers.CharField(required=False, max_length=254)
     email = serializers.CharField(required=False, max_length=254)
     password = serializers.CharField(write_only=True, max_length=128, style={"input_type": "password"})
 
     def validate(self, attrs):
-        if not (attrs.get("username") or attrs.get("email")):
+        name = attrs.get("username") or attrs.get("email")
+        if not name:
             raise serializers.ValidationError(
                 {"username": [_("Send a username or an e-mail address.")]}, code="required"
             )
+        self.user = authenticate(self.context["request"], username=name, password=attrs["password"])
+        if self.user is None:
+            raise InvalidCredentialsError
         return attrs
+
+
+class JwtRefreshSerializer(TokenRefreshSerializer):
+    """simplejwt's own, which does not know ended sessions, and crashes when the user is gone."""
+
+    def validate(self, attrs):
+        require_live(self.token_class(attrs["refresh"]))
+        return super().validate(attrs)
+
+
+class JwtVerifySerializer(TokenVerifySerializer):
+    """simplejwt's own, which answers 400 for a token that was rotated out and knows no ended sessions."""
+
+    def validate(self, attrs):
+        require_live(UntypedToken(attrs["token"]))
+        try:
+            return super().validate(attrs)
+        except serializers.ValidationError as exc:
+            raise TokenNotValidError from exc
+
+
+def require_live(token) -> None:
+    """Raise TokenNotValidError unless the token's user stands, is active and has not ended its sessions."""
+    user = User.objects.filter(pk=token.get(api_settings.USER_ID_CLAIM), is_active=True).first()
+    if user is None or is_ended(token, user):
+        raise TokenNotValidError
+
+
+class JwtPairSerializer(serializers.Serializer):
+    """A JWT pair: `access` goes into `Authorization: Bearer`, `refresh` buys the next pair once."""
+
+    access = serializers.CharField()
+    refresh = serializers.CharField()
+
+
+class ResetPasswordSerializer(serializers.Serializer):
+    email = serializers.EmailField(max_length=254)
 
 
 class SessionSerializer(serializers.Serializer):

@@ -1,85 +1,213 @@
-"""Register and log in."""
+"""Accounts: register, log in and out, look at and change oneself, passwords, JWT."""
 
-from django.contrib.auth import authenticate
-from django.contrib.auth.signals import user_logged_in
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from drf_yasg import openapi
+from djoser.serializers import PasswordResetConfirmSerializer, SetPasswordSerializer
+from djoser.views import UserViewSet
 from drf_yasg.utils import swagger_auto_schema
-from knox.models import get_token_model
 from rest_framework import status
-from rest_framework.generics import GenericAPIView
-from rest_framework.permissions import AllowAny
+from rest_framework.filters import SearchFilter
+from rest_framework.generics import GenericAPIView, ListAPIView, RetrieveAPIView
 from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework_simplejwt.views import TokenViewBase
 
-from apps.accounts.errors import InvalidCredentialsError
+from apps.accounts import docs
+from apps.accounts.emails import enqueue_password_reset
+from apps.accounts.models import AuthToken, User
+from apps.accounts.permissions import ANYONE, SIGNED_IN, MayListUsers
 from apps.accounts.serializers import (
+    JwtPairSerializer,
+    JwtRefreshSerializer,
+    JwtVerifySerializer,
     LoginAnswerSerializer,
     LoginSerializer,
+    NewUserSerializer,
+    ProfileSerializer,
     RegistrationSerializer,
+    ResetPasswordSerializer,
     SessionSerializer,
+    UserSerializer,
 )
+from apps.accounts.tokens import end_jwt_sessions, end_sessions, new_jwt_pair, new_opaque_token
+from apps.pagination import NumberedPages
 
 
-class RegisterView(GenericAPIView):
-    serializer_class = RegistrationSerializer
-    throttle_scope = "register"
-    permission_classes = [AllowAny]
-    authentication_classes = []
+class PublicView(GenericAPIView):
+    """Base of what needs no credentials, and so looks at none."""
 
-    @swagger_auto_schema(
-        operation_id="auth_register",
-        operation_summary="Register",
-        tags=["auth"],
-        security=[],
-        responses={
-            201: openapi.Response("Registered and logged in.", SessionSerializer),
-            400: "Invalid input.",
-            413: "The body is too large.",
-            415: "The body is not JSON.",
-        },
-    )
-    def post(self, request):
-        registration = self.get_serializer(data=request.data)
-        registration.is_valid(raise_exception=True)
-        user = registration.save()
-        return Response(SessionSerializer(new_session(user)).data, status.HTTP_201_CREATED)
-
-
-class LoginView(GenericAPIView):
-    serializer_class = LoginSerializer
-    throttle_scope = "login"
-    permission_classes = [AllowAny]
+    permission_classes = ANYONE
     authentication_classes = []
 
     def get_authenticate_header(self, request):
-        return "Token"  # 401 always says how to authenticate; the view itself has no authenticator to ask
+        return "Token"  # a 401 always says how to authenticate; there is no authenticator here to ask
 
-    @swagger_auto_schema(
-        operation_id="auth_login",
-        operation_summary="Log in",
-        tags=["auth"],
-        security=[],
-        responses={
-            200: openapi.Response("Logged in.", LoginAnswerSerializer),
-            400: "Invalid input.",
-            401: "`invalid_credentials`",
-            413: "The body is too large.",
-            415: "The body is not JSON.",
-        },
-    )
+    def valid(self, request):
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        return serializer
+
+
+class RegisterView(PublicView):
+    serializer_class = RegistrationSerializer
+    throttle_scope = "register"
+
+    @swagger_auto_schema(**docs.REGISTER)
     def post(self, request):
-        login = self.get_serializer(data=request.data)
-        login.is_valid(raise_exception=True)
-        name = login.validated_data.get("username") or login.validated_data["email"]
-        user = authenticate(request, username=name, password=login.validated_data["password"])
-        if user is None:
-            raise InvalidCredentialsError
+        user = self.valid(request).save()
+        return Response(SessionSerializer(new_session(user)).data, status.HTTP_201_CREATED)
+
+
+class LoginView(PublicView):
+    serializer_class = LoginSerializer
+    throttle_scope = "login"
+
+    @swagger_auto_schema(**docs.LOGIN)
+    def post(self, request):
+        user = self.valid(request).user
         user_logged_in.send(sender=type(user), request=request, user=user)
         answer = new_session(user) | {"message": _("You are logged in.")}
         return Response(LoginAnswerSerializer(answer).data)
 
 
-def new_session(user) -> dict:
-    """A fresh token of this user: hashed at rest, so that this is the one moment it can be read."""
-    token, secret = get_token_model().objects.create(user=user)
+class LogoutView(APIView):
+    permission_classes = SIGNED_IN
+
+    @swagger_auto_schema(**docs.LOGOUT)
+    def post(self, request):
+        """The opaque token that was sent ends; a JWT cannot be ended alone, so all of the user's JWTs do."""
+        if isinstance(request.auth, AuthToken):
+            request.auth.delete()
+        else:
+            end_jwt_sessions(request.user)
+        user_logged_out.send(sender=User, request=request, user=request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class LogoutAllView(APIView):
+    permission_classes = SIGNED_IN
+
+    @swagger_auto_schema(**docs.LOGOUT_ALL)
+    def post(self, request):
+        end_sessions(request.user)
+        user_logged_out.send(sender=User, request=request, user=request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class UsersView(ListAPIView):
+    """Staff list users; anyone registers with an e-mail address."""
+
+    queryset = User.objects.order_by("id")
+    permission_classes = [MayListUsers]
+    pagination_class = NumberedPages
+    filter_backends = [SearchFilter]
+    search_fields = ["username", "email", "name", "phone"]
+    throttle_scope = "register"
+
+    def get_serializer_class(self):
+        return NewUserSerializer if self.request.method == "POST" else UserSerializer
+
+    @swagger_auto_schema(**docs.LIST_USERS)
+    def get(self, request):
+        return super().get(request)
+
+    @swagger_auto_schema(**docs.CREATE_USER)
+    def post(self, request):
+        new = self.get_serializer(data=request.data)
+        new.is_valid(raise_exception=True)
+        return Response(UserSerializer(new.save()).data, status.HTTP_201_CREATED)
+
+
+class MeView(RetrieveAPIView):
+    serializer_class = ProfileSerializer
+    permission_classes = SIGNED_IN
+
+    def get_object(self):
+        return self.request.user
+
+    @swagger_auto_schema(**docs.READ_ME)
+    def get(self, request):
+        return super().get(request)
+
+    @swagger_auto_schema(**docs.CHANGE_ME)
+    def patch(self, request):
+        change = self.get_serializer(request.user, data=request.data, partial=True)
+        change.is_valid(raise_exception=True)
+        change.save()
+        return Response(change.data)
+
+
+class SetPasswordView(GenericAPIView):
+    serializer_class = SetPasswordSerializer
+    permission_classes = SIGNED_IN
+    throttle_scope = "login"
+
+    @swagger_auto_schema(**docs.SET_PASSWORD)
+    def post(self, request):
+        """The token of this request survives when it is an opaque one; every other token of the user ends."""
+        change = self.get_serializer(data=request.data)
+        change.is_valid(raise_exception=True)
+        user = request.user
+        user.surviving_token = request.auth if isinstance(request.auth, AuthToken) else None
+        user.set_password(change.validated_data["new_password"])
+        user.save()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ResetPasswordView(PublicView):
+    serializer_class = ResetPasswordSerializer
+    throttle_scope = "login"
+
+    @swagger_auto_schema(**docs.RESET_PASSWORD)
+    def post(self, request):
+        enqueue_password_reset(self.valid(request).validated_data["email"], language=get_language())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ResetPasswordConfirmView(PublicView):
+    serializer_class = PasswordResetConfirmSerializer
+    throttle_scope = "login"
+    token_generator = UserViewSet.token_generator  # djoser's serializer asks its view for it
+
+    @swagger_auto_schema(**docs.RESET_PASSWORD_CONFIRM)
+    def post(self, request):
+        reset = self.valid(request)
+        reset.user.set_password(reset.validated_data["new_password"])
+        reset.user.save()
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class JwtCreateView(PublicView):
+    serializer_class = LoginSerializer
+    throttle_scope = "login"
+
+    @swagger_auto_schema(**docs.CREATE_JWT)
+    def post(self, request):
+        user = self.valid(request).user
+        user_logged_in.send(sender=type(user), request=request, user=user)
+        refresh = new_jwt_pair(user)
+        return Response(JwtPairSerializer({"access": str(refresh.access_token), "refresh": str(refresh)}).data)
+
+
+class JwtRefreshView(TokenViewBase):
+    permission_classes = ANYONE
+    serializer_class = JwtRefreshSerializer
+
+    @swagger_auto_schema(**docs.REFRESH_JWT)
+    def post(self, request):
+        return super().post(request)
+
+
+class JwtVerifyView(TokenViewBase):
+    permission_classes = ANYONE
+    serializer_class = JwtVerifySerializer
+
+    @swagger_auto_schema(**docs.VERIFY_JWT)
+    def post(self, request):
+        return super().post(request)
+
+
+def new_session(user: User) -> dict:
+    token, secret = new_opaque_token(user)
     return {"token": secret, "expiry": token.expiry, "user": user}

@@ -5,13 +5,12 @@ import random
 import secrets
 from datetime import timedelta
 
-import django_rq
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from apps.redis_client import redis_at
+from apps.queue import default_queue
 from apps.tickets import cloud, outcomes, staging
 from apps.tickets.models import Image, Ticket
 from apps.tickets.pause import PROBE_EVERY_SECONDS, Pause, current_pause, pause_uploads
@@ -27,7 +26,7 @@ FAILED_JOB_TTL_SECONDS = 24 * 60 * 60
 
 def enqueue_delivery(image_id) -> None:
     """Put the job of this image on the queue now. Twice does no harm: the second job finds nothing to do."""
-    _queue().enqueue(
+    default_queue().enqueue(
         deliver_photo,
         str(image_id),
         job_id=f"{image_id}_{secrets.token_hex(4)}",
@@ -38,7 +37,7 @@ def enqueue_delivery(image_id) -> None:
 
 def queued_image_ids() -> set[str]:
     """The images that have a job waiting in the queue."""
-    return {job_id.partition("_")[0] for job_id in _queue().job_ids}
+    return {job_id.partition("_")[0] for job_id in default_queue().job_ids}
 
 
 def deliver_photo(image_id: str) -> None:
@@ -151,6 +150,3 @@ def next_attempt_at(attempts: int):
     seconds = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** (attempts - 1))
     return timezone.now() + timedelta(seconds=seconds * random.uniform(0.5, 1))  # noqa: S311  spreads load, hides nothing
 
-
-def _queue():
-    return django_rq.get_queue("default", connection=redis_at(settings.REDIS_URL), commit_mode="auto")

@@ -36,6 +36,7 @@ class RegisterTests(ApiTestCase):
                 "email": "ana@example.com",
                 "name": "Ana Lis",
                 "phone": "+34600123456",
+                "language": "",
                 "is_staff": False,
                 "date_joined": user.date_joined.isoformat().replace("+00:00", "Z"),
             },

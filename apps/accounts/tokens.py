@@ -1,0 +1,51 @@
+"""Tokens of both kinds: opaque ones (knox: hashed at rest, expiring, several per user) and JWT pairs (simplejwt).
+
+Every JWT of a user carries the user's `jwt_generation`. Raising it ends them all, access tokens included, at once.
+"""
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.signals import post_save
+from django.dispatch import receiver
+from django.utils import timezone
+from rest_framework_simplejwt.tokens import RefreshToken, Token
+
+from apps.accounts.models import AuthToken, User
+
+GENERATION_CLAIM = "generation"
+
+
+def new_opaque_token(user: User) -> tuple[AuthToken, str]:
+    """A fresh token and its secret, which can be read at this moment alone. The user's expired ones are deleted."""
+    user.auth_token_set.filter(expiry__lt=timezone.now()).delete()
+    return AuthToken.objects.create(user=user)
+
+
+def new_jwt_pair(user: User) -> RefreshToken:
+    """A fresh refresh token; its `access_token` is the other half."""
+    refresh = RefreshToken.for_user(user)
+    refresh[GENERATION_CLAIM] = user.jwt_generation
+    return refresh
+
+
+def is_ended(token: Token, user: User) -> bool:
+    return token.get(GENERATION_CLAIM) != user.jwt_generation
+
+
+def end_jwt_sessions(user: User) -> None:
+    User.objects.filter(pk=user.pk).update(jwt_generation=F("jwt_generation") + 1)
+
+
+def end_sessions(user: User, *, but: AuthToken | None = None) -> None:
+    """No token of the user works any more, save the opaque one named."""
+    with transaction.atomic():
+        tokens = user.auth_token_set.all()
+        (tokens.exclude(pk=but.pk) if but else tokens).delete()
+        end_jwt_sessions(user)
+
+
+@receiver(post_save, sender=User)
+def end_other_sessions_when_the_password_changes(*, instance: User, created: bool, **kwargs):
+    """Wherever it was changed: by the API, by a reset, in the admin. A view may name the token that survives."""
+    if not created and instance._password is not None:  # set_password was called since the last save
+        end_sessions(instance, but=getattr(instance, "surviving_token", None))
