@@ -39,16 +39,27 @@ def one_at_a_time():
 
 
 def ensure_venv() -> None:
-    """Leaves a .venv that holds requirements-dev.txt; does nothing when the stamp says it already does."""
-    venv_version = version_of(VENV_PYTHON)
-    if venv_version is None or (os.environ.get("PYTHON") and venv_version != version_of(Path(sys.executable))):
-        make_venv()
-        venv_version = version_of(VENV_PYTHON)
-    stamp = f"{venv_version} {requirements_hash()}"
-    if STAMP.exists() and STAMP.read_text() == stamp:
+    """Leaves a .venv that holds requirements-dev.txt; does nothing when the stamp says it already does.
+
+    PYTHON, when set, decides the version of Python; else any .venv that works is kept.
+    """
+    version = version_of(VENV_PYTHON)
+    wanted = version_of(Path(sys.executable)) if os.environ.get("PYTHON") else version
+    if version and version == wanted and STAMP.exists() and STAMP.read_text() == stamp_of(version):
         return
+    if not version or version != wanted or not has_pip():
+        make_venv()
     install_requirements()
-    STAMP.write_text(stamp)
+    STAMP.write_text(stamp_of(version_of(VENV_PYTHON)))
+
+
+def stamp_of(version: str) -> str:
+    return f"{version} {requirements_hash()}"
+
+
+def has_pip() -> bool:
+    """False of a .venv whose making was cut short."""
+    return subprocess.run([VENV_PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0
 
 
 def version_of(python: Path) -> str | None:
