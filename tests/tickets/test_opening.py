@@ -115,6 +115,12 @@ class OpenTicketTests(ApiTestCase):
             with self.subTest(field=field, code=code):
                 self.assert_refused(self.open(**{field: value}), (field, code))
 
+    def test_half_a_character(self):
+        body = b'{"num_images": 1, "title": "\\ud800"}'
+
+        response = self.client.generic("POST", URL, body, "application/json")
+        self.assert_refused(response, ("title", "surrogate_characters_not_allowed"))
+
     def test_faults_of_several_fields_are_named_at_once(self):
         self.assert_refused(self.open(num_images=0, title=7), ("num_images", "min_value"), ("title", "invalid"))
 
