@@ -24,6 +24,8 @@ from urllib3 import Timeout
 from apps.tickets.http_deadline import DeadlinePoolManager, Exchange
 
 CONNECT_TIMEOUT_SECONDS = 5
+# A single read may take longer than the whole exchange, so that it is the deadline that ends it, and says so.
+READ_SLACK_SECONDS = 1
 ADMIN_TIMEOUT_SECONDS = 10
 PUBLIC_ID_PREFIX = "hopla/"
 DELIVERY_HOST = "https://res.cloudinary.com"
@@ -111,7 +113,7 @@ def put(*, public_id: str, content: bytes) -> StoredAsset:
             overwrite=True,
             type="upload",
             allowed_formats=ALLOWED_FORMATS,
-            timeout=Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=seconds),
+            timeout=Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=seconds + READ_SLACK_SECONDS),
             return_error=True,
         )
     asset = _asset_from(answer)
@@ -189,7 +191,7 @@ def _parse_account(cloudinary_url: str) -> dict:
 
 def _ask(function, *args, **options) -> dict:
     with Exchange(ADMIN_TIMEOUT_SECONDS) as exchange:
-        timeout = Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=ADMIN_TIMEOUT_SECONDS)
+        timeout = Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=ADMIN_TIMEOUT_SECONDS + READ_SLACK_SECONDS)
         return _call(exchange, function, *args, timeout=timeout, **options)
 
 
