@@ -6,6 +6,7 @@ decide itself: a missing one stops the start with a sentence (see REQUIRED_IN_PR
 
 import re
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 from urllib.parse import quote
 
@@ -57,6 +58,7 @@ INSTALLED_APPS = [
     "drf_yasg",
     "apps.accounts",
     "apps.tickets",
+    "apps.support",
 ]
 if DEBUG:
     INSTALLED_APPS.append("apps.sandbox")
@@ -226,6 +228,9 @@ THROTTLE_RATES = {
 UPLOAD_BYTES_PER_DAY = env.int("UPLOAD_BYTES_PER_DAY", default=0)  # per user; 0: no limit
 
 KNOX_TOKEN_MODEL = "accounts.AuthToken"  # noqa: S105 (a name, no secret)
+# knox's migrations would make a table for its own model all the same: nothing uses it, but it refers to the users, whose
+# table PostgreSQL then refuses to empty between tests.
+MIGRATION_MODULES = {"knox": None}
 REST_KNOX = {"TOKEN_TTL": timedelta(days=30), "AUTO_REFRESH": False}
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=5),
@@ -243,6 +248,10 @@ PASSWORD_RESET_URL = env.str("PASSWORD_RESET_URL", default="")
 vars().update(env.email_url("EMAIL_URL", default="consolemail://" if DEBUG else "smtp://localhost:25"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="hopla <hopla@localhost>")
+SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="")  # where the desk reads; empty: it reads in the admin alone
+EMAIL_DOMAIN = parseaddr(DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"  # of the Message-IDs
+# Where people reach this service: links in e-mails begin with it.
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://localhost:{env.int('PORT', default=8000)}")
 
 SWAGGER_USE_COMPAT_RENDERERS = False
 SWAGGER_SETTINGS = {

@@ -1,6 +1,8 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
 
+from apps.support.views import SubscriptionPage
 from hopla.health import healthz, readyz
 from hopla.problems import no_such_endpoint
 from hopla.schema import schema_view
@@ -10,7 +12,9 @@ urlpatterns = [
     path("readyz", readyz),
     path("api/v1/", include("apps.accounts.urls")),
     path("api/v1/", include("apps.tickets.urls")),
+    path("api/v1/", include("apps.support.urls")),
     re_path(r"^api/", no_such_endpoint),
+    path("support/subscription/<str:token>/", csrf_exempt(SubscriptionPage.as_view()), name="support-subscription"),
     path("documentation/", schema_view.with_ui("swagger", cache_timeout=0), name="documentation"),
     path("redoc/", schema_view.with_ui("redoc", cache_timeout=0), name="redoc"),
     path("swagger.json", schema_view.without_ui(cache_timeout=0), name="schema"),

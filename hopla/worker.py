@@ -22,6 +22,7 @@ from rq.timeouts import BaseDeathPenalty
 from rq.utils import now
 from rq.worker.base import BaseWorker, WorkerStatus
 
+from apps.support.emails import enqueue_due_emails
 from apps.tickets.reconcile import reconcile
 
 logger = logging.getLogger(__name__)
@@ -198,6 +199,7 @@ class ThreadedWorker(BaseWorker):
         while not self._stop_requested:
             try:
                 reconcile()
+                enqueue_due_emails()
             except (RedisError, DatabaseError, InterfaceError) as exc:
                 logger.warning("reconcile has to wait (%s)", type(exc).__name__)
             except Exception:

@@ -1,0 +1,97 @@
+"""The desk for staff: tickets with their thread, answered and moved from the page, which sends the e-mails too."""
+
+from django import forms
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from apps.support.conversations import change_status, write_message
+from apps.support.models import Email, Event, Message, SupportStatus, SupportTicket
+
+
+class ReadOnlyInline(admin.TabularInline):
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request, obj=None):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+
+class ThreadInline(ReadOnlyInline):
+    model = Message
+    verbose_name_plural = _("thread")
+    fields = readonly_fields = ("created_at", "author", "is_staff", "text")
+
+
+class HistoryInline(ReadOnlyInline):
+    model = Event
+    verbose_name_plural = _("who did what")
+    fields = readonly_fields = ("created_at", "actor", "kind", "old_status", "new_status")
+
+
+class AnswerForm(forms.ModelForm):
+    """The two things staff do to a ticket; neither is saved by the form itself, see SupportTicketAdmin.save_model."""
+
+    answer = forms.CharField(label=_("answer"), required=False, max_length=10_000, widget=forms.Textarea)
+
+    class Meta:
+        model = SupportTicket
+        fields = ["status"]
+
+    def clean(self):
+        if (
+            self.cleaned_data.get("answer")
+            and self.instance.owner_id
+            and self.initial["status"] == SupportStatus.CLOSED
+        ):
+            raise forms.ValidationError(_("This ticket is closed: set it to active first, then answer."))
+        return super().clean()
+
+
+@admin.register(SupportTicket)
+class SupportTicketAdmin(admin.ModelAdmin):
+    form = AnswerForm
+    list_display = ("id", "title", "owner", "status", "created_at", "updated_at")
+    list_filter = ("status", "created_at")
+    list_select_related = ("owner",)
+    search_fields = ("=id", "title", "body_text", "owner__username", "owner__email")
+    date_hierarchy = "created_at"
+    fields = ("title", "body_text", "owner", "upload_ticket", "owner_subscribed", "created_at", "status", "answer")
+    readonly_fields = ("title", "body_text", "owner", "upload_ticket", "owner_subscribed", "created_at")
+    inlines = [ThreadInline, HistoryInline]
+
+    @admin.display(description=_("upload ticket"))
+    def upload_ticket(self, ticket):
+        if ticket.ticket_id is None:
+            return "–"
+        url = reverse("admin:tickets_ticket_change", args=[ticket.ticket_id])
+        return format_html('<a href="{}">{}</a>', url, ticket.ticket)
+
+    def has_add_permission(self, request):
+        return False  # tickets are opened by their owners, through the API
+
+    def save_model(self, request, obj, form, change):
+        """Through the same door as the API, so that events and e-mails are the same."""
+        if answer := form.cleaned_data["answer"]:
+            write_message(ticket_id=obj.pk, author=request.user, text=answer)
+        change_status(ticket_id=obj.pk, actor=request.user, status=form.cleaned_data["status"])
+
+
+@admin.register(Email)
+class EmailAdmin(admin.ModelAdmin):
+    """The e-mails of the desk: sent, waiting, given up."""
+
+    list_display = ("id", "to", "event", "audience", "state", "attempts", "error", "due_at", "sent_at")
+    list_filter = ("state", "audience")
+    list_select_related = ("event",)
+    search_fields = ("to",)
+
+    def has_add_permission(self, request):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False

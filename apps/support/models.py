@@ -1,0 +1,130 @@
+"""The support desk: tickets with their thread, everything that happened to them, and the e-mails that tell of it."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class SupportStatus(models.TextChoices):
+    ACTIVE = "AC", _("active")
+    FROZEN = "FR", _("frozen")
+    CLOSED = "CL", _("closed")
+
+
+class SupportTicketQuerySet(models.QuerySet):
+    def visible_to(self, user):
+        """One's own, and for staff everyone's."""
+        return self if user.is_staff else self.filter(owner=user)
+
+
+class SupportTicket(models.Model):
+    """What someone needs help with. Its thread is `messages`; only staff change its status."""
+
+    title = models.CharField(_("title"), max_length=200)
+    body_text = models.TextField(_("text"), max_length=10_000)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="support_tickets", verbose_name=_("owner")
+    )
+    ticket = models.ForeignKey(
+        "tickets.Ticket", on_delete=models.SET_NULL, null=True, blank=True, verbose_name=_("upload ticket")
+    )
+    status = models.CharField(_("status"), max_length=2, choices=SupportStatus, default=SupportStatus.ACTIVE)
+    language = models.CharField(max_length=8, editable=False)  # of the request that opened it
+    owner_subscribed = models.BooleanField(_("owner gets e-mails"), default=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
+
+    objects = SupportTicketQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("support ticket")
+        verbose_name_plural = _("support tickets")
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index("owner", F("created_at").desc(), F("id").desc(), name="support_owner_newest"),
+            models.Index("status", F("created_at").desc(), F("id").desc(), name="support_status_newest"),
+            models.Index(F("created_at").desc(), F("id").desc(), name="support_newest"),
+        ]
+
+    def __str__(self):
+        return f"#{self.pk} {self.title}"
+
+
+class Message(models.Model):
+    ticket = models.ForeignKey(SupportTicket, on_delete=models.CASCADE, related_name="messages")
+    text = models.TextField(_("text"), max_length=10_000)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    is_staff = models.BooleanField(_("by staff"))  # as whom the author wrote: a later promotion changes nothing
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        ordering = ["created_at", "id"]
+
+    def __str__(self):
+        return self.text[:60]
+
+
+class EventKind(models.TextChoices):
+    OPENED = "opened", _("opened")
+    MESSAGE = "message", _("message written")
+    STATUS = "status", _("status changed")
+
+
+class Event(models.Model):
+    """Who did what to a ticket, and when. Written in the same transaction, and never changed."""
+
+    ticket = models.ForeignKey(SupportTicket, on_delete=models.CASCADE, related_name="events")
+    kind = models.CharField(_("what"), max_length=8, choices=EventKind)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", verbose_name=_("who")
+    )
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, null=True)
+    old_status = models.CharField(_("from"), max_length=2, choices=SupportStatus, blank=True)
+    new_status = models.CharField(_("to"), max_length=2, choices=SupportStatus, blank=True)
+    created_at = models.DateTimeField(_("when"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering = ["created_at", "id"]
+
+    def __str__(self):
+        return self.get_kind_display()
+
+
+class Audience(models.TextChoices):
+    OWNER = "owner", _("owner")
+    SUPPORT = "support", _("support")
+
+
+class EmailState(models.TextChoices):
+    QUEUED = "queued", _("queued")
+    SENT = "sent", _("sent")
+    FAILED = "failed", _("failed")
+
+
+class Email(models.Model):
+    """One e-mail that an event calls for: written with the event, sent by a job, at most once for each audience."""
+
+    event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="emails")
+    audience = models.CharField(_("audience"), max_length=8, choices=Audience)
+    to = models.EmailField(_("to"))
+    language = models.CharField(_("language"), max_length=8)
+    state = models.CharField(_("state"), max_length=8, choices=EmailState, default=EmailState.QUEUED)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    error = models.CharField(_("error"), max_length=500, blank=True)
+    due_at = models.DateTimeField(_("due at"), null=True)  # when the worker looks at it again; null once it is settled
+    sent_at = models.DateTimeField(_("sent at"), null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("e-mail")
+        verbose_name_plural = _("e-mails")
+        constraints = [models.UniqueConstraint(fields=["event", "audience"], name="email_once_per_event")]
+        indexes = [models.Index(fields=["due_at"], condition=models.Q(state="queued"), name="email_due")]
+
+    def __str__(self):
+        return self.to
