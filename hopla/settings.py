@@ -231,9 +231,6 @@ KNOX_TOKEN_MODEL = "accounts.AuthToken"  # noqa: S105 (a name, no secret)
 # knox's migrations would make a table for its own model all the same: unused, but it refers to the users, whose
 # table PostgreSQL then refuses to empty between tests.
 MIGRATION_MODULES = {"knox": None}
-# knox's migrations would make a table for its own model all the same: nothing uses it, but it refers to the users, whose
-# table PostgreSQL then refuses to empty between tests.
-MIGRATION_MODULES = {"knox": None}
 REST_KNOX = {"TOKEN_TTL": timedelta(days=30), "AUTO_REFRESH": False}
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=5),

@@ -43,11 +43,8 @@ class AnswerForm(forms.ModelForm):
         fields = ["status"]
 
     def clean(self):
-        if (
-            self.cleaned_data.get("answer")
-            and self.instance.owner_id
-            and self.initial["status"] == SupportStatus.CLOSED
-        ):
+        stays_closed = self.initial["status"] == self.cleaned_data.get("status") == SupportStatus.CLOSED
+        if stays_closed and self.cleaned_data.get("answer"):
             raise forms.ValidationError(_("This ticket is closed: set it to active first, then answer."))
         return super().clean()
 
@@ -67,7 +64,7 @@ class SupportTicketAdmin(admin.ModelAdmin):
     @admin.display(description=_("upload ticket"))
     def upload_ticket(self, ticket):
         if ticket.ticket_id is None:
-            return "–"
+            return "-"
         url = reverse("admin:tickets_ticket_change", args=[ticket.ticket_id])
         return format_html('<a href="{}">{}</a>', url, ticket.ticket)
 
@@ -76,9 +73,13 @@ class SupportTicketAdmin(admin.ModelAdmin):
 
     def save_model(self, request, obj, form, change):
         """Through the same door as the API, so that events and e-mails are the same."""
-        if answer := form.cleaned_data["answer"]:
+        status, answer = form.cleaned_data["status"], form.cleaned_data["answer"]
+        if status != SupportStatus.CLOSED:
+            change_status(ticket_id=obj.pk, actor=request.user, status=status)
+        if answer:
             write_message(ticket_id=obj.pk, author=request.user, text=answer)
-        change_status(ticket_id=obj.pk, actor=request.user, status=form.cleaned_data["status"])
+        if status == SupportStatus.CLOSED:  # the last word comes before the door is shut
+            change_status(ticket_id=obj.pk, actor=request.user, status=status)
 
 
 @admin.register(Email)

@@ -6,7 +6,7 @@ twice sends once. While the mail server is away the worker tries again, and in t
 
 import logging
 from datetime import timedelta
-from smtplib import SMTPException
+from smtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
@@ -74,13 +74,10 @@ def send_email(email_id: int) -> None:
 def enqueue_due_emails() -> int:
     """Enqueue the mails that are due again, and answer how many. The worker calls it every second."""
     now = timezone.now()
-    due = list(
-        Email.objects.filter(state=EmailState.QUEUED, due_at__lte=now)
-        .order_by("due_at")
-        .values_list("pk", flat=True)[:BATCH]
-    )
+    due = Email.objects.filter(state=EmailState.QUEUED, due_at__lte=now).order_by("due_at")
+    pks = list(due.values_list("pk", flat=True)[:BATCH])
     # Move each on before it is enqueued, so that two workers do not both take it.
-    mine = [pk for pk in due if Email.objects.filter(pk=pk, due_at__lte=now).update(due_at=now + LOOK_AGAIN)]
+    mine = [pk for pk in pks if Email.objects.filter(pk=pk, due_at__lte=now).update(due_at=now + LOOK_AGAIN)]
     for pk in mine:
         enqueue_email(pk)
     return len(mine)
@@ -131,10 +128,18 @@ def _headers(email: Email, unsubscribe: str) -> dict:
 
 def _postpone_or_fail(email: Email, error: Exception) -> None:
     email.error = f"{type(error).__name__}: {error}"[:500]
-    if email.attempts >= MAX_ATTEMPTS:
+    if email.attempts >= MAX_ATTEMPTS or _is_permanent(error):
         email.state, email.due_at = EmailState.FAILED, None
         logger.error("e-mail %s: given up after %s attempts, %s", email.pk, email.attempts, type(error).__name__)
         return
     seconds = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** min(email.attempts - 1, 16))
     email.due_at = timezone.now() + timedelta(seconds=seconds)
     logger.warning("e-mail %s: again in %s seconds, %s", email.pk, seconds, type(error).__name__)
+
+
+def _is_permanent(error: Exception) -> bool:
+    """Whether the server refused the mail for good (5xx): another try would end the same."""
+    if isinstance(error, SMTPRecipientsRefused):
+        return all(code >= 500 for code, _ in error.recipients.values())
+    # A refused log-in (535) is our configuration's fault, not the mail's: it can be mended meanwhile.
+    return isinstance(error, SMTPResponseException) and error.smtp_code >= 500 and error.smtp_code != 535

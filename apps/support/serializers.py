@@ -1,5 +1,7 @@
 """What the support desk looks like to a client. The field names are the contract's."""
 
+from collections.abc import Mapping
+
 from django.apps import apps
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
@@ -73,9 +75,8 @@ class StatusChangeSerializer(serializers.Serializer):
     status = serializers.ChoiceField(choices=SupportStatus.values)
 
     def to_internal_value(self, data):
-        value = super().to_internal_value(data)
-        unknown = sorted(set(data) - set(self.fields))
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, Mapping) else []
         if unknown:
             message = _("Only the status can be changed.")
             raise serializers.ValidationError({name: [message] for name in unknown}, code="not_changeable")
-        return value
+        return super().to_internal_value(data)
