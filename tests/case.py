@@ -1,8 +1,11 @@
 """Base of the tests that talk to the API or look at what it left behind."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
+from django.db import connections
 from django.test import TestCase, TransactionTestCase
 from rq import Queue
 
@@ -75,6 +78,22 @@ class ApiTestCase(HoplaAssertions, TestCase):
 
 class CommittingTestCase(HoplaAssertions, TransactionTestCase):
     """With real commits, for what several threads or processes do together."""
+
+
+def at_once(function, arguments) -> list:
+    """`function` of each argument, in a thread each, which all start together. Answers the results in order."""
+    arguments = list(arguments)
+    together = threading.Barrier(len(arguments))
+
+    def run(argument):
+        together.wait(timeout=30)
+        try:
+            return function(argument)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(arguments)) as pool:
+        return list(pool.map(run, arguments))
 
 
 def staged_photos() -> list[str]:

@@ -1,5 +1,7 @@
+from django.test import override_settings
+
 from apps.accounts.models import User
-from tests.case import ApiTestCase
+from tests.case import ApiTestCase, CommittingTestCase, at_once
 from tests.makers import PASSWORD, client_for, make_user
 
 URL = "/api/v1/auth/register/"
@@ -151,3 +153,21 @@ class LoggedInTests(ApiTestCase):
         response = client.post(URL, {"username": "ana", "email": "ana@example.com", "password": PASSWORD})
 
         self.assertEqual(response.json()["user"]["username"], "ana")
+
+
+@override_settings(THROTTLE_RATES={})
+class RaceTests(CommittingTestCase):
+    def test_name_asked_for_by_many_at_once_is_given_once(self):
+        body = {"username": "ana", "email": "ana@example.com", "password": PASSWORD}
+
+        def register(_):
+            return client_for().post(URL, body)
+
+        responses = at_once(register, range(8))
+
+        self.assertEqual(User.objects.count(), 1)
+        refused = [response for response in responses if response.status_code != 201]
+        self.assertEqual(len(refused), 7)
+        for response in refused:
+            errors = self.assert_problem(response, 400, "invalid")["errors"]
+            self.assertEqual({error["code"] for error in errors}, {"unique"})
