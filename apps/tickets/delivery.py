@@ -145,8 +145,17 @@ def _spread() -> float:
     return random.uniform(0, SPREAD_SECONDS)  # noqa: S311
 
 
+def retry_horizon_seconds() -> int:
+    """The longest that all attempts of one photo can take, waits included."""
+    waits = sum(_longest_wait_seconds(attempts) for attempts in range(1, settings.UPLOAD_MAX_ATTEMPTS))
+    return waits + settings.UPLOAD_MAX_ATTEMPTS * settings.UPLOAD_TIMEOUT_SECONDS
+
+
+def _longest_wait_seconds(attempts: int) -> int:
+    return min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** (attempts - 1))
+
+
 def next_attempt_at(attempts: int):
     """When to try again after that many attempts: exponential, capped, with jitter."""
-    seconds = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** (attempts - 1))
+    seconds = _longest_wait_seconds(attempts)
     return timezone.now() + timedelta(seconds=seconds * random.uniform(0.5, 1))  # noqa: S311  spreads load, hides nothing
-
