@@ -5,6 +5,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import Error, register
 
+from apps.tickets.delivery import retry_horizon_seconds
+
 POSITIVE = (
     "IMAGE_MAX_BYTES",
     "IMAGE_MAX_PIXELS",
@@ -50,5 +52,19 @@ def cloudinary_url_is_complete(app_configs, **kwargs):
             "CLOUDINARY_URL does not have the form cloudinary://KEY:SECRET@CLOUD.",
             hint="Copy it whole from the Cloudinary console.",
             id="hopla.E003",
+        )
+    ]
+
+
+@register()
+def staged_bytes_outlive_the_retries(app_configs, **kwargs):
+    horizon = retry_horizon_seconds()
+    if settings.STAGING_TTL_SECONDS > horizon:
+        return []
+    return [
+        Error(
+            f"STAGING_TTL_SECONDS is {settings.STAGING_TTL_SECONDS}, and the attempts of a photo may take {horizon}.",
+            hint="Raise it, or lower UPLOAD_MAX_ATTEMPTS or UPLOAD_TIMEOUT_SECONDS: photos would expire while waiting.",
+            id="hopla.E004",
         )
     ]
