@@ -59,7 +59,7 @@ def cloudinary_url_is_complete(app_configs, **kwargs):
 @register()
 def staged_bytes_outlive_the_retries(app_configs, **kwargs):
     horizon = retry_horizon_seconds()
-    if settings.STAGING_TTL_SECONDS > horizon:
+    if horizon < settings.STAGING_TTL_SECONDS:
         return []
     return [
         Error(
