@@ -1,0 +1,198 @@
+"""hopla as it runs in production, on servers of its own that may be killed: web server, workers, Redis, Cloudinary."""
+
+import os
+import re
+import signal
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+import redis
+import urllib3
+from django.db import connection
+from django.test import override_settings
+
+from apps.sandbox.server import SandboxServer
+from script import servers
+from tests.faults.processes import Process, Processes
+
+# Short waits, so that a test sees in seconds what takes half a minute in production.
+QUICK = {
+    "UPLOAD_TIMEOUT_SECONDS": "2",
+    "RECONCILE_AFTER_SECONDS": "2",
+    "UPLOAD_MAX_ATTEMPTS": "4",
+    "THROTTLE_TICKETS": "",
+    "THROTTLE_UPLOADS": "",
+    "WEB_CONCURRENCY": "2",
+    "DEBUG": "on",
+    "LOG_FORMAT": "plain",
+    "STAGING_MAX_BYTES": str(64 * 1024 * 1024),
+}
+
+
+class World:
+    """Use as a context manager. Inside, settings of this process point at the same servers as hopla's processes do.
+
+    `own_database`: a PostgreSQL that may be killed too; else the database of the tests serves. `environment`: variables
+    beside or instead of QUICK. `workers`: how many `rqworker default` run.
+    """
+
+    def __init__(self, *, workers: int = 1, own_database: bool = False, environment: dict | None = None):
+        self._number_of_workers = workers
+        self._own_database = own_database
+        self._given = environment or {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "World":
+        with ExitStack() as stack:
+            self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        self._stack.close()
+
+    def _start(self, stack: ExitStack) -> None:
+        folder = stack.enter_context(servers.private_folder())
+        self.processes = stack.enter_context(Processes(folder))
+        self.redis_url = servers.start_redis(self.processes, folder=folder, max_bytes=0)
+        stack.enter_context(override_settings(REDIS_URL=self.redis_url, STAGING_REDIS_URL=self.redis_url))
+        self.database_url = os.environ["DATABASE_URL"]
+        if self._own_database:
+            owner = servers.unprivileged_user()
+            home = stack.enter_context(servers.private_folder(owner))
+            # Its processes end before its folder goes.
+            database = stack.enter_context(Processes(folder))
+            self.database_url = servers.start_postgres(database, folder=home, owner=owner)
+            self._database_process, self._database_folder = database["postgres"], home
+            keep_what_is_committed(home)
+            stack.enter_context(connected_to(home))
+        self.sandbox = stack.enter_context(SandboxServer())
+        stack.enter_context(override_settings(CLOUDINARY_URL=self.sandbox.cloudinary_url))
+        self.environment = self._environment()
+        stack.enter_context(override_settings(**_as_settings(self.environment)))
+        if self._own_database:
+            migrate = [sys.executable, "manage.py", "migrate", "--no-input", "--verbosity=0"]
+            self.processes.run("migrate", migrate, env=self.environment)
+        # Started side by side: each takes a second or two to import Django.
+        self._bind = "127.0.0.1:0"
+        self._start_web()
+        self.workers = [self.start_worker() for _ in range(self._number_of_workers)]
+        self._wait_for_web()
+        for worker in self.workers:
+            self.wait_for_worker(worker)
+
+    def _environment(self) -> dict[str, str]:
+        servers_here = {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "STAGING_REDIS_URL": self.redis_url,
+            "CLOUDINARY_URL": self.sandbox.cloudinary_url,
+        }
+        return os.environ | QUICK | servers_here | self._given
+
+    # --- hopla's processes ---
+
+    def _start_web(self) -> None:
+        gunicorn = [sys.executable, "-m", "gunicorn", "--config", "hopla/gunicorn_conf.py", "--bind", self._bind]
+        self.web = self.processes.start("web", [*gunicorn, "hopla.wsgi"], env=self.environment)
+
+    def _wait_for_web(self) -> None:
+        listening = r"Listening at: (http://(127\.0\.0\.1:\d+))"
+        self.processes.wait_until(lambda: re.search(listening, self.web.output), child=self.web, timeout_seconds=30)
+        self.url, self._bind = re.search(listening, self.web.output).groups()
+        self.processes.wait_until(self._web_answers, child=self.web, timeout_seconds=60)
+
+    def _web_answers(self) -> bool:
+        try:
+            return urllib3.request("GET", f"{self.url}/healthz", retries=False, timeout=5).status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
+
+    def restart_web(self) -> None:
+        """A fresh web server at the same address; the old one must have ended."""
+        self._start_web()
+        self._wait_for_web()
+
+    def start_worker(self) -> Process:
+        return self.processes.manage("rqworker", "default", env=self.environment, name="worker")
+
+    def wait_for_worker(self, worker: Process) -> None:
+        self.processes.wait_until(lambda: "Listening on default" in worker.output, child=worker, timeout_seconds=60)
+
+    # --- Its servers ---
+
+    @property
+    def redis(self) -> Process:
+        return self.processes["redis"]
+
+    def restart_redis(self) -> None:
+        """Killed outright, and started empty on the same socket."""
+        self.redis.kill()
+        self.redis.start()
+        self.processes.wait_until(self._redis_answers, child=self.redis, timeout_seconds=10)
+
+    def _redis_answers(self) -> bool:
+        try:
+            with redis.Redis.from_url(self.redis_url) as client:
+                return client.ping()
+        except redis.RedisError:
+            return False
+
+    def flush_redis(self) -> None:
+        with redis.Redis.from_url(self.redis_url) as client:
+            client.flushall()
+
+    def stop_database(self) -> None:
+        """As `pg_ctl stop -m immediate`: every connection is cut, nothing is written down."""
+        os.kill(self._database_process.pid, signal.SIGQUIT)
+        self._database_process.wait()
+
+    def start_database(self) -> None:
+        self._database_process.start()
+        self.processes.wait_until(self._database_answers, child=self._database_process, timeout_seconds=30)
+
+    def _database_answers(self) -> bool:
+        try:
+            psycopg.connect(host=str(self._database_folder), user="hopla", dbname="postgres").close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def keep_what_is_committed(folder: Path) -> None:
+    """Also over a kill; what script/servers.py starts for other tests would forget the last half second."""
+    with psycopg.connect(host=str(folder), user="hopla", dbname="postgres", autocommit=True) as database:
+        database.execute("ALTER SYSTEM SET synchronous_commit = on")
+        database.execute("SELECT pg_reload_conf()")
+
+
+@contextmanager
+def connected_to(folder: Path):
+    """Inside, the default database of this process is the PostgreSQL whose socket lies in that folder."""
+    connection.close()
+    connection.close_pool()
+    usual = connection.settings_dict.copy()
+    connection.settings_dict.update(HOST=str(folder), NAME="postgres", USER="hopla", PASSWORD="", PORT="")
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.close_pool()
+        connection.settings_dict.update(usual)
+
+
+def _as_settings(environment: dict[str, str]) -> dict[str, int]:
+    """The numbers among them that this process reads too."""
+    names = ("UPLOAD_TIMEOUT_SECONDS", "RECONCILE_AFTER_SECONDS", "UPLOAD_MAX_ATTEMPTS", "STAGING_MAX_BYTES")
+    return {name: int(environment[name]) for name in names if name in environment}
+
+
+def wait_until(condition, *, timeout_seconds: float, every_seconds: float = 0.05):
+    """The first true value of `condition()`, or its last false one when none has come in that time."""
+    deadline = time.monotonic() + timeout_seconds
+    while not (value := condition()) and time.monotonic() < deadline:
+        time.sleep(every_seconds)
+    return value
