@@ -18,6 +18,7 @@ from django.db import DatabaseError, close_old_connections
 from django.db.utils import InterfaceError
 from redis.exceptions import RedisError
 from rq import SimpleWorker
+from rq.exceptions import StopRequested
 from rq.timeouts import BaseDeathPenalty
 from rq.utils import now
 from rq.worker.base import BaseWorker, WorkerStatus
@@ -76,6 +77,7 @@ class ThreadedWorker(BaseWorker):
         self._free = threading.BoundedSemaphore(settings.WORKER_CONCURRENCY)
         self._lanes: set[Lane] = set()
         self._jobs_taken = 0
+        self._stopping = threading.Event()
 
     # --- The loop, in the main thread ---
 
@@ -98,6 +100,7 @@ class ThreadedWorker(BaseWorker):
                 elif burst or (max_idle_time is not None and time.monotonic() - idle_since > max_idle_time):
                     break
             self._stop_requested = True
+            self._stopping.set()
             self._wait_for_lanes()
         reconciler.join(timeout=POLL_SECONDS)
         self._persist(self.teardown, attempts=1)
@@ -121,7 +124,10 @@ class ThreadedWorker(BaseWorker):
 
     def _dequeue(self, burst: bool):
         self._stay_registered()
-        self.check_for_suspension(burst)
+        try:
+            self.check_for_suspension(burst)
+        except StopRequested:  # `rq suspend`, and in burst mode nobody waits for its end
+            return None
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
         if burst:
@@ -196,7 +202,7 @@ class ThreadedWorker(BaseWorker):
         return None
 
     def _reconcile_until_stopped(self):
-        while not self._stop_requested:
+        while not self._stopping.is_set():
             try:
                 reconcile()
                 enqueue_due_emails()
@@ -206,7 +212,7 @@ class ThreadedWorker(BaseWorker):
                 logger.exception("reconcile failed")
             finally:
                 close_old_connections()
-            time.sleep(RECONCILE_EVERY_SECONDS)
+            self._stopping.wait(RECONCILE_EVERY_SECONDS)
 
     def set_state(self, state, pipeline=None):
         """Busy while any lane is."""

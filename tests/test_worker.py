@@ -1,0 +1,327 @@
+"""The worker on RQ. Each method of RQ's that hopla/worker.py overrides or relies on has a test here that fails when RQ
+changes under it: work, execute_job, prepare_execution, perform_job, heartbeat, maintain_heartbeats, register_birth,
+redis_workers_keys, set_state, request_stop with _shutdown, check_for_suspension, and dequeue_job_and_maintain_ttl with
+its `max_idle_time`, without which an idle worker would never look whether it is to stop.
+"""
+
+import signal
+import threading
+
+import django_rq
+from django.conf import settings
+from django.core.management import call_command
+from django.test import override_settings
+from rq import Worker
+from rq.job import JobStatus
+from rq.suspension import resume, suspend
+
+from hopla.worker import LIVENESS_SECONDS, ThreadedWorker
+from tests.case import CommittingTestCase
+from tests.makers import make_accepted_image, make_ticket, running_sandbox
+from tests.tickets.test_reconcile import make_due
+
+ran = []  # what the jobs below note
+meeting: threading.Barrier
+release: threading.Event
+running: set
+most_at_once = 0
+
+
+def note(value):
+    ran.append(value)
+
+
+def meet_the_others():
+    meeting.wait(timeout=30)
+    ran.append("met")
+
+
+def count_those_running():
+    global most_at_once
+    me = threading.get_ident()
+    running.add(me)
+    most_at_once = max(most_at_once, len(running))
+    release.wait(timeout=0.02)
+    running.discard(me)
+
+
+def wait_for_release():
+    ran.append("waiting")
+    if not release.wait(timeout=60):
+        raise TimeoutError
+    ran.append("released")
+
+
+def fail():
+    raise ValueError("it is no good")
+
+
+def look_around():
+    """Notes how the worker and its job look from outside while the job runs."""
+    queue = django_rq.get_queue("default")
+    connection = queue.connection
+    (worker,) = Worker.all(connection=connection)
+    (job_id,) = queue.started_job_registry.get_job_ids()
+    ran.append(
+        {
+            "queues": worker.queue_names(),
+            "pid": worker.pid,
+            "seconds_to_live": connection.ttl(worker.key),
+            "job": queue.fetch_job(job_id).get_status(),
+        }
+    )
+
+
+class WorkerTestCase(CommittingTestCase):
+    def setUp(self):
+        super().setUp()
+        global meeting, release, running, most_at_once
+        ran.clear()
+        release, running, most_at_once = threading.Event(), set(), 0
+        for number in (signal.SIGINT, signal.SIGTERM):  # the worker puts its own in place
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        self.queue = django_rq.get_queue("default")
+        self.connection = self.queue.connection
+
+    def enqueue(self, function, *arguments, **options):
+        return self.queue.enqueue(function, *arguments, **{"result_ttl": 0} | options)
+
+    def drain(self, **options) -> bool:
+        return django_rq.get_worker("default").work(**{"burst": True, "logging_level": "CRITICAL"} | options)
+
+    def assert_left_nothing(self, *, failed: int = 0):
+        queue = self.queue
+        registries = [
+            queue.started_job_registry,
+            queue.finished_job_registry,
+            queue.deferred_job_registry,
+            queue.scheduled_job_registry,
+            queue.canceled_job_registry,
+        ]
+        self.assertEqual([registry.get_job_ids() for registry in registries], [[]] * 5)
+        self.assertEqual(len(queue.failed_job_registry.get_job_ids()), failed)
+        self.assertEqual(self.connection.llen(queue.intermediate_queue_key), 0)
+        self.assertEqual(Worker.all(connection=self.connection), [])
+
+
+class BurstTests(WorkerTestCase):
+    def test_plain_settings_name_this_worker(self):
+        self.assertIs(type(django_rq.get_worker("default")), ThreadedWorker)
+
+    def test_every_job_is_run_once_and_nothing_is_left(self):
+        for number in range(50):
+            self.enqueue(note, number)
+
+        self.assertTrue(self.drain())
+
+        self.assertCountEqual(ran, range(50))
+        self.assertEqual(self.queue.count, 0)
+        self.assert_left_nothing()
+
+    def test_empty_queue_is_drained_at_once(self):
+        self.assertFalse(self.drain())
+        self.assert_left_nothing()
+
+    def test_command_without_a_flag_about_it_uses_this_worker(self):
+        self.enqueue(note, "by the command")
+
+        call_command("rqworker", "default", burst=True, verbosity=0)
+
+        self.assertEqual(ran, ["by the command"])
+        self.assert_left_nothing()
+
+    @override_settings(WORKER_CONCURRENCY=6)
+    def test_jobs_run_side_by_side(self):
+        global meeting
+        meeting = threading.Barrier(6)
+        for _ in range(6):
+            self.enqueue(meet_the_others)
+
+        self.drain()
+
+        self.assertEqual(ran, ["met"] * 6)
+
+    @override_settings(WORKER_CONCURRENCY=2)
+    def test_no_more_jobs_run_at_once_than_the_setting_says(self):
+        for _ in range(12):
+            self.enqueue(count_those_running)
+
+        self.drain()
+
+        self.assertIn(most_at_once, (1, 2))
+        self.assert_left_nothing()
+
+    def test_failing_job_is_kept_with_its_reason_and_the_others_go_on(self):
+        job = self.enqueue(fail)
+        self.enqueue(note, "after it")
+
+        self.drain()
+
+        self.assertEqual(ran, ["after it"])
+        self.assertEqual(self.queue.failed_job_registry.get_job_ids(), [job.id])
+        self.assertEqual(job.get_status(refresh=True), JobStatus.FAILED)
+        self.assertIn("ValueError: it is no good", job.latest_result().exc_string)
+        self.assert_left_nothing(failed=1)
+
+    def test_job_that_is_no_more_is_passed_over(self):
+        self.enqueue(note, "gone").delete(remove_from_queue=False)
+        self.enqueue(note, "there")
+
+        self.drain()
+
+        self.assertEqual(ran, ["there"])
+
+    def test_result_is_kept_for_as_long_as_the_job_asks(self):
+        job = self.enqueue(note, 1, result_ttl=60)
+
+        self.drain()
+
+        self.assertEqual(self.queue.finished_job_registry.get_job_ids(), [job.id])
+
+    def test_number_of_jobs_may_be_limited(self):
+        for number in range(5):
+            self.enqueue(note, number)
+
+        self.drain(burst=False, max_jobs=3)
+
+        self.assertCountEqual(ran, [0, 1, 2])
+        self.assertEqual(self.queue.count, 2)
+
+    def test_suspended_worker_leaves_the_jobs_alone(self):
+        self.enqueue(note, "later")
+        suspend(self.connection)
+
+        self.assertFalse(self.drain())
+        self.assertEqual((ran, self.queue.count), ([], 1))
+        self.assert_left_nothing()
+
+        resume(self.connection)
+        self.assertTrue(self.drain())
+        self.assertEqual(ran, ["later"])
+
+
+class SeenFromOutsideTests(WorkerTestCase):
+    def test_worker_and_job_while_it_runs(self):
+        self.enqueue(look_around)
+
+        self.drain()
+
+        (seen,) = ran
+        self.assertEqual((seen["queues"], seen["job"]), (["default"], JobStatus.STARTED))
+        self.assertIsInstance(seen["pid"], int)
+        self.assertIn(seen["seconds_to_live"], range(1, LIVENESS_SECONDS + 1))
+
+
+class BackgroundWorker(ThreadedWorker):
+    """In a thread of the test, where no signal arrives: the test passes them on by `request_stop`."""
+
+    def _install_signal_handlers(self):
+        pass
+
+
+class RunningTests(WorkerTestCase):
+    def start(self) -> BackgroundWorker:
+        worker = django_rq.get_worker("default", worker_class=BackgroundWorker)
+        self.thread = threading.Thread(target=worker.work, kwargs={"logging_level": "CRITICAL"})
+        self.thread.start()
+        self.addCleanup(self.end, worker)
+        self.wait_until(lambda: self.is_registered(worker))
+        return worker
+
+    def end(self, worker):
+        release.set()
+        worker._stop_requested = True
+        self.thread.join(60)
+
+    def is_registered(self, worker) -> bool:
+        return worker.key in Worker.all_keys(connection=self.connection) and self.connection.exists(worker.key) == 1
+
+    def state(self, worker) -> str:
+        return (self.connection.hget(worker.key, "state") or b"").decode()
+
+    def assert_stops(self):
+        self.thread.join(60)
+        self.assertFalse(self.thread.is_alive())
+
+    def test_idle_worker_stops_when_told(self):
+        worker = self.start()
+        self.wait_until(lambda: self.state(worker) == "idle")
+
+        worker.request_stop(signal.SIGTERM, None)
+
+        self.assert_stops()
+        self.assert_left_nothing()
+
+    @override_settings(WORKER_CONCURRENCY=1)
+    def test_job_in_flight_is_finished_and_no_new_one_is_taken(self):
+        worker = self.start()
+        self.enqueue(wait_for_release)
+        self.wait_until(lambda: ran == ["waiting"])
+
+        worker.request_stop(signal.SIGTERM, None)
+        self.enqueue(note, "too late")
+        release.set()
+
+        self.assert_stops()
+        self.assertEqual(ran, ["waiting", "released"])
+        self.assertEqual(self.queue.count, 1)
+        self.assert_left_nothing()
+
+    def test_worker_is_busy_while_any_job_runs(self):
+        worker = self.start()
+        self.enqueue(wait_for_release)
+
+        self.wait_until(lambda: ran == ["waiting"])
+        self.wait_until(lambda: self.state(worker) == "busy")
+        release.set()
+        self.wait_until(lambda: self.state(worker) == "idle")
+
+    def test_lease_of_a_long_job_is_prolonged(self):
+        self.start()
+        job = self.enqueue(wait_for_release)
+        self.wait_until(lambda: ran == ["waiting"])
+
+        first = self.wait_until(lambda: self.lease(job))
+        self.wait_until(lambda: self.lease(job) > first)
+        beat = self.wait_until(lambda: job.refresh() or job.last_heartbeat)
+        self.wait_until(lambda: job.refresh() or job.last_heartbeat > beat)
+
+    def lease(self, job) -> float:
+        (execution,) = job.get_executions()
+        return self.connection.zscore(self.queue.started_job_registry.key, execution.composite_key) or 0
+
+    def test_redis_being_flushed_is_survived(self):
+        worker = self.start()
+
+        self.connection.flushdb()
+
+        self.wait_until(lambda: self.is_registered(worker))
+        self.enqueue(note, "after the flush")
+        self.wait_until(lambda: ran == ["after the flush"])
+
+    def test_redis_being_flushed_while_a_job_runs_is_survived(self):
+        worker = self.start()
+        self.enqueue(wait_for_release)
+        self.wait_until(lambda: ran == ["waiting"])
+
+        self.connection.flushdb()
+
+        self.wait_until(lambda: self.is_registered(worker))
+        release.set()
+        self.enqueue(note, "the next")
+        self.wait_until(lambda: "the next" in ran)
+
+    def test_photo_whose_job_was_lost_is_delivered_all_the_same(self):
+        self.enterContext(running_sandbox())
+        image = make_accepted_image(make_ticket(num_images=1))
+        self.queue.empty()
+        make_due(image)
+
+        self.start()
+
+        self.wait_until(lambda: image.refresh_from_db() or image.status == "stored")
+        image.ticket.refresh_from_db()
+        self.assertEqual(image.ticket.status, "completed")
+
+    def test_concurrency_is_the_settings(self):
+        self.assertEqual(self.start()._free._initial_value, settings.WORKER_CONCURRENCY)
