@@ -22,6 +22,7 @@ from apps.tickets.states import IN_FLIGHT, ImageStatus
 logger = logging.getLogger(__name__)
 
 BATCH = 100  # what one Admin call of Cloudinary's takes
+PLACE_TAKEN_WITHIN_SECONDS = 60  # a photo that is whole waits for its place no longer, unless it was abandoned
 TURN_SECONDS = 60  # a worker killed in its turn blocks the others this long at most
 
 
@@ -34,7 +35,7 @@ def reconcile() -> int:
         return (
             expire_due_tickets()
             + _settle_due_images()
-            + _discard_settled_bytes()
+            + _discard_unclaimed_bytes()
             + remove_due_assets()
             + forget_old_keys()
         )
@@ -63,16 +64,24 @@ def _settle_due_images() -> int:
     return len(images)
 
 
-def _discard_settled_bytes() -> int:
-    """Bytes whose image is settled: Redis was away when they were to go, or a crash came in between.
+def _discard_unclaimed_bytes() -> int:
+    """Bytes that nobody will send. Either their image is settled: Redis was away when they were to go, or a crash came
+    in between. Or it never came to be: the web process was killed between the last byte and the commit.
 
-    Bytes without any image are an upload under way, and expire by themselves when it stops.
+    An upload under way has no image yet either; its bytes expire by themselves when it stops.
     """
-    image_ids = staging.sample(BATCH)
-    settled = Image.objects.filter(pk__in=image_ids).exclude(status__in=IN_FLIGHT).values_list("pk", flat=True)
-    for image_id in settled:
+    seconds_whole = staging.seconds_whole(staging.sample(BATCH))
+    statuses = {
+        str(pk): status for pk, status in Image.objects.filter(pk__in=seconds_whole).values_list("pk", "status")
+    }
+    unclaimed = [
+        image_id
+        for image_id, seconds in seconds_whole.items()
+        if (statuses[image_id] not in IN_FLIGHT if image_id in statuses else seconds > PLACE_TAKEN_WITHIN_SECONDS)
+    ]
+    for image_id in unclaimed:
         staging.discard(image_id)
-    return len(settled)
+    return len(unclaimed)
 
 
 def _take_over(image: Image) -> None:

@@ -155,6 +155,21 @@ def sample(count: int) -> list[str]:
     return [image_id.decode() for image_id in found]
 
 
+def seconds_whole(image_ids) -> dict[str, float]:
+    """For how long each of these photos has been whole; one that is still arriving, or has gone, is left out."""
+    image_ids = list(image_ids)
+    if not image_ids:
+        return {}
+    with connection().pipeline(transaction=False) as pipeline:
+        clock, expiries = pipeline.time().zmscore(BUDGET_KEYS[0], image_ids).execute()
+    left = {image_id: expiry - clock[0] for image_id, expiry in zip(image_ids, expiries, strict=True) if expiry}
+    return {
+        image_id: settings.STAGING_TTL_SECONDS - seconds
+        for image_id, seconds in left.items()
+        if seconds > INCOMING_TTL_SECONDS
+    }
+
+
 def bytes_in_use() -> int:
     """What the budget counts at the moment, expired reservations included until the next change forgets them."""
     return int(connection().get(BUDGET_KEYS[2]) or 0)

@@ -4,12 +4,14 @@ import hashlib
 import io
 import json
 import random
+import socket
 import threading
 import time
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
+from urllib.parse import urlsplit
 
 import urllib3
 from PIL import Image as Picture
@@ -59,14 +61,14 @@ class Client:
         self.url = url
         self.diary = diary or Diary()
         self.patience_seconds = patience_seconds
-        self._headers = {"Authorization": f"Token {token}"}
+        self.headers = {"Authorization": f"Token {token}"}
         self._http = urllib3.PoolManager(maxsize=32, retries=False, timeout=urllib3.Timeout(TIMEOUT_SECONDS))
 
     # --- One request ---
 
     def once(self, method: str, path: str, body: bytes | None = None, **headers) -> Answer:
         """One exchange. Raises urllib3's HTTPError when no answer came."""
-        headers = self._headers | {name.replace("_", "-"): value for name, value in headers.items()}
+        headers = self.headers | {name.replace("_", "-"): value for name, value in headers.items()}
         try:
             response = self._http.request(method, f"{self.url}/api/v1/{path}", body=body, headers=headers)
         except urllib3.exceptions.HTTPError as error:
@@ -161,3 +163,21 @@ def _picture() -> bytes:
 def photo(seed, *, size: int = 4000) -> bytes:
     """A JPEG of that many bytes, another for each seed: its tail is noise that decoders ignore."""
     return _picture() + random.Random(seed).randbytes(size - len(_picture()))
+
+
+class CutUpload:
+    """A photo of which the first half is sent and the rest never comes. As a context manager it then hangs up."""
+
+    def __init__(self, client: Client, ticket_id: int, content: bytes):
+        address = urlsplit(client.url)
+        self._socket = socket.create_connection((address.hostname, address.port), timeout=TIMEOUT_SECONDS)
+        headers = client.headers | {"Host": address.netloc, "Content-Type": "image/jpeg"}
+        lines = [f"POST /api/v1/tickets/{ticket_id}/images/ HTTP/1.1", f"Content-Length: {len(content)}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        self._socket.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + content[: len(content) // 2])
+
+    def __enter__(self) -> "CutUpload":
+        return self
+
+    def __exit__(self, *exc_info) -> None:
+        self._socket.close()

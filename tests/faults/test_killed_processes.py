@@ -1,5 +1,14 @@
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import transaction
+
+from apps.tickets import staging
+from apps.tickets.models import Ticket
+from tests.case import staged_photos
 from tests.faults.case import FaultsTestCase, needs_postgres
-from tests.faults.clients import photo
+from tests.faults.clients import CutUpload, OutOfPatienceError, photo
 
 
 class KilledWorkerTests(FaultsTestCase):
@@ -16,3 +25,49 @@ class KilledWorkerTests(FaultsTestCase):
         self.wait_until_settled()
         self.assertEqual([image.status for image in self.images()], ["stored"] * 4)
         self.assert_books_balance()
+
+
+@needs_postgres
+class KilledWebServerTests(FaultsTestCase):
+    def kill_web_processes(self) -> None:
+        """Those that serve requests; their parent starts others."""
+        for pid in self.world.web.children():
+            os.kill(pid, signal.SIGKILL)
+
+    def test_half_a_photo_takes_no_place_and_its_bytes_expire(self):
+        ticket = self.open_ticket(1)
+        with CutUpload(self.client, ticket, photo(1, size=2_000_000)):
+            self.wait_until(staged_photos)
+
+            self.kill_web_processes()
+
+            [image_id] = staged_photos()
+        self.assertEqual(self.images(), [])
+        self.assertLessEqual(staging.connection().ttl(staging.key_of(image_id)), staging.INCOMING_TTL_SECONDS)
+        let_time_pass(staging.INCOMING_TTL_SECONDS)
+        self.client.fill_ticket(ticket, [photo(1, size=2_000_000)])
+        self.assert_books_balance()
+
+    def test_whole_photo_whose_row_never_came_is_forgotten(self):
+        ticket = self.open_ticket(1)
+        impatient = self.client_of(Ticket.objects.get().owner, patience_seconds=0)
+        with ThreadPoolExecutor() as pool, transaction.atomic():
+            Ticket.objects.lock(ticket)  # so that the photo waits for its place
+            posting = pool.submit(impatient.post_photo, ticket, photo(1))
+            self.wait_until(lambda: [i for i in staged_photos() if staging.connection().ttl(staging.key_of(i)) > 3600])
+
+            self.kill_web_processes()
+
+            self.assertIsInstance(posting.exception(timeout=30), OutOfPatienceError)
+        self.assertEqual(self.images(), [])
+        let_time_pass(staging.INCOMING_TTL_SECONDS)
+        self.wait_until(lambda: not staged_photos() and not staging.bytes_in_use(), timeout_seconds=10)
+
+
+def let_time_pass(seconds: int) -> None:
+    """For what is staged: as if that many seconds had gone by."""
+    redis = staging.connection()
+    for image_id in staged_photos():
+        key = staging.key_of(image_id)
+        redis.pexpire(key, max(1, redis.pttl(key) - 1000 * seconds))
+        redis.zincrby(staging.BUDGET_KEYS[0], -seconds, image_id)
