@@ -1,0 +1,119 @@
+import os
+import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from django.conf import settings
+from django.db import connection
+from rq import Worker
+
+from apps.redis_client import redis_at
+from apps.tickets.models import Ticket
+from tests.faults.case import FaultsTestCase, needs_postgres
+from tests.faults.clients import photo
+
+
+class TwoWorkersTests(FaultsTestCase):
+    world_options = {"workers": 2, "environment": {"WORKER_CONCURRENCY": "4"}}
+
+    @needs_postgres
+    def test_two_workers_complete_every_ticket_once(self):
+        self.sandbox.misbehave("latency", seconds=0.05)  # so that there is work for both
+        tickets = [self.open_ticket(num_images) for num_images in (1, 2, 2, 2, 2, 3, 4, 8, 8, 8)]
+        with completions_noted() as completions, ThreadPoolExecutor(8) as pool:
+            for index in range(8):  # the last photos of all tickets arrive together
+                wanting = [ticket for ticket in tickets if self.meant[ticket] > index]
+                list(pool.map(self.post_one, wanting, range(100 * index, 100 * index + len(wanting))))
+            self.wait_until(lambda: Ticket.objects.filter(status="completed").count() == len(tickets))
+            self.assertCountEqual(completions(), tickets)
+        self.assertEqual([asset.times_stored for asset in self.sandbox.assets], [1] * sum(self.meant.values()))
+        self.assert_books_balance()
+
+    def post_one(self, ticket: int, seed: int) -> None:
+        self.assertEqual(self.client.post_photo(ticket, photo(seed)).status, 202)
+
+
+@contextmanager
+def completions_noted():
+    """Answers a function: which tickets were completed by now, each as often as it was, by the database's own word."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE completions (ticket_id bigint)")
+        cursor.execute(
+            "CREATE FUNCTION note_completion() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN INSERT INTO completions VALUES (NEW.id); RETURN NULL; END'"
+        )
+        cursor.execute(
+            "CREATE TRIGGER note_completion AFTER UPDATE OF completed_at ON tickets_ticket"
+            " FOR EACH ROW EXECUTE FUNCTION note_completion()"
+        )
+
+        def noted() -> list[int]:
+            cursor.execute("SELECT ticket_id FROM completions")
+            return [ticket_id for (ticket_id,) in cursor.fetchall()]
+
+        try:
+            yield noted
+        finally:
+            cursor.execute("DROP FUNCTION note_completion CASCADE")
+            cursor.execute("DROP TABLE completions")
+
+
+class StoppedWorkerTests(FaultsTestCase):
+    world_options = {"environment": {"UPLOAD_TIMEOUT_SECONDS": "20"}}
+
+    def setUp(self):
+        super().setUp()
+        self.worker = self.world.workers[0]
+        if not self.worker.is_alive():
+            self.worker.start()
+        self.wait_until(self.registered_pids)
+
+    def registered_pids(self) -> list[int]:
+        return [worker.pid for worker in Worker.all(connection=redis_at(settings.REDIS_URL))]
+
+    def test_signal_ends_an_idle_worker_in_good_order(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number):
+                if not self.worker.is_alive():
+                    self.worker.start()
+                self.wait_until(lambda: self.registered_pids() == [self.worker.pid])
+
+                os.kill(self.worker.pid, number)
+
+                self.assertEqual(self.worker.wait(60), 0, self.worker.output)
+                self.assertEqual(self.registered_pids(), [])
+
+    def test_signal_lets_the_jobs_in_flight_finish(self):
+        slow = self.sandbox.misbehave("latency", seconds=2)
+        ticket = self.open_ticket(3)
+        for seed in range(3):
+            self.client.post_photo(ticket, photo(seed))
+        self.wait_until(lambda: slow.fired == 3)
+
+        os.kill(self.worker.pid, signal.SIGTERM)
+
+        self.assertEqual(self.worker.wait(60), 0, self.worker.output)
+        self.assertEqual([image.status for image in self.images()], ["stored"] * 3)
+        self.assertEqual(Ticket.objects.get(pk=ticket).status, "completed")
+
+    def test_second_signal_ends_it_at_once(self):
+        hanging = self.sandbox.misbehave("hang")
+        ticket = self.open_ticket(1)
+        self.client.post_photo(ticket, photo(1))
+        self.wait_until(lambda: hanging.fired)
+
+        os.kill(self.worker.pid, signal.SIGTERM)
+        self.wait_until(self.ends_when_signalled_again)
+
+        self.assertEqual(self.worker.wait(), 1)
+        self.assertEqual([image.status for image in self.images()], ["uploading"])
+
+    def ends_when_signalled_again(self) -> bool:
+        """One that follows the first within a second is taken for its echo."""
+        try:
+            self.worker.wait(0.3)
+        except subprocess.TimeoutExpired:
+            os.kill(self.worker.pid, signal.SIGTERM)
+            return False
+        return True
