@@ -34,6 +34,13 @@ class ProfileSerializer(UserSerializer):
     def validate_phone(self, value):
         return e164(value) if value else ""
 
+    def update(self, instance, validated_data):
+        """Write what was sent alone: all else in `instance` may be out of date, a password changed meanwhile."""
+        for name, value in validated_data.items():
+            setattr(instance, name, value)
+        instance.save(update_fields=list(validated_data))
+        return instance
+
 
 class RegistrationSerializer(serializers.ModelSerializer):
     """A new user: unique without regard to case, with a password that Django's validators accept."""
