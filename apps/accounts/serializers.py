@@ -6,6 +6,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
+from djoser.serializers import CurrentPasswordSerializer, UidAndTokenSerializer
 from rest_framework import serializers
 from rest_framework_simplejwt.serializers import TokenRefreshSerializer, TokenVerifySerializer
 from rest_framework_simplejwt.settings import api_settings
@@ -14,6 +15,16 @@ from rest_framework_simplejwt.tokens import UntypedToken
 from apps.accounts.errors import InvalidCredentialsError, TokenNotValidError
 from apps.accounts.models import User
 from apps.accounts.tokens import is_ended
+from apps.json_fields import StrictCharField
+
+NEW_PASSWORD_MAX_LENGTH = 128
+
+
+class PasswordField(StrictCharField):
+    """A password as it was typed, outer spaces included, as Django's forms take it. It is never shown."""
+
+    def __init__(self, **kwargs):
+        super().__init__(write_only=True, trim_whitespace=False, style={"input_type": "password"}, **kwargs)
 
 
 class UserSerializer(serializers.ModelSerializer):
@@ -46,7 +57,7 @@ class RegistrationSerializer(serializers.ModelSerializer):
     """A new user: unique without regard to case, with a password that Django's validators accept."""
 
     email = serializers.EmailField(max_length=254)
-    password = serializers.CharField(write_only=True, max_length=128, style={"input_type": "password"})
+    password = PasswordField(max_length=NEW_PASSWORD_MAX_LENGTH)
     phone = serializers.CharField(required=False, allow_blank=True, max_length=32, help_text="With its country code.")
 
     class Meta:
@@ -62,10 +73,7 @@ class RegistrationSerializer(serializers.ModelSerializer):
             candidate.clean()
         except ValidationError as exc:
             raise serializers.ValidationError(serializers.as_serializer_error(exc)) from exc
-        try:
-            validate_password(attrs["password"], candidate)
-        except ValidationError as exc:
-            raise serializers.ValidationError({"password": exc.error_list}) from exc
+        require_good_password(attrs["password"], candidate, field="password")
         return attrs
 
     def create(self, validated_data):
@@ -94,7 +102,7 @@ class LoginSerializer(serializers.Serializer):
 
     username = serializers.CharField(required=False, max_length=254)
     email = serializers.CharField(required=False, max_length=254)
-    password = serializers.CharField(write_only=True, max_length=128, style={"input_type": "password"})
+    password = PasswordField()
 
     def validate(self, attrs):
         name = attrs.get("username") or attrs.get("email")
@@ -105,6 +113,28 @@ class LoginSerializer(serializers.Serializer):
         self.user = authenticate(self.context["request"], username=name, password=attrs["password"])
         if self.user is None:
             raise InvalidCredentialsError
+        return attrs
+
+
+class SetPasswordSerializer(CurrentPasswordSerializer):
+    current_password = PasswordField()
+    new_password = PasswordField(max_length=NEW_PASSWORD_MAX_LENGTH)
+
+    def validate(self, attrs):
+        require_good_password(attrs["new_password"], self.context["request"].user, field="new_password")
+        return attrs
+
+
+class ResetPasswordConfirmSerializer(UidAndTokenSerializer):
+    """Sets `user`. djoser's own crashes on numbers, and lets a password pass that is like the user's name."""
+
+    uid = StrictCharField()
+    token = StrictCharField()
+    new_password = PasswordField(max_length=NEW_PASSWORD_MAX_LENGTH)
+
+    def validate(self, attrs):
+        attrs = super().validate(attrs)
+        require_good_password(attrs["new_password"], self.user, field="new_password")
         return attrs
 
 
@@ -155,6 +185,14 @@ class SessionSerializer(serializers.Serializer):
 
 class LoginAnswerSerializer(SessionSerializer):
     message = serializers.CharField()
+
+
+def require_good_password(password: str, user: User, *, field: str) -> None:
+    """Raise a ValidationError of this field, with the codes of Django's validators, for a password that they refuse."""
+    try:
+        validate_password(password, user)
+    except ValidationError as exc:
+        raise serializers.ValidationError({field: exc.error_list}) from exc
 
 
 def e164(number: str) -> str:

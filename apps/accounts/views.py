@@ -3,7 +3,6 @@
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
-from djoser.serializers import PasswordResetConfirmSerializer, SetPasswordSerializer
 from djoser.views import UserViewSet
 from drf_yasg.utils import swagger_auto_schema
 from rest_framework import status
@@ -26,8 +25,10 @@ from apps.accounts.serializers import (
     NewUserSerializer,
     ProfileSerializer,
     RegistrationSerializer,
+    ResetPasswordConfirmSerializer,
     ResetPasswordSerializer,
     SessionSerializer,
+    SetPasswordSerializer,
     UserSerializer,
 )
 from apps.accounts.tokens import end_jwt_sessions, end_sessions, new_jwt_pair, new_opaque_token
@@ -151,7 +152,7 @@ class SetPasswordView(GenericAPIView):
         user = request.user
         user.surviving_token = request.auth if isinstance(request.auth, AuthToken) else None
         user.set_password(change.validated_data["new_password"])
-        user.save()
+        user.save(update_fields=["password"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -166,7 +167,7 @@ class ResetPasswordView(PublicView):
 
 
 class ResetPasswordConfirmView(PublicView):
-    serializer_class = PasswordResetConfirmSerializer
+    serializer_class = ResetPasswordConfirmSerializer
     throttle_scope = "login"
     token_generator = UserViewSet.token_generator  # djoser's serializer asks its view for it
 
@@ -174,7 +175,7 @@ class ResetPasswordConfirmView(PublicView):
     def post(self, request):
         reset = self.valid(request)
         reset.user.set_password(reset.validated_data["new_password"])
-        reset.user.save()
+        reset.user.save(update_fields=["password"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
