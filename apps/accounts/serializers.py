@@ -14,7 +14,7 @@ from rest_framework_simplejwt.tokens import UntypedToken
 
 from apps.accounts.errors import InvalidCredentialsError, TokenNotValidError
 from apps.accounts.models import User
-from apps.accounts.tokens import is_ended
+from apps.accounts.tokens import SingleUseRefreshToken, is_ended
 from apps.json_fields import StrictCharField
 
 NEW_PASSWORD_MAX_LENGTH = 128
@@ -141,6 +141,9 @@ class ResetPasswordConfirmSerializer(UidAndTokenSerializer):
 class JwtRefreshSerializer(TokenRefreshSerializer):
     """simplejwt's own, which does not know ended sessions, and crashes when the user is gone."""
 
+    token_class = SingleUseRefreshToken
+
+    @transaction.atomic
     def validate(self, attrs):
         require_live(self.token_class(attrs["refresh"]))
         return super().validate(attrs)

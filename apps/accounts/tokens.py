@@ -5,9 +5,12 @@ Every JWT of a user carries the user's `jwt_generation`. Raising it ends them al
 
 from django.db import transaction
 from django.db.models import F
-from django.db.models.signals import post_save
+from django.db.models.signals import post_save, pre_save
 from django.dispatch import receiver
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken, Token
 
 from apps.accounts.models import AuthToken, User
@@ -21,9 +24,24 @@ def new_opaque_token(user: User) -> tuple[AuthToken, str]:
     return AuthToken.objects.create(user=user)
 
 
+class SingleUseRefreshToken(RefreshToken):
+    def blacklist(self):
+        """Raise TokenError for a token that is on the list: of two requests at once, both have seen it off the list."""
+        listed, is_new = super().blacklist()
+        if not is_new:
+            raise TokenError(_("This token is not valid."))
+        return listed, is_new
+
+
+@receiver(pre_save, sender=OutstandingToken)
+def keep_refresh_tokens_by_their_id_alone(*, instance: OutstandingToken, **kwargs):
+    """simplejwt would keep their text too, which is as good as a password and which nothing reads."""
+    instance.token = ""
+
+
 def new_jwt_pair(user: User) -> RefreshToken:
     """A fresh refresh token; its `access_token` is the other half."""
-    refresh = RefreshToken.for_user(user)
+    refresh = SingleUseRefreshToken.for_user(user)
     refresh[GENERATION_CLAIM] = user.jwt_generation
     return refresh
 
