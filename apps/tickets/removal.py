@@ -6,16 +6,17 @@ worker removes it in the background and tries again until Cloudinary says that i
 
 import logging
 import uuid
+from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models.signals import post_delete
+from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 from django.utils import timezone
 
 from apps.tickets import cloud, staging
-from apps.tickets.models import LEASE_SLACK_SECONDS, AssetRemoval, Image
+from apps.tickets.models import LEASE_SLACK_SECONDS, AssetRemoval, Image, Ticket
 from apps.tickets.states import ImageStatus
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,16 @@ def remove_asset_of(image: Image) -> None:
         return
     wait = 0 if image.status == ImageStatus.STORED else settings.UPLOAD_TIMEOUT_SECONDS + LEASE_SLACK_SECONDS
     schedule_removal(image.public_id, due_at=timezone.now() + timedelta(seconds=wait))
+
+
+@receiver(pre_delete, sender=Image)
+def lock_ticket_of_image_to_be_deleted(*, instance: Image, **kwargs):
+    """Readers of the ticket see the image go. And no attempt begins between here and the commit: look once more whether
+    one has since the image was read, as its asset is to go too.
+    """
+    with suppress(Ticket.DoesNotExist, Image.DoesNotExist):  # someone else was faster
+        Ticket.objects.lock(instance.ticket_id).touch()
+        instance.refresh_from_db(fields=["status", "attempts"])
 
 
 @receiver(post_delete, sender=Image)
