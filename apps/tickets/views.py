@@ -95,9 +95,15 @@ class ReadTicketView(RetrieveAPIView):
     def retrieve(self, request, *args, **kwargs):
         ticket = self.get_object()
         headers = {"ETag": ticket.etag, "Cache-Control": "private, no-cache"}
-        if get_conditional_response(request._request, etag=ticket.etag):
+        if is_known(request, ticket.etag):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
         return Response(self.get_serializer(ticket).data, headers=headers)
+
+
+def is_known(request, etag: str) -> bool:
+    """Whether the reader has this state already, by If-None-Match. The other preconditions do not matter here."""
+    answer = get_conditional_response(request._request, etag=etag)
+    return answer is not None and answer.status_code == status.HTTP_304_NOT_MODIFIED
 
 
 class TicketView(ReadTicketView):

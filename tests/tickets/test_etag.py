@@ -75,6 +75,12 @@ class KnownStateTests(EtagTestCase):
 
         self.assertEqual(response.status_code, 304)
 
+    def test_other_preconditions_do_not_make_it_known(self):
+        hour_ago = (timezone.now() - timedelta(hours=1)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+        for headers in ({"If-Match": '"other"'}, {"If-Unmodified-Since": hour_ago}, {"If-Modified-Since": hour_ago}):
+            with self.subTest(headers):
+                self.assertEqual(self.client.get(self.url, headers=headers).status_code, 200)
+
     def test_no_image_is_looked_at(self):
         make_accepted_image(self.ticket)
         for url in self.urls:
