@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.functions import Upper
 from django.utils.translation import gettext_lazy as _
@@ -34,12 +34,19 @@ class User(AbstractUser):
             ),
         ]
 
+    password_disabled = False  # by set_unusable_password, since this copy was read
+
+    @transaction.atomic  # a changed password and the end of the sessions come together, see apps.accounts.tokens
     def save(self, *args, **kwargs):
         """Save all but `jwt_generation`, which is raised in the database alone: an older copy must not set it back."""
         if not self._state.adding and kwargs.get("update_fields") is None:
             names = {field.attname for field in self._meta.concrete_fields if not field.primary_key}
             kwargs["update_fields"] = names - {"jwt_generation"}
         super().save(*args, **kwargs)
+
+    def set_unusable_password(self):
+        super().set_unusable_password()
+        self.password_disabled = True
 
     def clean(self):
         """Refuse a username or e-mail address that is another user's username or e-mail address: log-in takes either.

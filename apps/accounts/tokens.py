@@ -65,5 +65,6 @@ def end_sessions(user: User, *, but: AuthToken | None = None) -> None:
 @receiver(post_save, sender=User)
 def end_other_sessions_when_the_password_changes(*, instance: User, created: bool, **kwargs):
     """Wherever it was changed: by the API, by a reset, in the admin. A view may name the token that survives."""
-    if not created and instance._password is not None:  # set_password was called since the last save
+    was_set = instance._password is not None  # set_password was called since the last save
+    if not created and (was_set or instance.password_disabled):
         end_sessions(instance, but=getattr(instance, "surviving_token", None))
