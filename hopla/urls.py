@@ -5,6 +5,7 @@ from django.views.decorators.csrf import csrf_exempt
 from apps.support.views import SubscriptionPage
 from hopla.health import healthz, readyz
 from hopla.problems import no_such_endpoint
+from hopla.queue_dashboard import QueueDashboard  # noqa: F401 (registers itself in the admin)
 from hopla.schema import schema_view
 
 urlpatterns = [
@@ -18,6 +19,5 @@ urlpatterns = [
     path("documentation/", schema_view.with_ui("swagger", cache_timeout=0), name="documentation"),
     path("redoc/", schema_view.with_ui("redoc", cache_timeout=0), name="redoc"),
     path("swagger.json", schema_view.without_ui(cache_timeout=0), name="schema"),
-    path("admin/django_rq/", include("django_rq.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -1,0 +1,51 @@
+"""The RQ dashboard, a page of the admin: jobs can be read, run again and deleted there, e-mail addresses included.
+
+django-rq's own lets every staff user in. Here it takes the permission that django-rq defines, `django_rq.admin`:
+superusers have it, no role does.
+"""
+
+from functools import wraps
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.urls import path
+from django_rq.admin import QueueAdmin
+from django_rq.models import Dashboard
+from django_rq.stats_views import stats
+from django_rq.urls import get_admin_urlpatterns, get_api_urlpatterns
+
+PERMISSION = "django_rq.admin"
+
+admin.site.unregister(Dashboard)
+
+
+@admin.register(Dashboard)
+class QueueDashboard(QueueAdmin):
+    def get_urls(self):
+        """django-rq's pages alone: those of a model would look for a table that does not exist."""
+        pages = get_admin_urlpatterns(name_prefix="django_rq_") + get_api_urlpatterns(name_prefix="django_rq_")
+        for page in pages:
+            page.callback = self._guarded(page.callback)
+        return [path("", self._guarded(stats), name="django_rq_dashboard_changelist"), *pages]
+
+    def has_module_permission(self, request):
+        return request.user.has_perm(PERMISSION)
+
+    def has_view_permission(self, request, obj=None):
+        return request.user.has_perm(PERMISSION)
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    def _guarded(self, view):
+        @wraps(view)
+        def guarded_view(request, *args, **kwargs):
+            if not request.user.has_perm(PERMISSION):
+                raise PermissionDenied
+            request.current_app = self.admin_site.name
+            return view(request, *args, **kwargs)
+
+        return self.admin_site.admin_view(guarded_view)
