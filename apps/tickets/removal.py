@@ -51,7 +51,8 @@ def lock_ticket_of_image_to_be_deleted(*, instance: Image, **kwargs):
 def remove_asset_of_deleted_image(*, instance: Image, **kwargs):
     """Deleting an image, or its ticket, takes its asset and its staged bytes along, in the background."""
     remove_asset_of(instance)
-    transaction.on_commit(lambda: staging.discard(instance.pk), robust=True)
+    image_id = instance.pk  # None by the time of the commit
+    transaction.on_commit(lambda: staging.discard(image_id), robust=True)
 
 
 def schedule_removal(public_id: str, *, due_at=None) -> None:
@@ -61,29 +62,38 @@ def schedule_removal(public_id: str, *, due_at=None) -> None:
 
 
 def remove_due_assets() -> int:
-    """Remove up to a batch of the assets that are due, and answer how many were looked at. Safe side by side."""
+    """Remove up to a batch of the assets that are due, and answer how many were looked at. Safe side by side.
+
+    It ends at the first that cannot be removed: with Cloudinary hanging, each would keep the reconciler from the photos
+    in flight for as long as an Admin call may take.
+    """
     due = AssetRemoval.objects.filter(due_at__lte=timezone.now()).order_by("due_at").values_list("pk", flat=True)
-    return sum(_remove_one(pk) for pk in list(due[:BATCH]))
+    looked_at = 0
+    for pk in list(due[:BATCH]):
+        looked_at += 1
+        if not _remove_one(pk):
+            break
+    return looked_at
 
 
-def _remove_one(pk: int) -> int:
-    """Under the row's lock, also during the call: who takes the image up again waits until the asset is gone."""
+def _remove_one(pk: int) -> bool:
+    """False when it could not be removed. The row is locked also during the call: who takes the image up again waits
+    until the asset is gone.
+    """
     with transaction.atomic():
         skip_locked = connection.features.has_select_for_update_skip_locked
         removal = AssetRemoval.objects.select_for_update(skip_locked=skip_locked).filter(pk=pk).first()
-        if removal is None:
-            return 0
-        if _is_wanted(removal.public_id):
-            removal.delete()
-            return 1
+        if removal is None:  # done, or in another worker's hands
+            return True
         try:
-            cloud.delete(removal.public_id)
+            if not _is_wanted(removal.public_id):
+                cloud.delete(removal.public_id)
+                logger.info("asset %s: removed at Cloudinary", removal.public_id)
         except cloud.CloudError as trouble:
             _postpone(removal, trouble)
-        else:
-            removal.delete()
-            logger.info("asset %s: removed at Cloudinary", removal.public_id)
-    return 1
+            return False
+        removal.delete()
+    return True
 
 
 def _is_wanted(public_id: str) -> bool:
