@@ -217,9 +217,12 @@ class Image(models.Model):
         )
 
     def store(self, *, asset_id: str, asset_version: int, asset_format: str) -> bool:
-        """uploading -> stored, by the attempt that is under way; an attempt that was overtaken changes nothing."""
+        """-> stored, from any state in flight, by the last attempt made; one that was overtaken changes nothing.
+
+        From `queued` too: the answer came after its attempt was given up, or was lost and the asset is found there.
+        """
         return self._move(
-            self._this_attempt(),
+            Q(status__in=IN_FLIGHT, attempts=self.attempts),
             status=ImageStatus.STORED,
             asset_id=asset_id,
             asset_version=asset_version,
@@ -227,6 +230,7 @@ class Image(models.Model):
             stored_at=timezone.now(),
             error_code="",
             error_detail="",
+            next_retry_at=None,
             look_again_at=None,
         )
 
