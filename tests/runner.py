@@ -16,7 +16,7 @@ import redis
 from django.conf import settings
 from django.db import connections
 from django.test import runner as django_runner
-from django.test.runner import DiscoverRunner, ParallelTestSuite
+from django.test.runner import DiscoverRunner, ParallelTestSuite, RemoteTestResult, RemoteTestRunner
 
 
 class HoplaTestRunner(DiscoverRunner):
@@ -143,8 +143,21 @@ def init_worker(counter, initial_settings, serialized_contents, setup, setup_arg
     prepare_process(number)
 
 
+class RemoteResult(RemoteTestResult):
+    """Sends a failed subtest with a bare copy of its test: what one holds on to, such as a server, cannot be sent."""
+
+    def addSubTest(self, test, subtest, err):
+        subtest.test_case = type(test)(test._testMethodName)
+        super().addSubTest(test, subtest, err)
+
+
+class RemoteRunner(RemoteTestRunner):
+    resultclass = RemoteResult
+
+
 class HoplaParallelTestSuite(ParallelTestSuite):
     init_worker = init_worker
+    runner_class = RemoteRunner
 
 
 HoplaTestRunner.parallel_test_suite = HoplaParallelTestSuite

@@ -1,6 +1,8 @@
 import json
+import pickle
 import subprocess
 import sys
+import threading
 from types import SimpleNamespace
 from unittest import TestCase as PlainTestCase
 from unittest import TestResult
@@ -11,7 +13,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import SimpleTestCase, TransactionTestCase
 
-from tests.runner import Counting, redis_url_for, report_of
+from tests.runner import Counting, RemoteResult, redis_url_for, report_of
 
 
 class ProcessTests(TransactionTestCase):
@@ -34,6 +36,24 @@ class ProcessTests(TransactionTestCase):
         command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", source]
         answer = subprocess.run(command, cwd=settings.BASE_DIR, capture_output=True, text=True, check=True)
         self.assertEqual(json.loads(answer.stdout), [settings.REDIS_URL, "seen-from-outside"])
+
+
+class HoldsAServer(PlainTestCase):
+    def fails_in_a_subtest(self):
+        self.server = threading.Lock()
+        with self.subTest(number=1):
+            self.fail()
+
+
+class RemoteResultTests(SimpleTestCase):
+    def test_failed_subtest_of_a_test_that_holds_a_server_can_be_sent(self):
+        result = RemoteResult()
+
+        HoldsAServer("fails_in_a_subtest")(result)
+
+        (sent,) = [event[2] for event in pickle.loads(pickle.dumps(result.events)) if event[0] == "addSubTest"]
+        self.assertIn("HoldsAServer.fails_in_a_subtest", sent.id())
+        self.assertIn("number=1", str(sent))
 
 
 class ReportTests(SimpleTestCase):

@@ -446,7 +446,7 @@ class UnreadBodyTests(IntakeTestCase):
             ("ticket_full", megabytes | {"PATH_INFO": self.url_of(full)}),
             ("unsupported_media_type", megabytes | {"content_type": "application/json"}),
         ):
-            with self.subTest(code=code, options=options):
+            with self.subTest(code=code, length=options.get("CONTENT_LENGTH")):
                 stream = Stream()
                 response = self.post_stream(stream, **options)
                 self.assert_problem(response, response.status_code, code)
