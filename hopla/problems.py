@@ -10,6 +10,7 @@ from django.http import JsonResponse
 from django.http.multipartparser import TooManyFilesSent
 from django.urls import Resolver404, resolve
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 from rest_framework import exceptions
@@ -21,6 +22,24 @@ logger = logging.getLogger(__name__)
 API_PREFIX = "/api/"
 CONTENT_TYPE = "application/problem+json"
 UNAVAILABLE_WAIT_SECONDS = 2
+
+TITLES = {
+    400: gettext_lazy("Bad Request"),
+    401: gettext_lazy("Unauthorized"),
+    403: gettext_lazy("Forbidden"),
+    404: gettext_lazy("Not Found"),
+    405: gettext_lazy("Method Not Allowed"),
+    408: gettext_lazy("Request Timeout"),
+    409: gettext_lazy("Conflict"),
+    410: gettext_lazy("Gone"),
+    411: gettext_lazy("Length Required"),
+    413: gettext_lazy("Content Too Large"),
+    415: gettext_lazy("Unsupported Media Type"),
+    422: gettext_lazy("Unprocessable Content"),
+    429: gettext_lazy("Too Many Requests"),
+    500: gettext_lazy("Internal Server Error"),
+    503: gettext_lazy("Service Unavailable"),
+}
 
 CODES_BY_STATUS = {
     400: "bad_request",
@@ -70,7 +89,7 @@ def problem_response(exc, context) -> Response:
 def problem(*, status: int, code: str, detail: str, request_id: str, errors=None) -> dict:
     body = {
         "type": "about:blank",
-        "title": _(HTTPStatus(status).phrase),
+        "title": str(TITLES.get(status) or HTTPStatus(status).phrase),
         "status": status,
         "detail": detail,
         "code": code,

@@ -172,6 +172,7 @@ AUTH_PASSWORD_VALIDATORS = [
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("es", "Español"), ("pl", "Polski")]
+LOCALE_PATHS = [BASE_DIR / "hopla" / "locale"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"

@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import islice
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from apps.tickets import cloud, outcomes, removal
 from apps.tickets.models import AssetRemoval, Image
@@ -52,9 +53,13 @@ def mend(findings: Findings) -> None:
     for public_id in findings.orphans:
         removal.schedule_removal(public_id)
     for image in findings.missing:
-        outcomes.record_asset_lost(image, code="asset_missing", detail="Cloudinary no longer holds this photo.")
+        outcomes.record_asset_lost(
+            image, code="asset_missing", detail=gettext_noop("Cloudinary no longer holds this photo.")
+        )
     for image in findings.different:
-        outcomes.record_asset_lost(image, code="asset_changed", detail="Cloudinary holds other bytes than were sent.")
+        outcomes.record_asset_lost(
+            image, code="asset_changed", detail=gettext_noop("Cloudinary holds other bytes than were sent.")
+        )
 
 
 def _unclaimed(public_ids) -> list[str]:

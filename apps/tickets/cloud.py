@@ -19,6 +19,7 @@ import cloudinary.utils
 from cloudinary.api_client import call_api
 from cloudinary.exceptions import NotAllowed, NotFound
 from django.conf import settings
+from django.utils.translation import gettext_noop
 from urllib3 import Timeout
 
 from apps.tickets.http_deadline import DeadlinePoolManager, Exchange
@@ -119,7 +120,7 @@ def put(*, public_id: str, content: bytes) -> StoredAsset:
     asset = _asset_from(answer)
     etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if (asset.public_id, asset.bytes, asset.etag) != (public_id, len(content), etag):
-        raise AnswerNotTrustedError("Cloudinary's answer does not match the photo that was sent.")
+        raise AnswerNotTrustedError(gettext_noop("Cloudinary's answer does not match the photo that was sent."))
     return asset
 
 
@@ -148,7 +149,7 @@ def delete(public_id: str) -> None:
     """Make sure that no asset stands under this public_id. Safe to repeat. Raises one of the errors above."""
     answer = _ask(cloudinary.uploader.destroy, public_id, type="upload", invalidate=True, return_error=True)
     if answer.get("result") not in ("ok", "not found"):
-        raise PassingError("Cloudinary did not say that the asset is gone.")
+        raise PassingError(gettext_noop("Cloudinary did not say that the asset is gone."))
 
 
 def delivery_url(*, public_id: str, version: int, format: str) -> str:
@@ -198,7 +199,7 @@ def _ask(function, *args, **options) -> dict:
 def _resources_of(answer: dict) -> list:
     resources = answer.get("resources")
     if not isinstance(resources, list):
-        raise AnswerNotTrustedError("Cloudinary's answer lacks what every answer has.")
+        raise AnswerNotTrustedError(gettext_noop("Cloudinary's answer lacks what every answer has."))
     return resources
 
 
@@ -223,22 +224,24 @@ def _raise_for(exchange: Exchange, message: str) -> None:
     if exchange.timed_out or status is None:
         return
     if status == 401:
-        raise CredentialsError("Cloudinary refused hopla's credentials.")  # its message shows the string to sign
+        raise CredentialsError(
+            gettext_noop("Cloudinary refused hopla's credentials.")
+        )  # its message shows the string to sign
     if status in (420, 429):
         raise RateLimitedError(
             f"Cloudinary asked to wait (HTTP {status}).", until=_named_time(exchange.headers), everyone=status == 420
         )
     if status == 400 and message.startswith("Stale request"):
-        raise PassingError("Cloudinary found the request's timestamp too old.")
+        raise PassingError(gettext_noop("Cloudinary found the request's timestamp too old."))
     if status in (400, 403, 404, 409) and message:
         raise RefusedError(message)
 
 
 def _why(exchange: Exchange) -> str:
     if exchange.timed_out:
-        return "Cloudinary did not answer within the deadline."
+        return gettext_noop("Cloudinary did not answer within the deadline.")
     if exchange.status is None:
-        return "The connection to Cloudinary failed."
+        return gettext_noop("The connection to Cloudinary failed.")
     return f"Cloudinary's answer (HTTP {exchange.status}) could not be used."
 
 
@@ -267,4 +270,4 @@ def _asset_from(answer: dict) -> StoredAsset:
             etag=answer.get("etag"),
         )
     except (KeyError, TypeError, ValueError) as exc:
-        raise AnswerNotTrustedError("Cloudinary's answer lacks what every answer has.") from exc
+        raise AnswerNotTrustedError(gettext_noop("Cloudinary's answer lacks what every answer has.")) from exc

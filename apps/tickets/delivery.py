@@ -8,6 +8,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 from redis.exceptions import RedisError
 
 from apps.queue import default_queue
@@ -60,7 +61,7 @@ def _attempt(image: Image) -> None:
     except staging.StagedBytesGoneError:
         settle_lost([image])
     except RedisError:
-        _retry(image, code="staging_unavailable", detail="The staged photo could not be read.")
+        _retry(image, code="staging_unavailable", detail=gettext_noop("The staged photo could not be read."))
     except cloud.CloudError as error:
         settle_error(image, error)
     else:
@@ -103,7 +104,9 @@ def settle_lost(images: list[Image]) -> None:
                 image, asset_id=asset.asset_id, asset_version=asset.version, asset_format=asset.format
             )
         else:
-            outcomes.record_failed(image, code="bytes_lost", detail="The photo was lost before it could be delivered.")
+            outcomes.record_failed(
+                image, code="bytes_lost", detail=gettext_noop("The photo was lost before it could be delivered.")
+            )
 
 
 def _start_attempt(image_id: str) -> Image | None:

@@ -8,6 +8,7 @@ import logging
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from apps.tickets import outcomes
 from apps.tickets.models import Ticket
@@ -20,12 +21,12 @@ EXPIRE_BATCH = 100
 
 def cancel_ticket(ticket_id: int) -> bool:
     """-> cancelled. Answers whether this call made it so: a ticket that has ended already stays as it is."""
-    return _end(ticket_id, Ticket.cancel, code="ticket_cancelled", detail="The ticket was cancelled.")
+    return _end(ticket_id, Ticket.cancel, code="ticket_cancelled", detail=gettext_noop("The ticket was cancelled."))
 
 
 def expire_ticket(ticket_id: int) -> bool:
     """-> expired, if its `expires_at` has come; likewise."""
-    return _end(ticket_id, Ticket.expire, code="ticket_expired", detail="The ticket expired.")
+    return _end(ticket_id, Ticket.expire, code="ticket_expired", detail=gettext_noop("The ticket expired."))
 
 
 def expire_due_tickets() -> int:

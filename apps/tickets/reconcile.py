@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 from redis.exceptions import LockError
 
 from apps.redis_client import redis_at
@@ -86,7 +87,9 @@ def _discard_unclaimed_bytes() -> int:
 
 def _take_over(image: Image) -> None:
     """The attempt has outlived its lease: the worker was killed, or could not record the outcome."""
-    if outcomes.record_retry(image, moment=timezone.now(), code="worker_lost", detail="The attempt was interrupted."):
+    if outcomes.record_retry(
+        image, moment=timezone.now(), code="worker_lost", detail=gettext_noop("The attempt was interrupted.")
+    ):
         _enqueue(image)
 
 

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
@@ -148,7 +149,10 @@ class ImageSerializer(serializers.ModelSerializer):
 
     @swagger_serializer_method(ErrorSerializer(allow_null=True))
     def get_error(self, image):
-        return {"code": image.error_code, "detail": image.error_detail} if image.error_code else None
+        if not image.error_code:
+            return None
+        # Kept in English, as the pipeline or Cloudinary put it; shown in the reader's language where that is known.
+        return {"code": image.error_code, "detail": gettext(image.error_detail)}
 
 
 class TicketDetailSerializer(TicketSerializer):
