@@ -166,7 +166,7 @@ def seconds_whole(image_ids) -> dict[str, float]:
     return {
         image_id: settings.STAGING_TTL_SECONDS - seconds
         for image_id, seconds in left.items()
-        if seconds > INCOMING_TTL_SECONDS
+        if seconds > INCOMING_TTL_SECONDS + 1  # the clock above is in whole seconds, and read a moment before
     }
 
 

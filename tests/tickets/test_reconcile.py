@@ -1,3 +1,4 @@
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -132,6 +133,15 @@ class LostBytesTests(ReconcileTestCase):
         make_due(self.image)
 
         self.assertEqual(self.reconcile().error_code, "bytes_lost")
+
+
+class UnclaimedBytesTests(ReconcileTestCase):
+    def test_upload_that_has_just_begun_keeps_its_part_of_the_budget(self):
+        for _ in range(10):  # at different moments within a second
+            before = staging.bytes_in_use()
+            staging.reserve(uuid.uuid4(), 10)
+            reconcile()
+            self.assertEqual(staging.bytes_in_use(), before + 10)
 
 
 class TurnTests(CommittingTestCase):
