@@ -60,6 +60,10 @@ class HoplaAutoSchema(SwaggerAutoSchema):
                 response["schema"] = openapi.SchemaRef(definitions, "Problem")
         return responses
 
+    def get_consumes(self):
+        """All that the view's parsers take: drf-yasg's own drops forms that stand beside another media type."""
+        return [parser.media_type for parser in self.view.get_parsers()]
+
     def get_produces(self):
         return ["application/json", "application/problem+json"]
 

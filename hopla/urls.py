@@ -18,6 +18,6 @@ urlpatterns = [
     path("support/subscription/<str:token>/", csrf_exempt(SubscriptionPage.as_view()), name="support-subscription"),
     path("documentation/", schema_view.with_ui("swagger", cache_timeout=0), name="documentation"),
     path("redoc/", schema_view.with_ui("redoc", cache_timeout=0), name="redoc"),
-    path("swagger.json", schema_view.without_ui(cache_timeout=0), name="schema"),
+    path("swagger.json", schema_view.without_ui(cache_timeout=0), {"format": "json"}, name="schema"),
     path("admin/", admin.site.urls),
 ]
