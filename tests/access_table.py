@@ -1,0 +1,92 @@
+"""Who may do what: every method of every route, as tests/test_access.py finds it.
+
+    anonymous   sends no credentials
+    stranger    a user to whom nothing at these addresses belongs
+    owner       the user to whom the tickets, photos and support tickets at these addresses belong
+    agent       staff, of the group "support agents"
+    operator    staff, of the group "operators"
+    superuser   staff, with every permission
+
+Each request is good in every other respect. Under api/ it carries an opaque token or a JWT, with the same outcome, in
+the admin a session. A cell is the status of the answer, or `login`: sent to the admin's log-in page.
+"""
+
+ENDPOINTS = """
+                                                                 anonymous stranger owner agent operator superuser
+GET    healthz                                                         200      200   200   200      200       200
+GET    readyz                                                          200      200   200   200      200       200
+GET    documentation/                                                  200      200   200   200      200       200
+GET    redoc/                                                          200      200   200   200      200       200
+GET    swagger.json                                                    200      200   200   200      200       200
+
+POST   api/v1/auth/register/                                           201      201   201   201      201       201
+POST   api/v1/auth/login/                                              200      200   200   200      200       200
+POST   api/v1/auth/logout/                                             401      204   204   204      204       204
+POST   api/v1/auth/logout-all/                                         401      204   204   204      204       204
+GET    api/v1/auth/users/                                              401      403   403   200      200       200
+POST   api/v1/auth/users/                                              201      201   201   201      201       201
+GET    api/v1/auth/users/me/                                           401      200   200   200      200       200
+PATCH  api/v1/auth/users/me/                                           401      200   200   200      200       200
+POST   api/v1/auth/users/set_password/                                 401      204   204   204      204       204
+POST   api/v1/auth/users/reset_password/                               204      204   204   204      204       204
+POST   api/v1/auth/users/reset_password_confirm/                       204      204   204   204      204       204
+POST   api/v1/auth/jwt/create/                                         200      200   200   200      200       200
+POST   api/v1/auth/jwt/refresh/                                        200      200   200   200      200       200
+POST   api/v1/auth/jwt/verify/                                         200      200   200   200      200       200
+
+GET    api/v1/tickets/                                                 401      200   200   200      200       200
+POST   api/v1/tickets/                                                 401      201   201   201      201       201
+GET    api/v1/tickets/<int:ticket_id>/                                 401      404   200   200      200       200
+GET    api/v1/tickets/<int:ticket_id>/status/                          401      404   200   200      200       200
+GET    api/v1/tickets/<int:ticket_id>/images/                          401      404   200   200      200       200
+POST   api/v1/tickets/<int:ticket_id>/images/                          401      404   202   404      404       404
+GET    api/v1/tickets/<int:ticket_id>/images/<uuid:image_id>/          401      404   200   200      200       200
+
+GET    api/v1/support/tickets/                                         401      200   200   200      200       200
+POST   api/v1/support/tickets/                                         401      201   201   201      201       201
+GET    api/v1/support/tickets/<int:support_ticket_id>/                 401      404   200   200      200       200
+PUT    api/v1/support/tickets/<int:support_ticket_id>/                 401      404   403   200      200       200
+PATCH  api/v1/support/tickets/<int:support_ticket_id>/                 401      404   403   200      200       200
+GET    api/v1/support/tickets/<int:support_ticket_id>/messages/        401      404   200   200      200       200
+POST   api/v1/support/tickets/<int:support_ticket_id>/messages/        401      404   201   201      201       201
+POST   api/v1/support/tickets/<int:support_ticket_id>/subscribe/       401      404   204   404      404       404
+POST   api/v1/support/tickets/<int:support_ticket_id>/unsubscribe/     401      404   204   404      404       404
+GET    support/subscription/<str:token>/                               200      200   200   200      200       200
+POST   support/subscription/<str:token>/                               200      200   200   200      200       200
+
+GET    api/                                                            404      404   404   404      404       404
+
+GET    admin/                                                        login    login login   200      200       200
+GET    admin/login/                                                    200      200   200   302      302       302
+POST   admin/logout/                                                   302      302   302   200      200       200
+GET    admin/password_change/                                        login    login login   200      200       200
+GET    admin/password_change/done/                                   login    login login   200      200       200
+GET    admin/jsi18n/                                                 login    login login   200      200       200
+GET    admin/autocomplete/                                           login    login login   403      403       403
+GET    admin/r/<path:content_type_id>/<path:object_id>/              login    login login   404      404       404
+GET    admin/accounts/user/<id>/password/                            login    login login   403      403       200
+POST   admin/accounts/user/<id>/password/                            login    login login   403      403       302
+GET    admin/<app_label>/                                            login    login login   200      200       200
+GET    admin/<url>                                                   login    login login   404      404       404
+"""
+
+# The pages of rows in the admin: V list and view, A add, C change, D delete; `-` none of them.
+ADMIN_MODELS = """
+                                                                 anonymous stranger owner agent operator superuser
+accounts.user                                                        login    login login     -        -      VACD
+accounts.authtoken                                                   login    login login     -        -        VD
+auth.group                                                           login    login login     -        -      VACD
+token_blacklist.outstandingtoken                                     login    login login     -        -         V
+token_blacklist.blacklistedtoken                                     login    login login     -        -      VACD
+tickets.ticket                                                       login    login login     V      VCD       VCD
+tickets.image                                                        login    login login     V       VD        VD
+tickets.assetremoval                                                 login    login login     -        V        VD
+support.supportticket                                                login    login login     -        -       VCD
+support.email                                                        login    login login     -        -        VD
+"""
+
+# Whole parts of the admin that go by one permission: `in` to all of their pages, or 403 from each.
+ADMIN_PARTS = """
+                                                                 anonymous stranger owner agent operator superuser
+admin/django_rq/dashboard/                                           login    login login   403      403        in
+"""

@@ -1,0 +1,319 @@
+"""Holds the code to tests/access_table.py: walks every route of the URL configuration as everyone the table names."""
+
+import re
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib.admindocs.views import simplify_regex
+from django.contrib.auth.models import Group
+from django.contrib.auth.tokens import default_token_generator
+from django.contrib.contenttypes.models import ContentType
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, get_resolver
+from django.urls.resolvers import RegexPattern
+from djoser.utils import encode_uid
+from rq import SimpleWorker
+
+from apps.accounts.emails import enqueue_password_reset
+from apps.accounts.models import AuthToken
+from apps.accounts.tokens import new_jwt_pair
+from apps.support.subscriptions import unsubscribe_url
+from tests.access_table import ADMIN_MODELS, ADMIN_PARTS, ENDPOINTS
+from tests.accounts.credentials import bearer_client_for
+from tests.case import ApiTestCase, default_queue
+from tests.makers import PASSWORD, client_for, jpeg_bytes, make_image, make_ticket, make_user
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+ROLES = ("anonymous", "stranger", "owner", "agent", "operator", "superuser")
+MODEL_PAGES = ("", "add/", *(f"<path:object_id>/{page}" for page in ("", "history/", "delete/", "change/")))
+OWNERS_WORDS = "Hail over Burgos"  # in everything of the owner's that has a text
+
+
+def rows_of(table: str) -> list[list[str]]:
+    """The words of each row, the heading left out."""
+    rows = [line.split() for line in table.splitlines() if line]
+    assert tuple(rows[0]) == ROLES, rows[0]
+    return rows[1:]
+
+
+def lines_of(rows) -> str:
+    return "\n".join(" ".join(map(str, row)) for row in rows)
+
+
+def routes_of(resolver, prefix: str = "") -> dict[str, object]:
+    """{route: view} of everything below, as `path` spells routes. The first of a name wins, as in Django."""
+    routes = {}
+    for entry in resolver.url_patterns:
+        spelled = str(entry.pattern)
+        route = prefix + (simplify_regex(spelled).lstrip("/") if isinstance(entry.pattern, RegexPattern) else spelled)
+        below = {route: entry.callback} if isinstance(entry, URLPattern) else routes_of(entry, route)
+        routes = below | routes
+    return routes
+
+
+ROUTES = routes_of(get_resolver())
+
+
+def methods_of(view) -> set[str]:
+    """What the class of a view answers; of a plain function nothing can be told."""
+    view_class = getattr(view, "view_class", None) or getattr(view, "cls", None)
+    return {method for method in METHODS if hasattr(view_class, method.lower())}
+
+
+class TableTests(ApiTestCase):
+    """The tables and the URL configuration name the same."""
+
+    def setUp(self):
+        super().setUp()
+        self.endpoints = rows_of(ENDPOINTS)
+        self.parts = tuple(row[0] for row in rows_of(ADMIN_PARTS))
+        self.pages = {
+            f"admin/{row[0].replace('.', '/')}/{page}" for row in rows_of(ADMIN_MODELS) for page in MODEL_PAGES
+        }
+
+    def test_every_route_is_in_a_table(self):
+        named = {route for _, route, *_ in self.endpoints} | self.pages
+        self.assertEqual([route for route in ROUTES if route not in named and not route.startswith(self.parts)], [])
+
+    def test_every_row_has_a_route(self):
+        named = [route for _, route, *_ in self.endpoints] + sorted(self.pages)
+        self.assertEqual([route for route in named if route not in ROUTES], [])
+        for part in self.parts:
+            self.assertIn(part, ROUTES)
+
+    def test_every_method_of_the_api_has_a_row_and_every_row_its_method(self):
+        views = {route: view for route, view in ROUTES.items() if route.startswith("api/v1/")}
+        offered = {(method, route) for route, view in views.items() for method in methods_of(view)}
+        named = {(method, route) for method, route, *_ in self.endpoints if route in views}
+        self.assertEqual(named ^ offered, set())
+
+    def test_no_row_is_there_twice(self):
+        named = [tuple(row[:2]) for row in self.endpoints] + [row[0] for row in rows_of(ADMIN_MODELS)]
+        self.assertEqual(len(named), len(set(named)))
+
+
+class AccessTestCase(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.users = {
+            "stranger": self.make_role("users"),
+            "owner": self.make_role("users", name=OWNERS_WORDS),
+            "agent": self.make_role("support agents", is_staff=True),
+            "operator": self.make_role("operators", is_staff=True),
+            "superuser": make_user(is_staff=True, is_superuser=True),
+        }
+        self.owner = self.users["owner"]
+        self.ticket = make_ticket(self.owner, num_images=3, title=OWNERS_WORDS)
+        self.image = make_image(self.ticket, filename=f"{OWNERS_WORDS}.jpg")
+        support_ticket = {"title": OWNERS_WORDS, "body_text": OWNERS_WORDS, "ticket": self.ticket.pk}
+        self.owners_client = client_for(self.owner)
+        opened = self.owners_client.post("/api/v1/support/tickets/", support_ticket)
+        self.support_ticket = apps.get_model("support.SupportTicket").objects.get(pk=opened.json()["id"])
+        self.pair = new_jwt_pair(self.owner)
+        self.places = {
+            "<int:ticket_id>": self.ticket.pk,
+            "<uuid:image_id>": self.image.pk,
+            "<int:support_ticket_id>": self.support_ticket.pk,
+            "support/subscription/<str:token>/": unsubscribe_url(self.support_ticket)
+            .partition("//")[2]
+            .partition("/")[2],
+            "<id>": self.owner.pk,
+            "<app_label>": "tickets",
+            "<url>": "nothing/",
+            "<path:content_type_id>": ContentType.objects.get_for_model(self.ticket).pk,
+            "<path:object_id>": self.ticket.pk,
+        }
+
+    @staticmethod
+    def make_role(group: str, **fields):
+        user = make_user(**fields)
+        user.groups.add(Group.objects.get(name=group))
+        return user
+
+    def path_of(self, route: str, **places) -> str:
+        """The address of the owner's thing. Fails for a placeholder that is new here."""
+        path = route
+        for place, value in (self.places | places).items():
+            path = path.replace(place, str(value))
+        self.assertNotRegex(path, "[<>]", f"add what stands for it to `places`: {route}")
+        return f"/{path}"
+
+    def body_of(self, method: str, route: str) -> dict:
+        """What makes the request a good one."""
+        auth, tickets, support = "api/v1/auth", "api/v1/tickets", "api/v1/support/tickets"
+        new_user = {"username": "newcomer", "email": "newcomer@example.com", "password": PASSWORD}
+        login = {"username": self.owner.username, "password": PASSWORD}
+        new_password = {"new_password": "another-horse-battery"}
+        reset = {"uid": encode_uid(self.owner.pk), "token": default_token_generator.make_token(self.owner)}
+        return {
+            f"{auth}/register/": new_user,
+            f"{auth}/users/": new_user,
+            f"{auth}/login/": login,
+            f"{auth}/users/set_password/": {"current_password": PASSWORD} | new_password,
+            f"{auth}/users/reset_password/": {"email": self.owner.email},
+            f"{auth}/users/reset_password_confirm/": reset | new_password,
+            f"{auth}/jwt/create/": login,
+            f"{auth}/jwt/refresh/": {"refresh": str(self.pair)},
+            f"{auth}/jwt/verify/": {"token": str(self.pair)},
+            f"{tickets}/": {"num_images": 3},
+            f"{support}/": {"title": "Help", "body_text": "Please"},
+            f"{support}/<int:support_ticket_id>/": {"status": "FR"},
+            f"{support}/<int:support_ticket_id>/messages/": {"text": "Thanks"},
+            "admin/accounts/user/<id>/password/": {
+                "password1": "another-horse-battery",
+                "password2": "another-horse-battery",
+                "usable_password": "true",
+                "set-password": "1",
+            },
+        }.get(route, {})
+
+    def outcome(self, client, method: str, path: str, body=None, **extra) -> str:
+        """The status of the answer, or `login`. What the request did to the database is undone."""
+        with transaction.atomic():
+            response = getattr(client, method.lower())(path, body or {}, **extra)
+            transaction.set_rollback(True)
+        if response.status_code == 302 and response["Location"].startswith("/admin/login/"):
+            return "login"
+        return str(response.status_code)
+
+
+class EndpointTests(AccessTestCase):
+    def setUp(self):
+        super().setUp()
+        connection = default_queue().connection
+        SimpleWorker([default_queue()], connection=connection).register_birth()  # or readyz would say 503
+
+    def outcome_of(self, method: str, route: str, client) -> str:
+        path = self.path_of(route)
+        if (method, route) == ("POST", "api/v1/tickets/<int:ticket_id>/images/"):
+            photo = SimpleUploadedFile("photo.jpg", jpeg_bytes(), "image/jpeg")
+            return self.outcome(client, method, path, {"image": photo}, format="multipart")
+        return self.outcome(client, method, path, self.body_of(method, route))
+
+    def assert_table(self, rows, clients):
+        found = [
+            [method, route, *(self.outcome_of(method, route, clients(role)) for role in ROLES)]
+            for method, route, *_ in rows
+        ]
+        self.maxDiff = None
+        self.assertEqual(lines_of(found), lines_of(rows))
+
+    def test_with_opaque_tokens(self):
+        clients = {role: client_for(self.users.get(role)) for role in ROLES}
+        self.assert_table([row for row in rows_of(ENDPOINTS) if not row[1].startswith("admin/")], clients.get)
+
+    def test_with_jwts(self):
+        clients = {role: bearer_client_for(user) for role, user in self.users.items()}
+        clients["anonymous"] = client_for()
+        self.assert_table([row for row in rows_of(ENDPOINTS) if not row[1].startswith("admin/")], clients.get)
+
+    def test_in_the_admin(self):
+        rows = [row for row in rows_of(ENDPOINTS) if row[1].startswith("admin/")]
+        self.assert_table(rows, Sessions(self.users))
+
+    def test_methods_without_a_row_are_refused_to_everyone(self):
+        named = {(method, route) for method, route, *_ in rows_of(ENDPOINTS)}
+        client = client_for(self.users["superuser"])
+        for route, view in ROUTES.items():
+            for method in METHODS:
+                if methods_of(view) and route.startswith("api/v1/") and (method, route) not in named:
+                    path = self.path_of(route)
+                    self.assertEqual(self.outcome(client, method, path), "405", (method, route))
+
+    def test_stranger_reads_nothing_of_the_owners(self):
+        read = 0
+        client = client_for(self.users["stranger"])
+        for method, route, *_ in rows_of(ENDPOINTS):
+            if method == "GET" and route.startswith("api/v1/"):
+                self.assertNotIn(OWNERS_WORDS, client.get(self.path_of(route)).content.decode(), route)
+                read += OWNERS_WORDS in self.owners_client.get(self.path_of(route)).content.decode()
+        self.assertGreaterEqual(read, 6, "the owner reads those words, so their absence says something")
+
+
+class AdminModelTests(AccessTestCase):
+    def setUp(self):
+        super().setUp()
+        self.pair.blacklist()
+        support_email = apps.get_model("support.Email").objects.first()
+        removal = apps.get_model("tickets.AssetRemoval").objects.create(public_id="gone", due_at=self.ticket.created_at)
+        self.objects = {
+            "accounts.user": make_user(),
+            "accounts.authtoken": AuthToken.objects.first(),
+            "auth.group": Group.objects.first(),
+            "token_blacklist.outstandingtoken": self.pair_row("outstandingtoken"),
+            "token_blacklist.blacklistedtoken": self.pair_row("blacklistedtoken"),
+            "tickets.ticket": self.ticket,
+            "tickets.image": self.image,
+            "tickets.assetremoval": removal,
+            "support.supportticket": self.support_ticket,
+            "support.email": support_email,
+        }
+
+    @staticmethod
+    def pair_row(model: str):
+        return apps.get_model(f"token_blacklist.{model}").objects.first()
+
+    def letters(self, label: str, client) -> str:
+        app_label, model = label.split(".")
+
+        def outcome(method, page, body=None):
+            route = f"admin/{app_label}/{model}/{page}"
+            path = self.path_of(route, **{"<path:object_id>": self.objects[label].pk})
+            return self.outcome(client(), method, path, body)
+
+        seen = {outcome("GET", page) for page in ("", "<path:object_id>/change/", "<path:object_id>/history/")}
+        if seen == {"login"}:
+            return "login"
+        self.assertIn(seen, ({"200"}, {"403"}), label)
+        pages = {
+            "V": seen == {"200"},
+            "A": outcome("GET", "add/") == "200",
+            "C": outcome("POST", "<path:object_id>/change/") != "403",
+            "D": outcome("POST", "<path:object_id>/delete/", {"post": "yes"}) == "302",
+        }
+        return "".join(letter for letter, open_ in pages.items() if open_) or "-"
+
+    def test_rows_in_the_admin(self):
+        sessions, rows = Sessions(self.users), rows_of(ADMIN_MODELS)
+        found = [[row[0], *(self.letters(row[0], lambda r=role: sessions(r)) for role in ROLES)] for row in rows]
+        self.maxDiff = None
+        self.assertEqual(lines_of(found), lines_of(rows))
+
+
+class AdminPartTests(AccessTestCase):
+    def test_parts_of_the_admin(self):
+        enqueue_password_reset("ana@example.com", language="en")
+        (job_id,) = default_queue().job_ids
+        sessions, rows = Sessions(self.users), rows_of(ADMIN_PARTS)
+        found = [[row[0], *(self.entrance(row[0], job_id, sessions, role) for role in ROLES)] for row in rows]
+        self.assertEqual(lines_of(found), lines_of(rows))
+
+    def entrance(self, part: str, job_id: str, sessions, role: str) -> str:
+        """`login` or 403 when every page of the part says so to both methods; `in` past the door, whatever is there."""
+        outcomes = set()
+        for route in ROUTES:
+            if route.startswith(part):
+                path = re.sub("<int:[a-z_]+>", "0", route).replace("<str:job_id>", job_id)
+                for method in ("GET", "POST"):
+                    outcome = self.outcome(sessions(role), method, "/" + re.sub("<[^>]+>", "x", path))
+                    outcomes.add(outcome if outcome in ("login", "403") else "in")
+        return "/".join(sorted(outcomes))
+
+
+class Sessions:
+    """Calls answer a fresh client in the role's session: a view that logs out must not do so for the next."""
+
+    def __init__(self, users: dict):
+        self.keys = {}
+        for role, user in users.items():
+            client = Client()
+            client.force_login(user)
+            self.keys[role] = client.cookies[settings.SESSION_COOKIE_NAME].value
+
+    def __call__(self, role: str) -> Client:
+        client = Client(raise_request_exception=False)
+        if role in self.keys:
+            client.cookies[settings.SESSION_COOKIE_NAME] = self.keys[role]
+        return client
