@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from django.db.utils import InterfaceError
 from redis.exceptions import RedisError
-from rq import SimpleWorker
+from rq import SimpleWorker, worker_registration
 from rq.exceptions import StopRequested
 from rq.timeouts import BaseDeathPenalty
 from rq.utils import now
@@ -49,6 +49,7 @@ class Lane(SimpleWorker):
 
     death_penalty_class = NoDeathPenalty
     log_job_description = False
+    job = None  # the one that is running
 
     def run(self, job, queue):
         self.job = job
@@ -61,6 +62,13 @@ class Lane(SimpleWorker):
 
     def get_heartbeat_ttl(self, job):
         return LIVENESS_SECONDS
+
+    def maintain_heartbeats(self, job):
+        """Prolong the lease of the running job. Called from the worker's own thread: the job may be ending just now."""
+        if execution := self.execution:
+            with self.connection.pipeline() as pipeline:
+                execution.heartbeat(job.started_job_registry, LIVENESS_SECONDS, pipeline=pipeline)
+                pipeline.execute()
 
     def heartbeat(self, timeout=None, pipeline=None):
         super().heartbeat(LIVENESS_SECONDS, pipeline)
@@ -164,14 +172,27 @@ class ThreadedWorker(BaseWorker):
     def heartbeat(self, timeout=None, pipeline=None):
         super().heartbeat(LIVENESS_SECONDS, pipeline)
 
+    def register_birth(self):
+        if self.birth_date is None:
+            super().register_birth()
+            return
+        # Again, after a flush or a failed start. RQ would refuse: a lane's heartbeat may have made the key anew, which
+        # then looks like another live worker of this name.
+        with self.connection.pipeline() as pipeline:
+            self.last_heartbeat = now()
+            pipeline.delete(self.key)
+            pipeline.hset(self.key, mapping=self.serialize())
+            worker_registration.register(self, pipeline)
+            pipeline.expire(self.key, LIVENESS_SECONDS)
+            pipeline.execute()
+
     def _stay_registered(self):
         if not self.connection.sismember(self.redis_workers_keys, self.key):  # Redis was flushed or restarted
-            self.connection.delete(self.key)
             self.register_birth()
         self.heartbeat()
         for lane in self._lanes.copy():
-            if lane.execution is not None and lane.job is not None:
-                lane.maintain_heartbeats(lane.job)
+            if job := lane.job:
+                lane.maintain_heartbeats(job)
 
     def _wait_for_lanes(self):
         """Until the jobs in flight are done; their own deadlines bound it."""

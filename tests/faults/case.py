@@ -9,7 +9,7 @@ from django.test import TransactionTestCase
 from apps.tickets.models import Image
 from apps.tickets.states import IN_FLIGHT
 from tests.faults import books
-from tests.faults.clients import Client, Diary
+from tests.faults.clients import Client, Diary, photo
 from tests.faults.world import World, wait_until
 from tests.makers import make_user, token_for
 
@@ -23,6 +23,7 @@ class FaultsTestCase(TransactionTestCase):
     """
 
     world_options = {}
+    maxDiff = None
 
     @classmethod
     def setUpClass(cls):
@@ -46,6 +47,13 @@ class FaultsTestCase(TransactionTestCase):
         self.meant[ticket_id] = num_images
         return ticket_id
 
+    def post(self, number: int) -> int:
+        """A ticket with that many photos posted."""
+        ticket = self.open_ticket(number)
+        for seed in range(number):
+            self.assertEqual(self.client.post_photo(ticket, photo(seed)).status, 202)
+        return ticket
+
     def images(self, status: str | None = None) -> list[Image]:
         found = Image.objects.order_by("ticket_id", "created_at")
         return list(found.filter(status=status) if status else found)
@@ -58,12 +66,27 @@ class FaultsTestCase(TransactionTestCase):
     def wait_until_settled(self) -> None:
         self.wait_until(lambda: not Image.objects.filter(status__in=IN_FLIGHT).exists())
 
+    def assert_unavailable(self, ticket_id: int) -> None:
+        """A photo is refused with 503 and the time to come back, soon, though its client would wait for long."""
+        answer = self.client.post_photo_once(ticket_id, photo(99))
+        self.assertEqual((answer.status, answer.code), (503, "temporarily_unavailable"))
+        self.assertGreaterEqual(int(answer.headers["Retry-After"]), 1)
+
     def assert_books_balance(self, *, timeout_seconds: float = books.SETTLED_WITHIN_SECONDS) -> None:
         books.settle(timeout_seconds=timeout_seconds)
         found = books.findings(
             books.Books(assets=list(self.sandbox.assets), diary=self.diary, readers=[self.client], meant=self.meant)
         )
         self.assertEqual({rule: wrong for rule, wrong in found.items() if wrong}, {})
+
+    @contextmanager
+    def worker_frozen(self):
+        """Nothing is delivered or reconciled inside; jobs wait in the queue."""
+        self.world.workers[0].freeze()
+        try:
+            yield
+        finally:
+            self.world.workers[0].thaw()
 
     @contextmanager
     def misbehaving(self, kind: str, **rule):

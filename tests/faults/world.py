@@ -149,6 +149,7 @@ class World:
         """As `pg_ctl stop -m immediate`: every connection is cut, nothing is written down."""
         os.kill(self._database_process.pid, signal.SIGQUIT)
         self._database_process.wait()
+        connection.close()  # this process's own is cut as well
 
     def start_database(self) -> None:
         self._database_process.start()

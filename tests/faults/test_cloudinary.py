@@ -1,0 +1,117 @@
+from datetime import timedelta
+
+from django.utils import timezone
+
+from apps.sandbox.faults import KINDS
+from apps.tickets.endings import cancel_ticket
+from apps.tickets.models import AssetRemoval, Ticket
+from tests.faults.case import FaultsTestCase, needs_postgres
+from tests.faults.clients import photo
+
+PASSING_STATUSES = (423, 429, 500, 502, 503, 504)
+TROUBLE = [kind for kind in KINDS if kind not in ("latency", "admin_lag", "wrong_credentials", "refuse")]
+
+
+class BrokenAnswerTests(FaultsTestCase):
+    def test_each_kind_of_trouble_ends_in_one_asset_with_the_bytes_that_were_sent(self):
+        for kind in TROUBLE:
+            self.sandbox.misbehave(kind, times=1)
+        for status in PASSING_STATUSES:
+            self.sandbox.misbehave("refuse", status=status, times=1)
+
+        self.post(len(TROUBLE) + len(PASSING_STATUSES))
+
+        self.wait_until_settled()
+        self.assertEqual({(image.status, image.attempts) for image in self.images()}, {("stored", 2)})
+        self.assert_books_balance()
+
+
+@needs_postgres
+class CloudinaryTests(FaultsTestCase):
+    def test_refused_photo_is_failed_with_its_reason_and_its_place_is_taken_by_another(self):
+        self.sandbox.misbehave("refuse", status=400, times=1)
+        ticket = self.post(1)
+        self.wait_until(lambda: self.images("failed"))
+        [image] = self.images()
+        self.assertEqual((image.error_code, image.error_detail), ("cloudinary_refused", "Invalid image file"))
+        self.assertEqual(image.attempts, 1)
+
+        self.client.fill_ticket(ticket, [photo(5)])
+
+        self.assert_books_balance()
+
+    def test_photo_stored_whenever_its_answer_is_lost_fails_in_the_end_and_leaves_no_asset(self):
+        with self.misbehaving("store_then_drop"):
+            ticket = self.post(1)
+            self.wait_until(lambda: self.images("failed"))
+        self.meant[ticket] = 0
+        [image] = self.images()
+        self.assertEqual((image.error_code, image.attempts), ("cloudinary_unavailable", 4))
+        self.assert_books_balance()
+        self.assertEqual(len(self.sandbox.assets), 0)
+
+    def test_limit_of_the_account_holds_everything_back_without_spending_attempts(self):
+        with self.worker_frozen():
+            self.post(6)
+            self.sandbox.misbehave("refuse", status=420, reset_in_seconds=3, times=1)
+
+        self.wait_until_settled()
+
+        self.assertEqual({(image.status, image.attempts) for image in self.images()}, {("stored", 1)})
+        self.assert_books_balance()
+
+    def test_wrong_credentials_spend_no_attempt_and_uploads_go_on_once_they_work(self):
+        with self.misbehaving("wrong_credentials") as fault:
+            ticket = self.post(3)
+            self.wait_until(lambda: fault.fired and not self.images("uploading"))
+            self.assertEqual(self.client.read_ticket(ticket)["progress"]["received"], 3)
+            self.wait_until(lambda: "CLOUDINARY_URL" in self.world.workers[0].output)
+
+        self.wait_until_settled()
+
+        self.assertEqual({(image.status, image.attempts) for image in self.images()}, {("stored", 1)})
+        self.assert_books_balance()
+
+    def test_lost_bytes_of_a_photo_that_the_admin_api_does_not_show_yet_leave_no_asset(self):
+        with self.misbehaving("store_then_drop"), self.misbehaving("admin_lag", seconds=3600):
+            ticket = self.post(1)
+            self.wait_until(lambda: self.images()[0].attempts == 1 and len(self.sandbox.assets))
+            self.world.flush_redis()
+            self.wait_until(lambda: self.images("failed"))
+        self.meant[ticket] = 0
+        self.assertEqual(self.images()[0].error_code, "bytes_lost")
+        self.assert_books_balance()
+
+    def test_lost_bytes_of_a_photo_that_cloudinary_holds_make_it_stored(self):
+        with self.misbehaving("store_then_drop"):
+            self.post(1)
+            self.wait_until(lambda: self.images()[0].attempts == 1 and len(self.sandbox.assets))
+            self.world.flush_redis()
+            self.wait_until_settled()
+        self.assertEqual(self.images()[0].status, "stored")
+        self.assert_books_balance()
+
+    def test_photos_in_flight_of_a_cancelled_ticket_leave_no_asset(self):
+        with self.misbehaving("latency", seconds=1):
+            ticket = self.post(2)
+            self.wait_until(lambda: len(self.images("uploading")) == 2)
+
+            cancel_ticket(ticket)
+
+            self.wait_until(lambda: len(self.sandbox.assets) == 2)
+        self.meant[ticket] = 0
+        self.assertEqual({image.error_code for image in self.images("failed")}, {"ticket_cancelled"})
+        self.assertEqual(AssetRemoval.objects.count(), 2)
+        self.assert_books_balance()
+
+    def test_ticket_expires_with_its_photos_in_flight_and_takes_no_more(self):
+        expires_at = timezone.now() + timedelta(seconds=2)
+        with self.misbehaving("hang"):
+            ticket = self.open_ticket(2, expires_at=expires_at.isoformat())
+            self.client.post_photo(ticket, photo(1))
+            self.wait_until(lambda: Ticket.objects.get(pk=ticket).status == "expired")
+        self.meant[ticket] = 0
+        self.assertEqual([image.error_code for image in self.images()], ["ticket_expired"])
+        late = self.client.post_photo(ticket, photo(2))
+        self.assertEqual((late.status, late.code), (410, "ticket_expired"))
+        self.assert_books_balance()
