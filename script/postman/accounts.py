@@ -1,0 +1,329 @@
+"""Accounts: in, oneself, JWT, and out."""
+
+from script.postman.fields import SESSION, USER
+from script.postman.items import bearer, folder, nobody, request, token
+
+NEW_ACCOUNT = """
+// A new account for each run, so that runs do not meet.
+const run = Date.now().toString(36) + Math.floor(Math.random() * 1296).toString(36);
+pm.collectionVariables.set("username", "mobile-" + run);
+pm.collectionVariables.set("secondEmail", "second-" + run + "@example.com");
+pm.collectionVariables.set("password", "Tripod-" + pm.variables.replaceIn("{{$guid}}"));
+"""
+
+SIGNING_IN = folder(
+    "1. Sign in",
+    """
+    Two kinds of credentials work on every endpoint alike: an opaque token (`Authorization: Token …`, valid for thirty
+    days, one for each device) and a JWT access token (`Authorization: Bearer …`, valid for five minutes, see folder 8).
+    An app that can keep a secret in the system's key store is best served by the opaque token.
+
+    At most 30 sign-ins and 30 registrations a minute are taken from one address; beyond that the answer is 429 with
+    `Retry-After` in seconds.
+    """,
+    request(
+        "Register",
+        "POST auth/register/",
+        about="""
+        Makes the account and signs in at once: keep `token`, it is shown only now. Username and e-mail address are each
+        unique, whatever their case. `name` and `phone` may be left out; the phone is kept in E.164.
+
+        Here, the script before the request makes up a new username and password for each run.
+        """,
+        auth=nobody(),
+        before=NEW_ACCOUNT,
+        json={
+            "username": "{{username}}",
+            "email": "{{username}}@example.com",
+            "password": "{{password}}",
+            "name": "Ana Prieto",
+        },
+        answers=201,
+        has=SESSION,
+        tests={
+            "it answers who registered": 'pm.expect(answer.user.username).to.eql(pm.variables.get("username"))',
+            "the password is not in it": 'pm.expect(pm.response.text()).to.not.include(pm.variables.get("password"))',
+        },
+        keeps={"token": "answer.token", "userId": "answer.user.id"},
+    ),
+    request(
+        "Register a name that is taken",
+        "POST auth/register/",
+        about="""
+        Invalid input is always 400 with `code` `invalid` and a list `errors`: show `detail` beside the `field` it
+        belongs to, and decide by `code`, which never changes with the language.
+        """,
+        auth=nobody(),
+        json={"username": "{{username}}", "email": "new-{{username}}@example.com", "password": "{{password}}"},
+        answers=400,
+        code="invalid",
+        errors=(("username", "unique"),),
+    ),
+    request(
+        "Register with only an e-mail address",
+        "POST auth/users/",
+        about="""
+        As djoser names it. Without a `username` the e-mail address serves as one. The answer is the user, without a
+        token: sign in next. This second account is the stranger of later requests.
+        """,
+        auth=nobody(),
+        json={"email": "{{secondEmail}}", "password": "{{password}}"},
+        answers=201,
+        has=USER,
+        tests={"the address is the username": "pm.expect(answer.username).to.eql(answer.email)"},
+    ),
+    request(
+        "Log in",
+        "POST auth/login/",
+        about="Each log-in makes a token of its own, so a user's phone and tablet do not sign each other out.",
+        auth=nobody(),
+        json={"username": "{{username}}", "password": "{{password}}"},
+        answers=200,
+        has=("message", *SESSION),
+        keeps={"token": "answer.token"},
+    ),
+    request(
+        "Log in by e-mail, on another device",
+        "POST auth/login/",
+        about="`email` instead of `username`. Either is compared without regard to case.",
+        auth=nobody(),
+        json={"email": "{{username}}@EXAMPLE.com", "password": "{{password}}"},
+        answers=200,
+        has=("message", *SESSION),
+        tests={"it is a token of its own": 'pm.expect(answer.token).to.not.eql(pm.variables.get("token"))'},
+        keeps={"otherToken": "answer.token"},
+    ),
+    request(
+        "Log in with a wrong password",
+        "POST auth/login/",
+        about="The same answer for an unknown account and for a wrong password: it tells nobody who has an account.",
+        auth=nobody(),
+        json={"username": "{{username}}", "password": "not-the-password"},
+        answers=401,
+        code="invalid_credentials",
+    ),
+)
+
+YOU = folder(
+    "2. You",
+    "What the user sees and changes of themselves.",
+    request(
+        "Who am I",
+        "GET auth/users/me/",
+        about="Also the cheapest way to learn whether a kept token still works.",
+        answers=200,
+        has=USER,
+        tests={"it is the user": 'pm.expect(answer.username).to.eql(pm.variables.get("username"))'},
+    ),
+    request(
+        "Who am I, without credentials",
+        "GET auth/users/me/",
+        about="401 with `WWW-Authenticate`: sign in. A token that has ended answers 401 too.",
+        auth=nobody(),
+        answers=401,
+        code="not_authenticated",
+    ),
+    request(
+        "Change name and phone",
+        "PATCH auth/users/me/",
+        about="Send what changes. A phone number needs its country code and comes back in E.164.",
+        json={"name": "Ana Prieto Ruiz", "phone": "+34 600 123 456"},
+        answers=200,
+        has=USER,
+        tests={
+            "the name is changed": 'pm.expect(answer.name).to.eql("Ana Prieto Ruiz")',
+            "the phone is in E.164": 'pm.expect(answer.phone).to.eql("+34600123456")',
+        },
+    ),
+    request(
+        "A phone number that is none",
+        "PATCH auth/users/me/",
+        about="Nothing of a refused change is kept.",
+        json={"phone": "600 123"},
+        answers=400,
+        code="invalid",
+        errors=(("phone", "invalid"),),
+    ),
+    request(
+        "List users as a common user",
+        "GET auth/users/",
+        about="For staff alone. (Another user's ticket is 404 and not 403: see folder 9.)",
+        answers=403,
+        code="permission_denied",
+    ),
+)
+
+JWT = folder(
+    "8. JWT",
+    """
+    For clients that are used to JWT. The access token is valid for five minutes, the refresh token for seven days and
+    for one use: each refresh answers a new pair, so always keep the latest.
+    """,
+    request(
+        "Log in for a pair",
+        "POST auth/jwt/create/",
+        about="`username` or `email`, as at log-in, and the same 401 `invalid_credentials`.",
+        auth=nobody(),
+        json={"username": "{{username}}", "password": "{{password}}"},
+        answers=200,
+        has=("access", "refresh"),
+        keeps={"access": "answer.access", "refresh": "answer.refresh"},
+    ),
+    request(
+        "Is it valid",
+        "POST auth/jwt/verify/",
+        about="For either token of the pair. An empty object when it is.",
+        auth=nobody(),
+        json={"token": "{{access}}"},
+        answers=200,
+        tests={"the answer is empty": "pm.expect(answer).to.eql({})"},
+    ),
+    request(
+        "Use it",
+        "GET tickets/",
+        about="`Authorization: Bearer …` on any endpoint: the same user, the same tickets.",
+        auth=bearer("access"),
+        query=(("page_size", "1"),),
+        answers=200,
+        has=("count", "results"),
+        tests={"there are the tickets opened with the other kind": "pm.expect(answer.count).to.be.above(0)"},
+    ),
+    request(
+        "Refresh",
+        "POST auth/jwt/refresh/",
+        about="Buys the next pair. Do it when a request is answered 401 `token_not_valid`, then send that one again.",
+        auth=nobody(),
+        before='pm.collectionVariables.set("usedRefresh", pm.variables.get("refresh"));',
+        json={"refresh": "{{refresh}}"},
+        answers=200,
+        has=("access", "refresh"),
+        tests={"the refresh token is new": 'pm.expect(answer.refresh).to.not.eql(pm.variables.get("usedRefresh"))'},
+        keeps={"access": "answer.access", "refresh": "answer.refresh"},
+    ),
+    request(
+        "Refresh with the same token again",
+        "POST auth/jwt/refresh/",
+        about="It was used: 401. When two parts of an app share the pair, let one of them refresh for both.",
+        auth=nobody(),
+        json={"refresh": "{{usedRefresh}}"},
+        answers=401,
+        code="token_not_valid",
+    ),
+    request(
+        "Is nonsense valid",
+        "POST auth/jwt/verify/",
+        about="It is not.",
+        auth=nobody(),
+        json={"token": "not.a.token"},
+        answers=401,
+        code="token_not_valid",
+    ),
+    request(
+        "Use nonsense",
+        "GET auth/users/me/",
+        about="What an expired access token is answered, too: refresh, then repeat the request.",
+        auth=bearer("username"),
+        answers=401,
+        code="token_not_valid",
+    ),
+)
+
+LEAVING = folder(
+    "12. Passwords and leaving",
+    "A changed password ends every other session; so does `logout-all`, this one included.",
+    request(
+        "Change the password, the old one wrong",
+        "POST auth/users/set_password/",
+        about="Someone who holds an unlocked phone must not take over the account: the old password is asked for.",
+        json={"current_password": "not-the-password", "new_password": "{{password}}-new"},
+        answers=400,
+        code="invalid",
+        errors=(("current_password", "invalid_password"),),
+    ),
+    request(
+        "Change the password",
+        "POST auth/users/set_password/",
+        about="""
+        The token of this request lives on. Every other one of the user's ends, JWTs too. Django's validators judge the
+        new password; their codes, such as `password_too_common`, come in `errors`.
+        """,
+        json={"current_password": "{{password}}", "new_password": "{{password}}-new"},
+        answers=204,
+        keeps={"password": 'pm.variables.get("password") + "-new"'},
+    ),
+    request(
+        "The other device is signed out",
+        "GET auth/users/me/",
+        about="The token of the second log-in, in folder 1.",
+        auth=token("otherToken"),
+        answers=401,
+        code="authentication_failed",
+    ),
+    request(
+        "The JWT has ended",
+        "GET auth/users/me/",
+        about="Access tokens end at once as well, not when they expire.",
+        auth=bearer("access"),
+        answers=401,
+        code="token_not_valid",
+    ),
+    request(
+        "Ask for a password reset",
+        "POST auth/users/reset_password/",
+        about="""
+        Always 204, whether there is such an account or not. In development the e-mail is printed where `script/server`
+        runs; its `uid` and `token` go into the next request.
+        """,
+        auth=nobody(),
+        json={"email": "{{username}}@example.com"},
+        answers=204,
+    ),
+    request(
+        "Choose a new password, by a link that is none",
+        "POST auth/users/reset_password_confirm/",
+        about="With the `uid` and `token` of the e-mail it is 204; a link works once. With these it is 400.",
+        auth=nobody(),
+        json={"uid": "MA", "token": "not-a-token", "new_password": "{{password}}"},
+        answers=400,
+        code="invalid",
+        errors=(("uid", "invalid_uid"),),
+    ),
+    request(
+        "Log out",
+        "POST auth/logout/",
+        about="Ends the token it is sent with, and no other. Then forget it on the device.",
+        answers=204,
+        keeps={"endedToken": 'pm.variables.get("token")'},
+    ),
+    request(
+        "The token has ended",
+        "GET tickets/",
+        about="A 401 on any request means: sign in again.",
+        auth=token("endedToken"),
+        answers=401,
+        code="authentication_failed",
+    ),
+    request(
+        "Log in with the new password",
+        "POST auth/login/",
+        about="The old one is no good any more.",
+        auth=nobody(),
+        json={"username": "{{username}}", "password": "{{password}}"},
+        answers=200,
+        has=("message", *SESSION),
+        keeps={"token": "answer.token"},
+    ),
+    request(
+        "Log out everywhere",
+        "POST auth/logout-all/",
+        about="Every token of the user ends, of both kinds, this one included: for a lost phone.",
+        answers=204,
+    ),
+    request(
+        "Every token has ended",
+        "GET auth/users/me/",
+        about="Begin again with folder 1.",
+        answers=401,
+        code="authentication_failed",
+    ),
+)

@@ -1,0 +1,237 @@
+"""Photos: in, repeated, refused."""
+
+from script.postman.fields import IMAGE, PAGE, TICKET
+from script.postman.items import folder, request
+
+SAMPLE = "docs/samples/photo.jpg"
+
+# Bytes above 127 would not survive in a variable: Postman sends those as text, in UTF-8. JPEG and PNG begin with some;
+# a bitmap can do without.
+NEW_PHOTO = """
+// A new picture for each request, 16 x 16 pixels in random colours. It is a bitmap, as that can be written with bytes
+// below 128 alone: Postman sends a variable as text, which would change others. (And below 96 there are no braces.)
+const word = (number) => String.fromCharCode(number & 255, number >> 8, 0, 0);
+const pixels = Array.from({length: 16 * 16 * 3}, () => String.fromCharCode(Math.random() * 96)).join("");
+const fileHeader = "BM" + word(0x336) + word(0) + word(54);
+const pictureHeader = word(40) + word(16) + word(16) + "\\x01\\0\\x18\\0" + word(0) + word(0x300) + word(0).repeat(4);
+const photo = fileHeader + pictureHeader + pixels;
+pm.variables.set("photo", photo);
+"""
+
+DIGEST = """
+const crypto = require("crypto-js");
+const sha256 = crypto.SHA256(crypto.enc.Latin1.parse(pm.variables.get("photo")));
+"""
+
+QUEUED = {
+    "it is queued": 'pm.expect(answer.status).to.eql("queued")',
+    "Location is its address": 'pm.expect(pm.response.headers.get("Location")).to.include(answer.id)',
+}
+BARE = {"Content-Type": "image/bmp"}
+POST = "POST tickets/{{ticketId}}/images/"
+
+UPLOADING = folder(
+    "4. Post photos",
+    """
+    One request for each photo, as a form or as bare bytes, up to 10 MiB: JPEG, PNG, GIF, WebP, HEIC, AVIF, TIFF or BMP,
+    whatever the file is called. 202 means that hopla has it and that the app can let go of it; the way to Cloudinary
+    follows in the background, retries included. A refused photo takes no place. A `Content-Length` is needed, chunked
+    bodies are not taken (411).
+
+    So that they run anywhere, these requests need no file: a script before each makes a small picture. Folder 6 sends
+    files of your own.
+    """,
+    request(
+        "Post a photo as a form",
+        POST,
+        about="""
+        `multipart/form-data` with one file in the field `image`: what the HTTP library of an app makes by itself. Here
+        the script before the request writes it out, so that you see what goes over the wire.
+        """,
+        headers={"Content-Type": "multipart/form-data; boundary=photo-boundary"},
+        before="""
+        pm.variables.set("form", [
+            "--photo-boundary",
+            'Content-Disposition: form-data; name="image"; filename="kitchen.bmp"',
+            "Content-Type: image/bmp",
+            "",
+            pm.variables.get("photo"),
+            "--photo-boundary--",
+            "",
+        ].join("\\r\\n"));
+        """,
+        raw="{{form}}",
+        answers=202,
+        has=IMAGE,
+        tests=QUEUED | {"it keeps its name": 'pm.expect(answer.filename).to.eql("kitchen.bmp")'},
+        keeps={"imageId": "answer.id"},
+    ),
+    request(
+        "Post a photo as bare bytes",
+        POST,
+        about="""
+        The photo is the body, `Content-Type` any `image/…`. Two headers make it safe on a bad network:
+
+        - `Idempotency-Key`: a UUID for each photo, kept until the answer came. A repeat with the same key and bytes
+          is answered as the first was and takes no second place.
+        - `Content-Digest`: `sha-256=:<base64>:` of the bytes (RFC 9530). Should they arrive changed, 400
+          `digest_mismatch`.
+        """,
+        headers=BARE
+        | {
+            "Content-Disposition": 'attachment; filename="bath.bmp"',
+            "Idempotency-Key": "{{photoKey}}",
+            "Content-Digest": "sha-256=:{{digest}}:",
+        },
+        before=DIGEST
+        + """
+pm.collectionVariables.set("digest", sha256.toString(crypto.enc.Base64));
+pm.collectionVariables.set("sha256", sha256.toString());
+pm.collectionVariables.set("photoKey", pm.variables.replaceIn("{{$guid}}"));
+pm.collectionVariables.set("sentPhoto", pm.variables.get("photo"));
+""",
+        raw="{{photo}}",
+        answers=202,
+        has=IMAGE,
+        tests=QUEUED
+        | {
+            "it keeps its name": 'pm.expect(answer.filename).to.eql("bath.bmp")',
+            "it has the bytes that were sent": 'pm.expect(answer.sha256).to.eql(pm.variables.get("sha256"))',
+        },
+        keeps={"sentImageId": "answer.id"},
+    ),
+    request(
+        "The same photo again: no second place",
+        POST,
+        about="As after a lost answer: same key, same bytes. The first answer again, with `Idempotent-Replayed: true`.",
+        headers=BARE | {"Idempotency-Key": "{{photoKey}}"},
+        raw="{{sentPhoto}}",
+        answers=202,
+        tests={
+            "it is the same image": 'pm.expect(answer.id).to.eql(pm.variables.get("sentImageId"))',
+            "it says so": 'pm.expect(pm.response.headers.get("Idempotent-Replayed")).to.eql("true")',
+        },
+    ),
+    request(
+        "Another photo with the same key",
+        POST,
+        about="422: the app has mixed up its keys. (While the first is being received: 409 `idempotency_in_flight`.)",
+        headers=BARE | {"Idempotency-Key": "{{photoKey}}"},
+        raw="{{photo}}",
+        answers=422,
+        code="idempotency_key_reused",
+    ),
+    request(
+        "A photo that changed on its way",
+        POST,
+        about="The digest is of other bytes. Send the photo again.",
+        headers=BARE | {"Content-Digest": "sha-256=:{{digest}}:"},
+        raw="{{photo}}",
+        answers=400,
+        code="digest_mismatch",
+    ),
+    request(
+        "A text that is called a photo",
+        POST,
+        about="The content decides, not the name or the `Content-Type`: 415 `unsupported_image`.",
+        headers={"Content-Type": "image/jpeg"},
+        raw="I am a photo, believe me.",
+        answers=415,
+        code="unsupported_image",
+    ),
+    request(
+        "An empty form",
+        POST,
+        about="400 `image_missing`; an empty file is `image_empty`, two files are `one_image_per_request`.",
+        headers={"Content-Type": "multipart/form-data; boundary=photo-boundary"},
+        raw="--photo-boundary--",
+        answers=400,
+        code="image_missing",
+    ),
+    request(
+        "How many are missing",
+        "GET tickets/{{ticketId}}/status/",
+        about="The refusals took no place: one of three remains. After a restart of the app, this tells where it was.",
+        answers=200,
+        has=("ticket_id", "status", "progress"),
+        tests={
+            "one place is left": "pm.expect(answer.progress).to.include({received: 2, remaining: 1})",
+            "it is under way": 'pm.expect(answer.status).to.eql("in_progress")',
+        },
+    ),
+    request(
+        "Post the last photo",
+        POST,
+        about="`position` tells the order of arrival.",
+        headers=BARE,
+        raw="{{photo}}",
+        answers=202,
+        has=IMAGE,
+        tests=QUEUED | {"it is the third": "pm.expect(answer.position).to.eql(3)"},
+    ),
+    request(
+        "One photo too many",
+        POST,
+        about="""
+        Every place is taken: 409 `ticket_full`, or `ticket_completed` when all photos are stored by now. Should one
+        fail, its place is free again.
+        """,
+        headers=BARE,
+        raw="{{photo}}",
+        answers=409,
+        tests={"its code says why": 'pm.expect(answer.code).to.be.oneOf(["ticket_full", "ticket_completed"])'},
+    ),
+    request(
+        "List the images",
+        "GET tickets/{{ticketId}}/images/",
+        about="In pages, by position.",
+        answers=200,
+        has=PAGE,
+        tests={
+            "there are three": "pm.expect(answer.count).to.eql(3)",
+            "by position": "pm.expect(answer.results.map((image) => image.position)).to.eql([1, 2, 3])",
+            "ours is among them": "pm.expect(answer.results.map((image) => image.id))"
+            '.to.include(pm.variables.get("imageId"))',
+        },
+    ),
+    before=NEW_PHOTO,
+)
+
+OWN_FILES = folder(
+    "6. Photos of your own",
+    f"""
+    The same with a real file. Choose one in Body, beside `image`. The file named there, `{SAMPLE}`, is found when
+    Postman's working directory (Settings, General) or newman's is the folder of hopla's source code.
+    """,
+    request(
+        "Open a ticket for one photo",
+        "POST tickets/",
+        about="Answer: `ownTicketId`, for the requests of this folder.",
+        json={"num_images": 1, "title": "My own photo"},
+        answers=201,
+        has=TICKET,
+        keeps={"ownTicketId": "answer.id"},
+    ),
+    request(
+        "Post a photo file",
+        "POST tickets/{{ownTicketId}}/images/",
+        about="202 when a file is chosen and found, else 400 `image_missing` or `image_empty`.",
+        file=SAMPLE,
+        answers=202,
+        after="""
+        // Without the file this cannot show anything: its tests are skipped then, and the run goes on.
+        const isFileMissing = ["image_missing", "image_empty"].includes(pm.response.json().code);
+        const test = isFileMissing ? pm.test.skip : pm.test;
+        test("answers 202", () => pm.response.to.have.status(202));
+        test("it is queued", () => pm.expect(pm.response.json().status).to.eql("queued"));
+        test("it keeps its name", () => pm.expect(pm.response.json().filename).to.be.a("string").that.is.not.empty);
+        """,
+    ),
+    request(
+        "Watch it",
+        "GET tickets/{{ownTicketId}}/status/",
+        about="Send it again until `status` is `completed`; folder 5 shows how an app does.",
+        answers=200,
+        has=("ticket_id", "status", "progress"),
+    ),
+)
