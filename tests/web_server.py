@@ -1,0 +1,56 @@
+"""hopla under its real web server, in a process of its own, and clients that send what they like when they like."""
+
+import http.client
+import os
+import re
+import socket
+import sys
+from contextlib import contextmanager
+
+from script import servers
+from tests.faults.processes import Processes
+
+
+@contextmanager
+def running_web_server(application: str = "hopla.wsgi", **environment: str):
+    """The (host, port) of a gunicorn with our configuration, on the database and the Redis of this test process."""
+    gunicorn = [sys.executable, "-m", "gunicorn", "--config", "hopla/gunicorn_conf.py", "--bind", "127.0.0.1:0"]
+    with servers.private_folder() as folder, Processes(folder) as processes:
+        environment = os.environ | {"WEB_CONCURRENCY": "1"} | environment
+        web = processes.start("web", [*gunicorn, application], env=environment)
+        listening = r"Listening at: http://(127\.0\.0\.1):(\d+)"
+        processes.wait_until(lambda: re.search(listening, web.output), child=web, timeout_seconds=60)
+        host, port = re.search(listening, web.output).groups()
+        yield host, int(port)
+
+
+class RawClient:
+    """One connection on which a request is sent as bytes, piece by piece."""
+
+    def __init__(self, address: tuple[str, int]):
+        self._socket = socket.create_connection(address, timeout=60)
+
+    def send_head(self, method: str, path: str, **headers) -> None:
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        self.send("\r\n".join([*lines, "", ""]).encode())
+
+    def send(self, piece: bytes) -> None:
+        self._socket.sendall(piece)
+
+    def answer(self) -> http.client.HTTPResponse:
+        response = http.client.HTTPResponse(self._socket)
+        response.begin()
+        return response
+
+    def has_answer(self) -> bool:
+        self._socket.setblocking(False)
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return False
+        finally:
+            self._socket.settimeout(60)
+
+    def close(self) -> None:
+        self._socket.close()
