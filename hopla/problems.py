@@ -11,6 +11,7 @@ from django.http.multipartparser import TooManyFilesSent
 from django.urls import Resolver404, resolve
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.csrf import csrf_exempt
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 from rest_framework import exceptions
@@ -126,6 +127,7 @@ class ProblemDetailsMiddleware:
         return JsonResponse(body, status=status, content_type=CONTENT_TYPE)
 
 
+@csrf_exempt  # as REST framework's own views are: a POST without a session gets its 404, not a 403
 def no_such_endpoint(request, **kwargs):
     """The last route under /api/. It also keeps Django from redirecting, or crashing on, a missing final slash."""
     detail = _default_detail(404)
