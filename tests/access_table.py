@@ -81,8 +81,8 @@ token_blacklist.blacklistedtoken                                     login    lo
 tickets.ticket                                                       login    login login     V      VCD       VCD
 tickets.image                                                        login    login login     V       VD        VD
 tickets.assetremoval                                                 login    login login     -        V        VD
-support.supportticket                                                login    login login     -        -       VCD
-support.email                                                        login    login login     -        -        VD
+support.supportticket                                                login    login login    VC        -       VCD
+support.email                                                        login    login login     V        -        VD
 """
 
 # Whole parts of the admin that go by one permission: `in` to all of their pages, or 403 from each.

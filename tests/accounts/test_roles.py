@@ -5,7 +5,7 @@ from django.urls import reverse
 from apps.tickets.models import Image, Ticket
 from apps.tickets.states import TicketStatus
 from tests.case import ApiTestCase
-from tests.makers import make_image, make_ticket, make_user
+from tests.makers import client_for, make_image, make_ticket, make_user
 
 TICKETS = "/admin/tickets/ticket/"
 
@@ -34,6 +34,14 @@ class GroupTests(ApiTestCase):
     def test_agents_read_tickets_and_change_none(self):
         tickets = {name for name in self.permissions_of("support agents") if name.startswith("tickets.")}
         self.assertEqual(tickets, {"tickets.view_ticket", "tickets.view_image"})
+
+    def test_agents_work_at_the_support_desk(self):
+        desk = {name for name in self.permissions_of("support agents") if name.startswith("support.")}
+        self.assertEqual(
+            desk,
+            {f"support.view_{model}" for model in ("supportticket", "message", "event", "email")}
+            | {"support.change_supportticket"},
+        )
 
     def test_operators_change_and_delete_tickets_and_open_none(self):
         tickets = {name for name in self.permissions_of("operators") if name.startswith("tickets.")}
@@ -98,6 +106,29 @@ class AgentTests(RoleTestCase):
         self.assertEqual(self.admin.post(delete, {"post": "yes"}).status_code, 403)
         self.run_action("delete_selected", post="yes")
         self.assertTrue(Ticket.objects.exists())
+
+
+class AgentAtTheDeskTests(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        request = {"title": "Where is my photo?", "body_text": "Please look.", "ticket": None}
+        answer = client_for(make_user()).post("/api/v1/support/tickets/", request)
+        self.page = reverse("admin:support_supportticket_change", args=[answer.json()["id"]])
+
+    def test_agent_answers_and_closes_a_ticket(self):
+        agent = role_client("support agents")
+        inlines = {f"{name}-{count}_FORMS": 0 for name in ("messages", "events") for count in ("TOTAL", "INITIAL")}
+        self.assertContains(agent.get(self.page), "Where is my photo?")
+
+        response = agent.post(self.page, {"status": "CL", "answer": "It is stored."} | inlines)
+
+        self.assertEqual(response.status_code, 302, response.content)
+        page = agent.get(self.page)
+        self.assertContains(page, "It is stored.")
+        self.assertContains(page, '<option value="CL" selected>')
+
+    def test_operator_does_not_enter(self):
+        self.assertEqual(role_client("operators").get(self.page).status_code, 403)
 
 
 class OperatorTests(RoleTestCase):
