@@ -65,10 +65,14 @@ class Lane(SimpleWorker):
 
     def maintain_heartbeats(self, job):
         """Prolong the lease of the running job. Called from the worker's own thread: the job may be ending just now."""
-        if execution := self.execution:
-            with self.connection.pipeline() as pipeline:
-                execution.heartbeat(job.started_job_registry, LIVENESS_SECONDS, pipeline=pipeline)
-                pipeline.execute()
+        execution = self.execution
+        if execution is None:
+            return
+        with self.connection.pipeline() as pipeline:
+            execution.heartbeat(job.started_job_registry, LIVENESS_SECONDS, pipeline=pipeline)
+            job.heartbeat(now(), LIVENESS_SECONDS, pipeline=pipeline)
+            if pipeline.execute()[-1]:  # it has ended and gone, and this made its key anew
+                self.connection.delete(job.key)
 
     def heartbeat(self, timeout=None, pipeline=None):
         super().heartbeat(LIVENESS_SECONDS, pipeline)
