@@ -1,0 +1,59 @@
+"""`manage.py check` knows hopla's own settings."""
+
+from django.core.checks import run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+from django.test import SimpleTestCase, override_settings
+
+from apps.tickets.checks import POSITIVE
+
+
+class CheckTests(SimpleTestCase):
+    def errors(self, **settings) -> list:
+        with override_settings(**settings):
+            return [error for error in run_checks() if error.id.startswith("hopla.")]
+
+    def assert_error(self, id: str, *parts: str, **settings) -> None:
+        [error] = self.errors(**settings)
+        self.assertEqual(error.id, id)
+        self.assertTrue(error.hint)
+        for part in parts:
+            self.assertIn(part, error.msg)
+
+    def test_defaults_are_sound(self):
+        self.assertEqual(self.errors(), [])
+
+    def test_limit_that_is_not_positive(self):
+        for name in POSITIVE:
+            for value in (0, -1):
+                with self.subTest(name, value=value):
+                    found = self.errors(**{name: value})
+                    self.assertIn(("hopla.E001", f"{name} is {value}."), [(error.id, error.msg) for error in found])
+
+    def test_budget_into_which_no_photo_fits(self):
+        self.assert_error("hopla.E002", "STAGING_MAX_BYTES", STAGING_MAX_BYTES=999, IMAGE_MAX_BYTES=1000)
+        self.assertEqual(self.errors(STAGING_MAX_BYTES=1000, IMAGE_MAX_BYTES=1000), [])
+
+    def test_cloudinary_url_that_lacks_something(self):
+        for url in (
+            "",
+            "https://key:secret@cloud",
+            "cloudinary://key@cloud",
+            "cloudinary://:secret@cloud",
+            "cloudinary://key:secret@",
+            "key:secret@cloud",
+        ):
+            with self.subTest(url):
+                self.assert_error("hopla.E003", "cloudinary://KEY:SECRET@CLOUD", CLOUDINARY_URL=url)
+
+    def test_secret_of_the_cloudinary_url_is_not_shown(self):
+        [error] = self.errors(CLOUDINARY_URL="https://key:a-real-secret@cloud")
+
+        self.assertNotIn("a-real-secret", f"{error.msg} {error.hint}")
+
+    def test_staged_bytes_that_expire_before_the_last_attempt(self):
+        self.assert_error("hopla.E004", "STAGING_TTL_SECONDS is 60", STAGING_TTL_SECONDS=60)
+
+    def test_error_stops_the_start(self):
+        with override_settings(WORKER_CONCURRENCY=0), self.assertRaisesMessage(SystemCheckError, "hopla.E001"):
+            call_command("check")
