@@ -14,7 +14,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from redis.exceptions import LockError
+from redis.exceptions import RedisError
 
 from apps.redis_client import redis_at
 from apps.tickets.errors import IdempotencyInFlightError, IdempotencyKeyInvalidError, IdempotencyKeyReusedError
@@ -53,7 +53,7 @@ def held(*, user, key: str):
     try:
         yield
     finally:
-        with suppress(LockError):  # it ran longer than the hold
+        with suppress(RedisError):  # it ran longer than the hold, or Redis is away: the hold ends by itself
             lock.release()
 
 

@@ -6,16 +6,20 @@ from unittest import skipUnless
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, connections, transaction
-from django.test import TestCase
+from django.test import SimpleTestCase, TestCase, override_settings
 from django.test.client import encode_multipart
 from django.utils import timezone
+from redis.exceptions import RedisError
 
+from apps.accounts.models import User
 from apps.tickets import idempotency, staging
 from apps.tickets.endings import cancel_ticket
 from apps.tickets.errors import IdempotencyInFlightError
 from apps.tickets.models import IdempotencyKey, Image, Ticket
 from apps.tickets.reconcile import reconcile
+from script import servers
 from tests.case import ApiTestCase, CommittingTestCase, HoplaAssertions, at_once, default_queue, staged_photos
+from tests.faults.processes import Processes
 from tests.makers import client_for, jpeg_bytes, make_image, make_ticket, make_user
 from tests.tickets.test_intake import PHOTO, IntakeTestCase, Stream
 
@@ -384,3 +388,16 @@ class SweepTests(HoplaAssertions, TestCase):
         IdempotencyKey.objects.bulk_create(IdempotencyKey(key=str(key), **answer) for key in range(number))
 
         self.assertEqual([idempotency.forget_old_keys() for _ in range(3)], [idempotency.FORGET_BATCH, 5, 0])
+
+
+class RedisAwayTests(HoplaAssertions, SimpleTestCase):
+    def test_redis_that_goes_away_meanwhile_does_not_spoil_the_answer(self):
+        user = User(pk=1)
+        with servers.private_folder() as folder, Processes(folder) as processes:
+            url = servers.start_redis(processes, folder=folder, max_bytes=0)
+            with override_settings(REDIS_URL=url):
+                with idempotency.held(user=user, key=KEY):
+                    processes["redis"].kill()  # the request has taken its place by now
+
+                with self.assertRaises(RedisError), idempotency.held(user=user, key=KEY):
+                    self.fail("it was held without Redis")
