@@ -1,4 +1,6 @@
-"""How many bytes one user may upload a day (UPLOAD_BYTES_PER_DAY, 0: no limit), counted in Redis by the UTC clock."""
+"""How many bytes one user may upload a day (UPLOAD_BYTES_PER_DAY, 0: no limit), counted in Redis. A day begins with the
+first upload after the one before has ended.
+"""
 
 import math
 import time
