@@ -1,33 +1,25 @@
-"""What the roles may do at the desk. See accounts.0003_roles: permissions are made after all migrations, or here."""
+"""Support agents read the desk in the admin, answer there and change statuses. See accounts.0003_roles."""
 
 from django.db import migrations
 
-DESK = [
-    "support.view_supportticket",
-    "support.change_supportticket",
-    "support.view_message",
-    "support.view_event",
-    "support.view_email",
-]
+ROLE = "support agents"
+MODELS = {"supportticket": ["view", "change"], "message": ["view"], "event": ["view"], "email": ["view"]}
 
 
-def extend_roles(apps, schema_editor):
+def let_agents_work(apps, schema_editor):
     Group = apps.get_model("auth", "Group")
     Permission = apps.get_model("auth", "Permission")
     ContentType = apps.get_model("contenttypes", "ContentType")
-    for role in ("support agents", "operators"):
-        group = Group.objects.get(name=role)
-        for name in DESK:
-            app_label, codename = name.split(".")
-            content_type, _ = ContentType.objects.get_or_create(app_label=app_label, model=codename.partition("_")[2])
+    group, _ = Group.objects.get_or_create(name=ROLE)
+    for model, verbs in MODELS.items():
+        content_type, _ = ContentType.objects.get_or_create(app_label="support", model=model)
+        for verb in verbs:
             permission, _ = Permission.objects.get_or_create(
-                content_type=content_type,
-                codename=codename,
-                defaults={"name": codename.replace("_", " ").capitalize()},
+                content_type=content_type, codename=f"{verb}_{model}", defaults={"name": f"Can {verb} {model}"}
             )
             group.permissions.add(permission)
 
 
 class Migration(migrations.Migration):
     dependencies = [("support", "0001_initial"), ("accounts", "0003_roles")]
-    operations = [migrations.RunPython(extend_roles, migrations.RunPython.noop)]
+    operations = [migrations.RunPython(let_agents_work, migrations.RunPython.noop)]
