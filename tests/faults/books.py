@@ -135,7 +135,8 @@ def _clients_got_what_they_meant(books):
     counts = Counter(stored.values_list("ticket_id", flat=True))
     for ticket_id, meant in books.meant.items():
         if counts[ticket_id] != meant:
-            yield f"ticket {ticket_id} was to get {meant} photos and has {counts[ticket_id]}"
+            failed = Image.objects.filter(ticket_id=ticket_id, status="failed").values_list("error_code", flat=True)
+            yield f"ticket {ticket_id} was to get {meant} photos, has {counts[ticket_id]}, failed: {list(failed)}"
     for (ticket_id, sha256), number in Counter(stored.values_list("ticket_id", "sha256")).items():
         if number > 1:
             yield f"ticket {ticket_id} has {number} photos of the same bytes {sha256[:12]}"

@@ -160,7 +160,7 @@ def _picture() -> bytes:
     return buffer.getvalue()
 
 
-def photo(seed, *, size: int = 4000) -> bytes:
+def photo(seed: int | str, *, size: int = 4000) -> bytes:
     """A JPEG of that many bytes, another for each seed: its tail is noise that decoders ignore."""
     return _picture() + random.Random(seed).randbytes(size - len(_picture()))
 

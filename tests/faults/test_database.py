@@ -25,7 +25,7 @@ class DatabaseTests(FaultsTestCase):
         tickets = [self.open_ticket(12) for _ in range(4)]
         with ThreadPoolExecutor() as pool:
             work = [
-                pool.submit(self.client.fill_ticket, ticket, [photo((ticket, number)) for number in range(12)])
+                pool.submit(self.client.fill_ticket, ticket, [photo(f"{ticket} {number}") for number in range(12)])
                 for ticket in tickets
             ]
             self.wait_until(lambda: len(self.diary.accepted_at) >= 10)
