@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -5,6 +8,7 @@ from threading import Barrier
 import jwt
 from django.conf import settings
 from django.db import connection
+from django.test import SimpleTestCase
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from apps.accounts.models import User
@@ -215,6 +219,21 @@ class MethodTests(ApiTestCase):
             for method in ("get", "put", "patch", "delete"):
                 with self.subTest(url=url, method=method):
                     self.assert_problem(getattr(self.client, method)(url), 405, "method_not_allowed")
+
+
+class SigningKeyTests(SimpleTestCase):
+    def test_key_comes_from_the_environment(self):
+        key = "a key of the environment, longer than thirty-two bytes"
+        source = "from rest_framework_simplejwt.tokens import AccessToken; print(AccessToken())"
+        made = subprocess.run(
+            [sys.executable, "manage.py", "shell", "--no-imports", "-c", source],
+            env=os.environ | {"JWT_SIGNING_KEY": key},
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        self.assertEqual(jwt.decode(made.stdout.strip(), key, ["HS256"])["token_type"], "access")
 
 
 class RefreshAtOnceTests(CommittingTestCase):
