@@ -7,13 +7,13 @@ from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 
-from apps.tickets import staging
+from apps.tickets import cloud, outcomes, staging
 from apps.tickets.delivery import deliver_photo
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.reconcile import reconcile
 from apps.tickets.removal import RETRY_CAP_SECONDS, remove_due_assets, schedule_removal
 from tests.case import ApiTestCase, CommittingTestCase, at_once, staged_photos
-from tests.makers import make_accepted_image, make_image, make_ticket, running_sandbox
+from tests.makers import jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
 from tests.tickets.test_reconcile import make_due
 
 
@@ -84,6 +84,23 @@ class FailedPhotoTests(RemovalTestCase):
 
         self.assertEqual(Image.objects.get().error_code, "bytes_lost")
         self.assertEqual(planned(), [])
+
+
+class LateTests(RemovalTestCase):
+    def test_asset_that_lands_after_its_removal_goes_too(self):
+        late = self.image
+        late.start_upload()
+        outcomes.record_failed(Image.objects.get(), code="bytes_lost", detail="-")
+        come_due()
+        remove_due_assets()
+        asset = cloud.put(public_id=late.public_id, content=jpeg_bytes())
+
+        counted = outcomes.record_stored(late, asset_id=asset.asset_id, asset_version=1, asset_format="jpg")
+
+        self.assertEqual((counted, planned()), (False, [late.public_id]))
+        come_due()
+        reconcile()
+        self.assertEqual((self.assets(), planned()), ([], []))
 
 
 class WantedTests(RemovalTestCase):
