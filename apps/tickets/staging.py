@@ -160,13 +160,14 @@ def seconds_whole(image_ids) -> dict[str, float]:
     image_ids = list(image_ids)
     if not image_ids:
         return {}
-    with connection().pipeline(transaction=False) as pipeline:
+    # In one transaction: a photo that began to arrive in between would look whole.
+    with connection().pipeline(transaction=True) as pipeline:
         clock, expiries = pipeline.time().zmscore(BUDGET_KEYS[0], image_ids).execute()
     left = {image_id: expiry - clock[0] for image_id, expiry in zip(image_ids, expiries, strict=True) if expiry}
     return {
         image_id: settings.STAGING_TTL_SECONDS - seconds
         for image_id, seconds in left.items()
-        if seconds > INCOMING_TTL_SECONDS + 1  # the clock above is in whole seconds, and read a moment before
+        if seconds > INCOMING_TTL_SECONDS + 1  # the clock above is in whole seconds
     }
 
 
