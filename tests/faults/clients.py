@@ -125,21 +125,25 @@ class Client:
         Answers the completed ticket. Raises OutOfPatienceError.
         """
         keys = {new_key(): content for content in photos}
-        key_by_image = {}
         for key, content in keys.items():
-            key_by_image[self._post(ticket_id, content, key)] = key
+            self.post_photo(ticket_id, content, key=key)
+        return self.see_to_completion(ticket_id, keys)
+
+    def see_to_completion(self, ticket_id: int, photos: dict[str, bytes]) -> dict:
+        """Post again whichever of these photos, by their keys, is neither stored nor on its way, until all are stored.
+
+        Answers the ticket, completed or ended otherwise. Raises OutOfPatienceError.
+        """
+        key_by_sha256 = {hashlib.sha256(content).hexdigest(): key for key, content in photos.items()}
         give_up_at = time.monotonic() + self.patience_seconds
         while (ticket := self.read_ticket(ticket_id))["status"] not in ("completed", "cancelled", "expired"):
-            for image in ticket["images"]:
-                if image["status"] == "failed" and (key := key_by_image.pop(image["id"], None)):
-                    key_by_image[self._post(ticket_id, keys[key], key)] = key
+            there = {image["sha256"] for image in ticket["images"] if image["status"] != "failed"}
+            for sha256 in key_by_sha256.keys() - there:
+                self.post_photo(ticket_id, photos[key_by_sha256[sha256]], key=key_by_sha256[sha256])
             if time.monotonic() > give_up_at:
                 raise OutOfPatienceError(f"ticket {ticket_id}: {ticket}")
             time.sleep(0.2)
         return ticket
-
-    def _post(self, ticket_id: int, content: bytes, key: str) -> str | None:
-        return self.post_photo(ticket_id, content, key=key).body.get("id")
 
     def _remember(self, content: bytes) -> None:
         self.diary.md5_by_sha256[hashlib.sha256(content).hexdigest()] = hashlib.md5(content).hexdigest()

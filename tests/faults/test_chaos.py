@@ -1,0 +1,22 @@
+from django.test import TransactionTestCase
+
+from tests.faults import chaos
+from tests.faults.case import needs_postgres
+from tests.faults.world import World
+
+
+@needs_postgres
+class ChaosTests(TransactionTestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.world = cls.enterClassContext(World(own_database=True, workers=2))
+
+    def test_books_balance_after_everything_was_broken_under_load(self):
+        report = chaos.run(self.world, seconds=20, seed=1, number_of_clients=8, seconds_between=1)
+
+        self.assertGreater(report.images["stored"], 0)
+        self.assertGreater(sum(len(times) for times in report.recoveries.values()), 5)
+        self.assertEqual({rule: wrong for rule, wrong in report.findings.items() if wrong}, {})
