@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,7 +16,7 @@ from django.utils import timezone
 from apps.tickets.endings import cancel_ticket
 from apps.tickets.models import Image, Ticket
 from tests.faults import books
-from tests.faults.clients import Client, Diary, new_key, photo
+from tests.faults.clients import Client, Diary, RefusedError, new_key, photo
 from tests.faults.lossy_proxy import LossyProxy
 from tests.faults.monkey import Monkey, everyday_trouble, from_database
 from tests.faults.world import World
@@ -129,7 +130,8 @@ class ClientAtWork:
 
     def _let_expire(self) -> None:
         moment = timezone.now() + timedelta(seconds=self._dice.uniform(1, 5))
-        self._leave_one_short(expires_at=moment.isoformat())
+        with suppress(RefusedError):  # nothing answered before that moment had passed
+            self._leave_one_short(expires_at=moment.isoformat())
 
     def _leave_one_short(self, **fields) -> int:
         photos = self._photos(self._dice.randint(1, MOST_PHOTOS))

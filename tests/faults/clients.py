@@ -25,6 +25,10 @@ class OutOfPatienceError(Exception):
     """The request got no final answer in all that time."""
 
 
+class RefusedError(Exception):
+    """A final answer, but not the one that was hoped for."""
+
+
 @dataclass(frozen=True)
 class Answer:
     status: int
@@ -97,10 +101,11 @@ class Client:
     # --- The story ---
 
     def open_ticket(self, num_images: int, **fields) -> int:
-        """The id of a new ticket, opened once however often it has to be asked for."""
+        """The id of a new ticket, opened once however often it has to be asked for. Raises RefusedError."""
         body = json.dumps({"num_images": num_images} | fields).encode()
         answer = self.repeatedly("POST", "tickets/", body, Content_Type="application/json", Idempotency_Key=new_key())
-        assert answer.status == 201, answer
+        if answer.status != 201:
+            raise RefusedError(answer)
         return answer.body["id"]
 
     def post_photo(self, ticket_id: int, content: bytes, *, key: str | None = None) -> Answer:

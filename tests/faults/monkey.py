@@ -56,8 +56,9 @@ def everyday_trouble() -> list:
 class Monkey:
     """Breaks one thing after another, by dice that its seed makes repeatable, from `start` until `stop`.
 
-    `recoveries`: by what was done, the seconds from its beginning until work went on after its end. A killed worker has recovered once all
-    that it had in flight has moved on; everything else once the next photo is accepted or, for Cloudinary, stored.
+    `recoveries`: by what was done, the seconds from its beginning until work went on after its end. A killed worker
+    has recovered once all that it had in flight has moved on; everything else once the next photo is accepted or, for
+    Cloudinary, stored.
     """
 
     def __init__(self, world: World, diary: Diary, *, seed: int, seconds_between: float = 4):
