@@ -1,0 +1,161 @@
+"""Clients that post photos or poll as fast as they are answered, and cost little themselves. (Run by a figure.)
+
+One thread and one kept-alive connection for each client, on raw sockets. What to do comes as one JSON object on the
+standard input (see Work), what was seen goes as one to the standard output: answers by status, and the milliseconds
+of each one with the status that was hoped for.
+"""
+
+import io
+import json
+import os
+import random
+import socket
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+TIMEOUT_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Work:
+    port: int
+    token: str
+    clients: int
+    seconds: float = 3600  # each client ends with the answer it waits for then
+    requests: int | None = None  # in all; None: as many as the seconds allow
+    tickets: list[int] = field(default_factory=list)  # to fill, `places` photos each, one after the other by one client
+    places: int = 0
+    photo_bytes: int = 0
+    get: str = ""  # poll this path, with `headers`, instead of posting photos
+    headers: dict[str, str] = field(default_factory=dict)
+    pause_seconds: float = 0  # before each request
+
+    @property
+    def hoped_for(self) -> tuple[int, ...]:
+        return (200, 304) if self.get else (202,)
+
+
+class Clients:
+    """All the clients of one run; what they share is taken under the lock."""
+
+    def __init__(self, work: Work):
+        self.work = work
+        self.answers = Counter()
+        self.milliseconds = []
+        self._left = work.requests if work.requests is not None else sys.maxsize
+        self._tickets = iter(work.tickets)
+        self._lock = threading.Lock()
+        self._picture = small_jpeg()
+        self._noise = random.Random(1).randbytes(max(0, work.photo_bytes - len(self._picture) - 16))
+
+    def run(self) -> float:
+        """The seconds until the last answer."""
+        started = time.monotonic()
+        self._ends_at = started + self.work.seconds
+        threads = [threading.Thread(target=self._client) for _ in range(self.work.clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return time.monotonic() - started
+
+    def _client(self) -> None:
+        connection = Connection(self.work.port)
+        for request in self._requests():
+            time.sleep(self.work.pause_seconds)
+            started = time.monotonic()
+            status = connection.exchange(request)
+            with self._lock:
+                self.answers[status] += 1
+                if status in self.work.hoped_for:
+                    self.milliseconds.append(round((time.monotonic() - started) * 1000, 2))
+
+    def _requests(self):
+        places, ticket = 0, None
+        while self._take_turn():
+            if self.work.get:
+                yield self._head("GET", self.work.get, **self.work.headers)
+                continue
+            if not places:
+                with self._lock:
+                    ticket, places = next(self._tickets), self.work.places
+            places -= 1
+            yield self._post(ticket)
+
+    def _take_turn(self) -> bool:
+        with self._lock:
+            self._left -= 1
+            return self._left >= 0 and time.monotonic() < self._ends_at
+
+    def _post(self, ticket: int) -> bytes:
+        photo = b"".join([self._picture, os.urandom(16), self._noise])  # no two alike
+        part = b'--photo\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
+        body = b"".join([part, b"Content-Type: image/jpeg\r\n\r\n", photo, b"\r\n--photo--\r\n"])
+        kind = {"Content-Type": "multipart/form-data; boundary=photo", "Content-Length": len(body)}
+        return self._head("POST", f"/api/v1/tickets/{ticket}/images/", **kind) + body
+
+    def _head(self, method: str, path: str, **headers) -> bytes:
+        headers = {"Host": "127.0.0.1", "Authorization": f"Token {self.work.token}"} | headers
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        return "\r\n".join(lines).encode()
+
+
+def small_jpeg() -> bytes:
+    """What follows it in a file, here noise to make up the size, is ignored by decoders."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 48), "teal").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+class Connection:
+    """Opened anew when the server has closed it."""
+
+    def __init__(self, port: int):
+        self._port = port
+        self._socket = None
+
+    def exchange(self, request: bytes) -> int:
+        """The status of the answer; 0 when there was none."""
+        is_used = self._socket is not None
+        try:
+            if not is_used:
+                self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=TIMEOUT_SECONDS)
+            self._socket.sendall(request)
+            return self._read_answer()
+        except OSError:
+            self._close()
+            return self.exchange(request) if is_used else 0  # an idle connection may be closed at any moment
+
+    def _read_answer(self) -> int:
+        received = b""
+        while (end := received.find(b"\r\n\r\n")) < 0:
+            received += self._read()
+        head = received[:end].lower()
+        length = int(head.partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
+        while len(received) < end + 4 + length:
+            received += self._read()
+        if b"connection: close" in head:
+            self._close()
+        return int(head.split()[1])
+
+    def _read(self) -> bytes:
+        data = self._socket.recv(65536)
+        if not data:
+            raise ConnectionResetError
+        return data
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
+
+
+if __name__ == "__main__":
+    clients = Clients(Work(**json.load(sys.stdin)))
+    seconds = clients.run()
+    json.dump({"seconds": seconds, "answers": clients.answers, "milliseconds": clients.milliseconds}, sys.stdout)

@@ -1,0 +1,40 @@
+"""Measure hopla beside the textbook way: `bench/run <figure>`; see README.md."""
+
+import argparse
+import importlib
+import signal
+import sys
+import time
+
+from bench import results
+from bench.stage import Stage
+
+FIGURES = ("accept", "drain", "memory", "slow-clients", "lists", "polls", "recovery")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
+    parser.add_argument("figure", choices=[*FIGURES, "all"])
+    parser.add_argument("--rounds", type=int, default=3, help="each measures both; default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=8, help="of load in each round; default: %(default)s")
+    parser.add_argument("--tickets", type=int, default=100_000, help="for lists, of 5 images; default: %(default)s")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that everything started is ended
+    for figure in FIGURES if options.figure == "all" else (options.figure,):
+        run(figure, options)
+
+
+def run(figure: str, options: argparse.Namespace) -> None:
+    module = importlib.import_module(f"bench.figures.{figure.replace('-', '_')}")
+    load_before, started = results.load_average(), time.monotonic()
+    with Stage() as stage:
+        tables = module.measure(stage, options)
+    command = f"bench/run {figure} --rounds {options.rounds} --seconds {options.seconds:g}"
+    if figure == "lists":
+        command += f" --tickets {options.tickets}"
+    print(results.write(figure, module.__doc__, tables, command=command, load_before=load_before))
+    print(f"({time.monotonic() - started:.0f} s)\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
