@@ -4,7 +4,7 @@ import phonenumbers
 from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext_lazy as _
 from djoser.serializers import CurrentPasswordSerializer, UidAndTokenSerializer
 from rest_framework import serializers
@@ -27,17 +27,25 @@ class PasswordField(StrictCharField):
         super().__init__(write_only=True, trim_whitespace=False, style={"input_type": "password"}, **kwargs)
 
 
-class UserSerializer(serializers.ModelSerializer):
+class StrictModelSerializer(serializers.ModelSerializer):
+    serializer_field_mapping = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.CharField: StrictCharField,
+    }
+
+
+class UserSerializer(StrictModelSerializer):
     class Meta:
         model = User
         fields = ["id", "username", "email", "name", "phone", "language", "is_staff", "date_joined"]
         read_only_fields = fields
+        extra_kwargs = {"language": {"allow_blank": True}}  # nobody has chosen yet
 
 
 class ProfileSerializer(UserSerializer):
     """What users change of themselves: name, phone and the language of their e-mails."""
 
-    phone = serializers.CharField(required=False, allow_blank=True, max_length=32, help_text="With its country code.")
+    phone = StrictCharField(required=False, allow_blank=True, max_length=32, help_text="With its country code.")
 
     class Meta(UserSerializer.Meta):
         read_only_fields = ["id", "username", "email", "is_staff", "date_joined"]
@@ -53,12 +61,12 @@ class ProfileSerializer(UserSerializer):
         return instance
 
 
-class RegistrationSerializer(serializers.ModelSerializer):
+class RegistrationSerializer(StrictModelSerializer):
     """A new user: unique without regard to case, with a password that Django's validators accept."""
 
     email = serializers.EmailField(max_length=254)
     password = PasswordField(max_length=NEW_PASSWORD_MAX_LENGTH)
-    phone = serializers.CharField(required=False, allow_blank=True, max_length=32, help_text="With its country code.")
+    phone = StrictCharField(required=False, allow_blank=True, max_length=32, help_text="With its country code.")
 
     class Meta:
         model = User
@@ -88,7 +96,7 @@ class RegistrationSerializer(serializers.ModelSerializer):
 class NewUserSerializer(RegistrationSerializer):
     """A new user; without a `username` the e-mail address serves."""
 
-    username = serializers.CharField(required=False, max_length=150, validators=[User.username_validator])
+    username = StrictCharField(required=False, max_length=150, validators=[User.username_validator])
 
     def validate(self, attrs):
         attrs.setdefault("username", attrs["email"])
@@ -100,8 +108,8 @@ class NewUserSerializer(RegistrationSerializer):
 class LoginSerializer(serializers.Serializer):
     """`username` or `email`, and the password. Sets `user`; raises InvalidCredentialsError."""
 
-    username = serializers.CharField(required=False, max_length=254)
-    email = serializers.CharField(required=False, max_length=254)
+    username = StrictCharField(required=False, max_length=254)
+    email = StrictCharField(required=False, max_length=254)
     password = PasswordField()
 
     def validate(self, attrs):
