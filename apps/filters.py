@@ -1,5 +1,6 @@
 """Filters of lists by date and by id, and their order. A bad value is an error, not an empty list."""
 
+import re
 from datetime import date, datetime, time, timedelta, timezone
 
 import django_filters
@@ -7,6 +8,15 @@ from django import forms
 from django.db.models import F
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
+
+# A date or a timestamp of RFC 3339, from 1970 to 2999: further out, arithmetic on it would overflow somewhere.
+_YEAR = r"(19[7-9][0-9]|2[0-9]{3})"
+_LEAP_YEAR = r"(19(7[26]|8[048]|9[26])|2[0-9](0[48]|[2468][048]|[13579][26])|2[048]00)"
+_DAY_OF_MONTH = (
+    r"((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+)
+_TIME = r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?"
+MOMENT_PATTERN = f"^(({_YEAR}-{_DAY_OF_MONTH}|{_LEAP_YEAR}-02-29)({_TIME})?)?$"  # or nothing: no bound
 
 
 class MomentField(forms.Field):
@@ -17,16 +27,16 @@ class MomentField(forms.Field):
     def to_python(self, value) -> date | datetime | None:
         if value in self.empty_values:
             return None
-        try:
-            # The + of a zone, sent as it is, arrives as a space.
-            parsed = parse_date(value) or parse_datetime(value.replace(" ", "+"))
-        except ValueError:
-            parsed = None
-        if parsed is None or not 1970 <= parsed.year <= 9998:  # further out, arithmetic on it would overflow
+        value = value.replace(" ", "+")  # the + of a zone, sent as it is, arrives as a space
+        if not re.fullmatch(MOMENT_PATTERN, value):
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
-        if isinstance(parsed, datetime) and parsed.tzinfo is None:
-            parsed = parsed.replace(tzinfo=timezone.utc)
-        return parsed
+        parsed = parse_datetime(value) if "T" in value else parse_date(value)
+        return in_utc(parsed) if isinstance(parsed, datetime) else parsed
+
+
+def in_utc(moment: datetime) -> datetime:
+    """PostgreSQL refuses zones further off than 16 hours; RFC 3339 allows up to 24."""
+    return moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 class MomentFilter(django_filters.Filter):
@@ -61,8 +71,14 @@ class TotalOrderingFilter(django_filters.OrderingFilter):
 class CreatedBetween(django_filters.FilterSet):
     """`created_after` and `created_before`, inclusive; a date stands for its whole day, UTC."""
 
-    created_after = MomentFilter(method="since")
-    created_before = MomentFilter(method="until")
+    created_after = MomentFilter(
+        method="since",
+        help_text="Opened then or later: a date (2026-11-21) or a timestamp (2026-11-21T10:00:00Z).",
+    )
+    created_before = MomentFilter(
+        method="until",
+        help_text="Opened then or earlier, a date's whole day included: a date or a timestamp.",
+    )
 
     def since(self, queryset, name, value):
         start = value if isinstance(value, datetime) else datetime.combine(value, time.min, timezone.utc)

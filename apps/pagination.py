@@ -7,6 +7,7 @@ from rest_framework.pagination import PageNumberPagination
 
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
+MAX_PAGE = 2**31 - 1
 
 
 def page_size_of(request) -> int:
@@ -23,15 +24,45 @@ def _positive(request, name: str, *, default: int, maximum: int) -> int:
     return int(value)
 
 
+PAGE_PARAMETER = {
+    "name": "page",
+    "in": "query",
+    "description": "The number of the page, from 1.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1},
+}
+PAGE_SIZE_PARAMETER = {
+    "name": "page_size",
+    "in": "query",
+    "description": "How many a page holds.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE},
+}
+LINK = {"type": "string", "format": "uri", "nullable": True}
+
+
 class NumberedPages(PageNumberPagination):
     """`?page=&page_size=`. A page past the last is 404; what is not a number is 400."""
 
     def paginate_queryset(self, queryset, request, view=None):
         self.request = request
-        number = _positive(request, "page", default=1, maximum=2**31)
+        number = _positive(request, "page", default=1, maximum=MAX_PAGE)
         paginator = self.django_paginator_class(queryset, page_size_of(request))
         try:
             self.page = paginator.page(number)
         except InvalidPage as exc:
             raise NotFound(_("There is no page {number}.").format(number=number)) from exc
         return list(self.page)
+
+    def get_schema_operation_parameters(self, view):
+        return [PAGE_PARAMETER, PAGE_SIZE_PARAMETER]
+
+    def get_paginated_response_schema(self, schema):
+        return {
+            "type": "object",
+            "required": ["count", "next", "previous", "results"],
+            "properties": {
+                "count": {"type": "integer", "minimum": 0, "description": "Of all pages together."},
+                "next": LINK | {"description": "The next page."},
+                "previous": LINK | {"description": "The previous page."},
+                "results": schema,
+            },
+        }

@@ -8,11 +8,16 @@ from apps.support.models import SupportStatus, SupportTicket
 
 
 class SupportTicketFilter(CreatedBetween):
-    status = django_filters.MultipleChoiceFilter(choices=SupportStatus.choices)
-    owner = PositiveIntegerFilter(field_name="owner_id")
-    ticket = PositiveIntegerFilter(field_name="ticket_id")
-    search = django_filters.CharFilter(method="matching", max_length=200)
-    ordering = TotalOrderingFilter(fields=[(name, name) for name in ("created_at", "updated_at", "status")])
+    status = django_filters.MultipleChoiceFilter(
+        choices=SupportStatus.choices, help_text="Any of these: `status=AC&status=FR`."
+    )
+    owner = PositiveIntegerFilter(field_name="owner_id", help_text="The id of the user who opened it.")
+    ticket = PositiveIntegerFilter(field_name="ticket_id", help_text="The id of the upload ticket it is about.")
+    search = django_filters.CharFilter(method="matching", max_length=200, help_text="Text in the title or body.")
+    ordering = TotalOrderingFilter(
+        fields=[(name, name) for name in ("created_at", "updated_at", "status")],
+        help_text="The order; a minus reverses it.",
+    )
 
     class Meta:
         model = SupportTicket

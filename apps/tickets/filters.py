@@ -11,10 +11,17 @@ ORDERINGS = ("created_at", "updated_at", "completed_at", "num_images", "status")
 
 
 class TicketFilter(CreatedBetween):
-    status = django_filters.MultipleChoiceFilter(choices=TicketStatus.choices)
-    owner = PositiveIntegerFilter(field_name="owner_id")
-    search = django_filters.CharFilter(method="matching", max_length=200)
-    ordering = TotalOrderingFilter(fields=[(name, name) for name in ORDERINGS])
+    status = django_filters.MultipleChoiceFilter(
+        choices=TicketStatus.choices, help_text="Any of these: `status=pending&status=in_progress`."
+    )
+    owner = PositiveIntegerFilter(
+        field_name="owner_id", help_text="The id of a user. Staff see that user's tickets, others none but their own."
+    )
+    search = django_filters.CharFilter(method="matching", max_length=200, help_text="Text in the title or description.")
+    ordering = TotalOrderingFilter(
+        fields=[(name, name) for name in ORDERINGS],
+        help_text="The order; a minus reverses it. Cursor pages know `created_at` and `-created_at` (default) alone.",
+    )
 
     class Meta:
         model = Ticket

@@ -12,6 +12,7 @@ from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
+from apps.filters import in_utc
 from apps.pagination import NumberedPages, page_size_of
 
 
@@ -76,12 +77,21 @@ class NewestFirstCursor(BasePagination):
         try:
             padded = token + "=" * (-len(token) % 4)
             direction, moment, pk = json.loads(urlsafe_b64decode(padded))
-            created_at = datetime.fromisoformat(moment)
-            if direction not in ("n", "p") or type(pk) is not int or not 0 <= pk < 2**63 or created_at.tzinfo is None:
+            created_at = in_utc(datetime.fromisoformat(moment))
+            if direction not in ("n", "p") or type(pk) is not int or not 0 <= pk < 2**63:
                 raise ValueError(token)
-        except (binascii.Error, ValueError, TypeError, RecursionError) as exc:
+        except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as exc:
             raise ValidationError({"cursor": [_("This cursor was not made by this API.")]}, code="invalid") from exc
         return direction == "p", (created_at, pk)
+
+
+CURSOR_PARAMETER = {
+    "name": "cursor",
+    "in": "query",
+    "description": "Switches to cursor pages, whose cost does not grow with depth: empty for the first one; the others "
+    "are in `next` and `previous`.",
+    "schema": {"type": "string", "allow_empty_value": True},
+}
 
 
 class TicketPages(BasePagination):
@@ -93,3 +103,13 @@ class TicketPages(BasePagination):
 
     def get_paginated_response(self, data):
         return self._pages.get_paginated_response(data)
+
+    def get_schema_operation_parameters(self, view):
+        return [*NumberedPages().get_schema_operation_parameters(view), CURSOR_PARAMETER]
+
+    def get_paginated_response_schema(self, schema):
+        numbered = NumberedPages().get_paginated_response_schema(schema)
+        return numbered | {
+            "description": "A numbered page, or a cursor page: that one has no `count`.",
+            "required": ["next", "previous", "results"],
+        }
