@@ -178,6 +178,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "hopla" / "static"]
 STATIC_ROOT = BASE_DIR / "var" / "static"
 WHITENOISE_USE_FINDERS = DEBUG
 STORAGES = {
@@ -259,12 +260,15 @@ SWAGGER_SETTINGS = {
     "DEFAULT_AUTO_SCHEMA_CLASS": "hopla.schema.HoplaAutoSchema",
     "SPEC_URL": ("schema", {}),
     "USE_SESSION_AUTH": False,
+    "SUPPORTED_SUBMIT_METHODS": ["get", "post", "put", "patch"],
+    "DISPLAY_OPERATION_ID": False,
     "SECURITY_DEFINITIONS": {
         "Token": {
             "type": "apiKey",
             "in": "header",
             "name": "Authorization",
-            "description": "`Token <token>`, with the token that login or register answered.",
+            "description": "`Token <token>` with the token that login or register answered, or `Bearer <access>` with "
+            "a JWT. The word before it belongs to the value.",
         }
     },
 }

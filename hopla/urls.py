@@ -6,7 +6,7 @@ from apps.support.views import SubscriptionPage
 from hopla.health import healthz, readyz
 from hopla.problems import no_such_endpoint
 from hopla.queue_dashboard import QueueDashboard  # noqa: F401 (registers itself in the admin)
-from hopla.schema import schema_view
+from hopla.schema import redoc, swagger_json, swagger_ui
 
 urlpatterns = [
     path("healthz", healthz),
@@ -16,8 +16,8 @@ urlpatterns = [
     path("api/v1/", include("apps.support.urls")),
     re_path(r"^api/", no_such_endpoint),
     path("support/subscription/<str:token>/", csrf_exempt(SubscriptionPage.as_view()), name="support-subscription"),
-    path("documentation/", schema_view.with_ui("swagger", cache_timeout=0), name="documentation"),
-    path("redoc/", schema_view.with_ui("redoc", cache_timeout=0), name="redoc"),
-    path("swagger.json", schema_view.without_ui(cache_timeout=0), {"format": "json"}, name="schema"),
+    path("documentation/", swagger_ui, name="documentation"),
+    path("redoc/", redoc, name="redoc"),
+    path("swagger.json", swagger_json, name="schema"),
     path("admin/", admin.site.urls),
 ]

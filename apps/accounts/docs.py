@@ -1,7 +1,10 @@
 """What the published schema says of each operation of accounts beyond what the serializers tell."""
 
+from functools import partial
+
 from drf_yasg import openapi
 
+from apps.accounts import errors
 from apps.accounts.serializers import (
     JwtPairSerializer,
     LoginAnswerSerializer,
@@ -10,94 +13,120 @@ from apps.accounts.serializers import (
     SessionSerializer,
     UserSerializer,
 )
+from apps.operations import PERMISSION_DENIED, Refusal, answer
+from apps.operations import operation as _operation
 
-JSON_BODY = {400: "Invalid input.", 413: "The body is too large.", 415: "The body is not JSON."}
-LIMITED = {429: "Too many requests: try again after `Retry-After` seconds."}
-EMPTY = {204: "Done."}
+operation = partial(_operation, tag="auth")
 
+USER = {
+    "id": 7,
+    "username": "ada",
+    "email": "ada@example.com",
+    "name": "Ada Lovelace",
+    "phone": "+34600123456",
+    "language": "en",
+    "is_staff": False,
+    "date_joined": "2026-11-21T09:58:00Z",
+}
+SESSION = {
+    "token": "2b7e151628aed2a6abf7158809cf4f3c762e7160f38b4da56a784d9045190cfe",
+    "expiry": "2026-12-21T09:58:00Z",
+    "user": USER,
+}
+EMPTY = answer("Done.")
+CREDENTIALS = "Send the token in later requests as `Authorization: Token <token>`. It is shown only here."
+INVALID_CREDENTIALS = Refusal.of(errors.InvalidCredentialsError)
+TOKEN_NOT_VALID = Refusal(401, "token_not_valid", "The token is expired, malformed, used or ended.")
 
-def _operation(operation_id: str, summary: str, responses: dict, *, public: bool = False, **more) -> dict:
-    security = {"security": []} if public else {}
-    return (
-        {
-            "operation_id": operation_id,
-            "operation_summary": summary,
-            "tags": ["auth"],
-            "responses": responses,
-        }
-        | security
-        | more
-    )
-
-
-REGISTER = _operation(
+REGISTER = operation(
     "auth_register",
     "Register",
-    {201: openapi.Response("Registered and logged in.", SessionSerializer)} | JSON_BODY | LIMITED,
+    f"Makes a user and logs in. {CREDENTIALS}",
     public=True,
+    answers={201: answer("Registered and logged in.", SessionSerializer, example=SESSION)},
 )
-LOGIN = _operation(
+LOGIN = operation(
     "auth_login",
     "Log in",
-    {200: openapi.Response("Logged in.", LoginAnswerSerializer), 401: "`invalid_credentials`"} | JSON_BODY | LIMITED,
+    f"With `username` or `email`, and `password`. {CREDENTIALS}",
     public=True,
+    answers={
+        200: answer("Logged in.", LoginAnswerSerializer, example=SESSION | {"message": "You are logged in."}),
+    },
+    refusals=[INVALID_CREDENTIALS],
 )
-LOGOUT = _operation(
+LOGOUT = operation(
     "auth_logout",
     "Log out",
-    EMPTY,
-    operation_description="The opaque token sent with the request ends. With a JWT, all of the user's JWTs end.",
+    "The opaque token sent with the request ends. With a JWT, all of the user's JWTs end.",
+    answers={204: EMPTY},
 )
-LOGOUT_ALL = _operation(
-    "auth_logout_all", "Log out everywhere", EMPTY, operation_description="Every token of the user ends, of both kinds."
+LOGOUT_ALL = operation(
+    "auth_logout_all",
+    "Log out everywhere",
+    "Every token of the user ends, of both kinds.",
+    answers={204: EMPTY},
 )
-LIST_USERS = _operation("users_list", "List users (staff)", {403: "`permission_denied`: only staff may."})
-CREATE_USER = _operation(
+LIST_USERS = operation("users_list", "List users (staff)", "By id.", refusals=[PERMISSION_DENIED])
+CREATE_USER = operation(
     "users_create",
     "Register with an e-mail address",
-    {201: openapi.Response("The user.", UserSerializer)} | JSON_BODY | LIMITED,
+    "Makes a user, whose username is the e-mail address unless another is sent, and does not log in.",
     public=True,
-    request_body=NewUserSerializer,
+    body=NewUserSerializer,
+    answers={201: answer("The user.", UserSerializer, example=USER)},
 )
-READ_ME = _operation("users_me", "Who am I", {200: openapi.Response("You.", ProfileSerializer)})
-CHANGE_ME = _operation(
-    "users_change_me", "Change name, phone or language", {200: openapi.Response("You.", ProfileSerializer)} | JSON_BODY
+READ_ME = operation(
+    "users_me", "Who am I", "The user of the token.", answers={200: answer("You.", UserSerializer, example=USER)}
 )
-SET_PASSWORD = _operation(
+CHANGE_ME = operation(
+    "users_change_me",
+    "Change name, phone or language",
+    "What is not sent stays as it is.",
+    body=ProfileSerializer,
+    answers={200: answer("You.", UserSerializer, example=USER)},
+)
+SET_PASSWORD = operation(
     "users_set_password",
     "Change the password",
-    EMPTY | JSON_BODY | LIMITED,
-    operation_description="Every other token of the user ends, JWTs included; an opaque token sent with this survives.",
+    "Every other token of the user ends, JWTs included; an opaque token sent with this survives.",
+    answers={204: EMPTY},
 )
-RESET_PASSWORD = _operation(
+RESET_PASSWORD = operation(
     "users_reset_password",
     "Ask for a password reset by e-mail",
-    EMPTY | JSON_BODY | LIMITED,
+    "The answer is the same whether there is such an account or not.",
     public=True,
-    operation_description="The answer is the same whether there is such an account or not.",
+    answers={204: EMPTY},
 )
-RESET_PASSWORD_CONFIRM = _operation(
+RESET_PASSWORD_CONFIRM = operation(
     "users_reset_password_confirm",
     "Choose a new password with the values of the e-mail",
-    EMPTY | JSON_BODY | LIMITED,
+    "Every token of the user ends.",
     public=True,
+    answers={204: EMPTY},
 )
-CREATE_JWT = _operation(
+CREATE_JWT = operation(
     "jwt_create",
     "Log in for a JWT pair",
-    {200: openapi.Response("The pair.", JwtPairSerializer), 401: "`invalid_credentials`"} | JSON_BODY | LIMITED,
+    "With `username` or `email`, and `password`. Send `access` in later requests as `Authorization: Bearer <access>`.",
     public=True,
+    answers={200: answer("The pair.", JwtPairSerializer)},
+    refusals=[INVALID_CREDENTIALS],
 )
-REFRESH_JWT = _operation(
+REFRESH_JWT = operation(
     "jwt_refresh",
     "Trade a refresh token for the next pair",
-    {200: openapi.Response("The next pair.", JwtPairSerializer), 401: "`token_not_valid`"} | JSON_BODY,
+    "A refresh token works once.",
     public=True,
-    operation_description="A refresh token works once.",
+    answers={200: answer("The next pair.", JwtPairSerializer)},
+    refusals=[TOKEN_NOT_VALID],
 )
-VERIFY_JWT = _operation(
+VERIFY_JWT = operation(
     "jwt_verify",
     "Is this JWT valid",
-    {200: openapi.Response("It is.", openapi.Schema(type=openapi.TYPE_OBJECT)), 401: "`token_not_valid`"} | JSON_BODY,
+    "Takes either token of a pair.",
     public=True,
+    answers={200: answer("It is.", openapi.Schema(type=openapi.TYPE_OBJECT), example={})},
+    refusals=[TOKEN_NOT_VALID],
 )

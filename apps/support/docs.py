@@ -1,7 +1,10 @@
 """What the published schema says of each operation of the support desk beyond what the serializers tell."""
 
-from drf_yasg import openapi
+from functools import partial
 
+from apps.operations import LOCATION, PERMISSION_DENIED, answer
+from apps.operations import operation as _operation
+from apps.support import errors
 from apps.support.serializers import (
     MessageSerializer,
     NewMessageSerializer,
@@ -10,45 +13,73 @@ from apps.support.serializers import (
     SupportTicketSerializer,
 )
 
-JSON_BODY = {400: "Invalid input.", 413: "The body is too large.", 415: "The body is not JSON."}
+operation = partial(_operation, tag="support")
 
+MESSAGE = {
+    "id": 31,
+    "text": "It is fixed. Please try again.",
+    "author": 2,
+    "is_staff": True,
+    "created_at": "2026-11-21T11:20:00Z",
+}
+TICKET = {
+    "id": 12,
+    "title": "A photo failed",
+    "body_text": "The third photo of my ticket failed twice.",
+    "owner": 7,
+    "ticket": 94,
+    "status": "AC",
+    "subscribed": True,
+    "messages": [MESSAGE],
+    "created_at": "2026-11-21T11:02:00Z",
+    "updated_at": "2026-11-21T11:20:00Z",
+}
+STATUS_CHANGE = {
+    "body": StatusChangeSerializer,
+    "answers": {200: answer("The ticket.", SupportTicketSerializer, example=TICKET | {"status": "FR"})},
+    "refusals": [PERMISSION_DENIED],
+}
+STATUSES = "`AC` active, `FR` frozen (staff alone write), `CL` closed (nobody writes)."
 
-def _operation(operation_id: str, summary: str, responses: dict, **more) -> dict:
-    return {
-        "operation_id": operation_id,
-        "operation_summary": summary,
-        "tags": ["support"],
-        "responses": responses,
-    } | more
-
-
-TICKET = openapi.Response("The ticket.", SupportTicketSerializer)
-STATUS_CHANGE = {200: TICKET, 403: "`permission_denied`: only staff may."} | JSON_BODY
-
-LIST_TICKETS = _operation("support_tickets_list", "List support tickets (one's own; staff: all)", {})
-OPEN_TICKET = _operation(
+LIST_TICKETS = operation(
+    "support_tickets_list",
+    "List support tickets",
+    "One's own; staff see all. Newest first, unless `ordering` says otherwise.",
+)
+OPEN_TICKET = operation(
     "support_tickets_create",
     "Open a support ticket",
-    {201: TICKET} | JSON_BODY,
-    request_body=NewSupportTicketSerializer,
+    "`ticket` is the id of an upload ticket of one's own, if it is about one.",
+    body=NewSupportTicketSerializer,
+    answers={
+        201: answer(
+            "The ticket.", SupportTicketSerializer, example=TICKET | {"messages": []}, headers={"Location": LOCATION}
+        )
+    },
 )
-READ_TICKET = _operation("support_tickets_read", "Read a support ticket with its messages", {200: TICKET})
-PUT_STATUS = _operation(
-    "support_tickets_update", "Change the status (staff)", STATUS_CHANGE, request_body=StatusChangeSerializer
+READ_TICKET = operation(
+    "support_tickets_read",
+    "Read a support ticket with its messages",
+    STATUSES,
+    answers={200: answer("The ticket.", SupportTicketSerializer, example=TICKET)},
 )
-PATCH_STATUS = _operation(
-    "support_tickets_partial_update", "Change the status (staff)", STATUS_CHANGE, request_body=StatusChangeSerializer
-)
-LIST_MESSAGES = _operation("support_messages_list", "List the messages of a support ticket", {})
-WRITE_MESSAGE = _operation(
+PUT_STATUS = operation("support_tickets_update", "Change the status (staff)", STATUSES, **STATUS_CHANGE)
+PATCH_STATUS = operation("support_tickets_partial_update", "Change the status (staff)", STATUSES, **STATUS_CHANGE)
+LIST_MESSAGES = operation("support_messages_list", "List the messages of a support ticket", "Oldest first.")
+WRITE_MESSAGE = operation(
     "support_messages_create",
     "Write a message",
-    {
-        201: openapi.Response("The message.", MessageSerializer),
-        409: "`support_ticket_frozen`, `support_ticket_closed`",
-    }
-    | JSON_BODY,
-    request_body=NewMessageSerializer,
+    "Nobody writes on a closed ticket, and on a frozen one staff alone.",
+    body=NewMessageSerializer,
+    answers={201: answer("The message.", MessageSerializer, example=MESSAGE)},
+    refusals=[errors.SupportTicketFrozenError, errors.SupportTicketClosedError],
 )
-UNSUBSCRIBE = _operation("support_unsubscribe", "No more e-mails about this ticket (owner)", {204: "Done."})
-SUBSCRIBE = _operation("support_subscribe", "E-mails about this ticket again (owner)", {204: "Done."})
+UNSUBSCRIBE = operation(
+    "support_unsubscribe",
+    "No more e-mails about this ticket (owner)",
+    "Safe to repeat.",
+    answers={204: answer("Done.")},
+)
+SUBSCRIBE = operation(
+    "support_subscribe", "E-mails about this ticket again (owner)", "Safe to repeat.", answers={204: answer("Done.")}
+)

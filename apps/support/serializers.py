@@ -56,6 +56,11 @@ class SupportTicketSerializer(serializers.ModelSerializer):
 class NewSupportTicketSerializer(serializers.Serializer):
     """A ticket to open. `ticket` is the id of an upload ticket of one's own."""
 
+    class Meta:
+        swagger_schema_fields = {
+            "example": {"title": "A photo failed", "body_text": "The third photo of my ticket failed twice."}
+        }
+
     title = StrictCharField(max_length=200)
     body_text = StrictCharField(max_length=10_000)
     ticket = StrictIntegerField(required=False, allow_null=True, default=None, min_value=1, max_value=2**63 - 1)

@@ -28,20 +28,24 @@ class ProgressSerializer(serializers.Serializer):
 class NewTicketSerializer(serializers.Serializer):
     """A ticket to open."""
 
-    num_images = StrictIntegerField(min_value=1, help_text="How many photos make the set complete.")
     title = StrictCharField(max_length=200, required=False, allow_blank=True, default="")
     description = StrictCharField(max_length=5000, required=False, allow_blank=True, default="")
     expires_at = serializers.DateTimeField(
         required=False, allow_null=True, default=None, help_text="After this moment the ticket takes no more photos."
     )
 
-    def validate_num_images(self, value):
-        if value > settings.TICKET_MAX_IMAGES:
-            raise serializers.ValidationError(
-                _("A ticket takes at most {maximum} photos.").format(maximum=settings.TICKET_MAX_IMAGES),
-                code="max_value",
-            )
-        return value
+    class Meta:
+        swagger_schema_fields = {"example": {"num_images": 7, "title": "Flat 3B, hand-over"}}
+
+    def get_fields(self):
+        """With the bound that the settings name at this moment, for the schema too."""
+        num_images = StrictIntegerField(
+            min_value=1,
+            max_value=settings.TICKET_MAX_IMAGES,
+            error_messages={"max_value": _("A ticket takes at most {max_value} photos.")},
+            help_text="How many photos make the set complete.",
+        )
+        return {"num_images": num_images} | super().get_fields()
 
     def validate_expires_at(self, value):
         if value is not None and value <= timezone.now():
@@ -95,6 +99,9 @@ class TicketSerializer(serializers.ModelSerializer):
 
 class ErrorSerializer(serializers.Serializer):
     """Why the last attempt came to nothing."""
+
+    class Meta:
+        ref_name = "ImageError"
 
     code = serializers.CharField()
     detail = serializers.CharField()
