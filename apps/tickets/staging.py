@@ -54,6 +54,8 @@ return {1, redis.call('INCRBY', KEYS[3], ARGV[2])}
 """
 )
 
+IN_USE = FORGET_EXPIRED + "return tonumber(redis.call('GET', KEYS[3]) or 0)"
+
 # KEYS: expiries. ARGV: id, ttl.
 EXTEND = """
 return redis.call('ZADD', KEYS[1], 'XX', redis.call('TIME')[1] + ARGV[2], ARGV[1])
@@ -150,7 +152,8 @@ def which_are_gone(image_ids) -> set:
 
 
 def sample(count: int) -> list[str]:
-    """Up to that many of the photos that hold a part of the budget, at random."""
+    """Up to that many of the photos that hold a part of the budget, at random, once what has expired is forgotten."""
+    bytes_in_use()
     found = connection().hrandfield(BUDGET_KEYS[1], count)
     return [image_id.decode() for image_id in found]
 
@@ -172,8 +175,8 @@ def seconds_whole(image_ids) -> dict[str, float]:
 
 
 def bytes_in_use() -> int:
-    """What the budget counts at the moment, expired reservations included until the next change forgets them."""
-    return int(connection().get(BUDGET_KEYS[2]) or 0)
+    """How much of the budget is taken. What has expired by now is given back first."""
+    return connection().register_script(IN_USE)(keys=BUDGET_KEYS)
 
 
 def key_of(image_id) -> str:
