@@ -24,12 +24,15 @@ logger = logging.getLogger(__name__)
 
 BATCH = 100  # what one Admin call of Cloudinary's takes
 PLACE_TAKEN_WITHIN_SECONDS = 60  # a photo that is whole waits for its place no longer, unless it was abandoned
-TURN_SECONDS = 60  # a worker killed in its turn blocks the others this long at most
+TURN = "hopla:reconcile"
+# A worker killed in its turn blocks the others this long at most, and that adds to their recovery. A turn that takes
+# longer, while Cloudinary hangs, may overlap with the next: no step of it does harm twice.
+TURN_SECONDS = 15
 
 
 def reconcile() -> int:
     """Look once at everything that is due, and answer how much that was. Safe to run at any time, anywhere."""
-    turn = redis_at(settings.REDIS_URL).lock("hopla:reconcile", timeout=TURN_SECONDS, blocking=False)
+    turn = redis_at(settings.REDIS_URL).lock(TURN, timeout=TURN_SECONDS, blocking=False)
     if not turn.acquire():
         return 0
     try:

@@ -4,8 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.db import transaction
 
+from apps.redis_client import redis_at
 from apps.tickets import staging
 from apps.tickets.models import Ticket
+from apps.tickets.reconcile import TURN, TURN_SECONDS
 from tests.case import staged_photos
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import CutUpload, OutOfPatienceError, photo
@@ -24,6 +26,41 @@ class KilledWorkerTests(FaultsTestCase):
 
         self.wait_until_settled()
         self.assertEqual([image.status for image in self.images()], ["stored"] * 4)
+        self.assert_books_balance()
+
+    def test_worker_killed_in_its_turn_of_reconciling_holds_the_next_up_for_seconds_only(self):
+        self.sandbox.misbehave("hang", times=1)
+        ticket = self.open_ticket(1)
+        self.client.post_photo(ticket, photo(1))
+        self.wait_until(lambda: self.images("uploading"))
+
+        self.world.workers[0].kill()
+        turn = redis_at(self.world.redis_url).lock(TURN, timeout=TURN_SECONDS)
+        self.assertTrue(turn.acquire())  # as if it had been reconciling just then
+        self.world.workers[0].start()
+
+        self.wait_until(lambda: self.images("stored"), timeout_seconds=30)
+        self.assert_books_balance()
+
+
+@needs_postgres
+class BusyWorkerTests(FaultsTestCase):
+    world_options = {"environment": {"WORKER_CONCURRENCY": "2", "UPLOAD_TIMEOUT_SECONDS": "20"}}
+
+    def test_reconciler_reaches_cloudinary_while_every_upload_hangs(self):
+        ticket = self.open_ticket(3)
+        self.client.post_photo(ticket, photo(0))
+        [stored] = self.wait_until(lambda: self.images("stored"))
+        self.sandbox.misbehave("hang", seconds=8, times=2)
+        for seed in (1, 2):
+            self.client.post_photo(ticket, photo(seed))
+        self.wait_until(lambda: len(self.images("uploading")) == 2)
+
+        stored.delete()
+
+        self.wait_until(lambda: not len(self.sandbox.assets))
+        self.assertEqual(len(self.images("uploading")), 2)
+        self.meant[ticket] = 2
         self.assert_books_balance()
 
 

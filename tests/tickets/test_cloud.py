@@ -57,10 +57,10 @@ class PutTests(CloudTestCase):
         cloud.delete(ID)
         self.assertEqual((pool.num_requests, pool.num_connections), (5, 1))
 
-    def test_pool_holds_a_connection_for_every_job_side_by_side(self):
+    def test_pool_holds_a_connection_for_every_job_side_by_side_and_one_for_the_reconciler(self):
         pool = cloud._pool.connection_from_url(self.sandbox.url)
 
-        self.assertEqual(pool.pool.maxsize, settings.WORKER_CONCURRENCY)
+        self.assertEqual(pool.pool.maxsize, settings.WORKER_CONCURRENCY + 1)
 
 
 class TroubleTests(CloudTestCase):
