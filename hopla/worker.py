@@ -2,7 +2,7 @@
 
 RQ's own workers run one job at a time, in a forked child or in the main thread. A photo's job mostly waits for
 Cloudinary, so this one runs up to WORKER_CONCURRENCY of them in threads. What RQ keeps per running job (execution,
-heartbeat, current job) lives in a `Lane`, a small SimpleWorker of its own under the same name; the queue loop, the
+heartbeat, current job) lives in a `Lane`, a small SimpleWorker under the same name; the queue loop, the
 registration and the signals stay with the worker. A crash takes all jobs in flight with it: they are safe to run twice,
 and the reconciler, in a thread here, starts them again.
 """
@@ -12,13 +12,16 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from django.db.utils import InterfaceError
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from rq import SimpleWorker, worker_registration
-from rq.exceptions import StopRequested
+from rq.exceptions import DequeueTimeout, StopRequested
 from rq.timeouts import BaseDeathPenalty
 from rq.utils import now
 from rq.worker.base import BaseWorker, WorkerStatus
@@ -49,10 +52,10 @@ class Lane(SimpleWorker):
 
     death_penalty_class = NoDeathPenalty
     log_job_description = False
-    job = None  # the one that is running
+    log_result_lifespan = False
+    job = None  # the one that it runs, or is about to
 
     def run(self, job, queue):
-        self.job = job
         try:
             self.prepare_execution(job)
             self.perform_job(job, queue)
@@ -80,16 +83,31 @@ class Lane(SimpleWorker):
 
 class ThreadedWorker(BaseWorker):
     death_penalty_class = NoDeathPenalty
-    log_result_lifespan = False
-    max_connection_wait_time = 2.0  # seconds between looks for a Redis that is away; RQ's own grows to 60
 
     def __init__(self, *args, **kwargs):
         kwargs["maintenance_interval"] = MAINTENANCE_SECONDS
         super().__init__(*args, **kwargs)
-        self._free = threading.BoundedSemaphore(settings.WORKER_CONCURRENCY)
-        self._lanes: set[Lane] = set()
+        # The loop below tries again by itself, and sees in between that it is to stop.
+        self.connection.set_retry(Retry(NoBackoff(), retries=0))
+        self._lanes = [self._new_lane() for _ in range(settings.WORKER_CONCURRENCY)]
+        self._idle_lanes = SimpleQueue()
+        for lane in self._lanes:
+            self._idle_lanes.put(lane)
         self._jobs_taken = 0
+        self._look_around_at = 0.0
         self._stopping = threading.Event()
+
+    def _new_lane(self) -> Lane:
+        return Lane(
+            self.queues,
+            name=self.name,
+            connection=self.connection,
+            job_class=self.job_class,
+            queue_class=self.queue_class,
+            prepare_for_work=False,
+            serializer=self.serializer,
+            exception_handlers=self._exc_handlers,
+        )
 
     # --- The loop, in the main thread ---
 
@@ -119,48 +137,42 @@ class ThreadedWorker(BaseWorker):
         return self._jobs_taken > 0
 
     def _take_one_job(self, burst: bool) -> bool:
-        if not self._free.acquire(timeout=POLL_SECONDS):
-            self._persist(self._stay_registered)
+        try:
+            lane = self._idle_lanes.get(timeout=POLL_SECONDS)
+        except Empty:
+            self._persist(self._look_around)
             return True  # busy, not idle
         result = None
         try:
             result = self._persist(lambda: self._dequeue(burst))
         finally:
             if result is None:
-                self._free.release()
+                self._idle_lanes.put(lane)
         if result is None:
             return False
         self._jobs_taken += 1
-        self.execute_job(*result)
+        lane.job = result[0]
+        self._pool.submit(self._run_in_lane, lane, *result)
         return True
 
     def _dequeue(self, burst: bool):
-        self._stay_registered()
+        """The next job and its queue; None when there is none, or none came within POLL_SECONDS."""
+        if time.monotonic() >= self._look_around_at:
+            self._look_around()
         try:
             self.check_for_suspension(burst)
+            return self.queue_class.dequeue_any(
+                self._ordered_queues,
+                None if burst else POLL_SECONDS,
+                connection=self.connection,
+                job_class=self.job_class,
+                serializer=self.serializer,
+                death_penalty_class=self.death_penalty_class,
+            )
+        except DequeueTimeout:
+            return None
         except StopRequested:  # `rq suspend`, and in burst mode nobody waits for its end
             return None
-        if self.should_run_maintenance_tasks:
-            self.run_maintenance_tasks()
-        if burst:
-            return self.dequeue_job_and_maintain_ttl(None)
-        return self.dequeue_job_and_maintain_ttl(POLL_SECONDS, max_idle_time=POLL_SECONDS)
-
-    def execute_job(self, job, queue):
-        """Hand the job to a lane of its own and return at once."""
-        lane = Lane(
-            self.queues,
-            name=self.name,
-            connection=self.connection,
-            job_class=self.job_class,
-            queue_class=self.queue_class,
-            prepare_for_work=False,
-            serializer=self.serializer,
-            exception_handlers=self._exc_handlers,
-        )
-        lane.log = self.log
-        self._lanes.add(lane)
-        self._pool.submit(self._run_in_lane, lane, job, queue)
 
     def _run_in_lane(self, lane: Lane, job, queue):
         try:
@@ -168,13 +180,21 @@ class ThreadedWorker(BaseWorker):
         except Exception:
             logger.exception("job %s could not be run to its end; the reconciler will look after its photo", job.id)
         finally:
-            self._lanes.discard(lane)
-            self._free.release()
+            self._idle_lanes.put(lane)
+
+    @property
+    def _busy_lanes(self) -> list[Lane]:
+        return [lane for lane in self._lanes if lane.job is not None]
 
     # --- Staying alive, and stopping ---
 
     def heartbeat(self, timeout=None, pipeline=None):
         super().heartbeat(LIVENESS_SECONDS, pipeline)
+
+    @property
+    def connection_timeout(self):
+        """How long Redis may take to answer anything. RQ's own would wait seven minutes for one that hangs."""
+        return POLL_SECONDS + 5
 
     def register_birth(self):
         if self.birth_date is None:
@@ -190,19 +210,26 @@ class ThreadedWorker(BaseWorker):
             pipeline.expire(self.key, LIVENESS_SECONDS)
             pipeline.execute()
 
-    def _stay_registered(self):
+    def _look_around(self):
+        """What is due every POLL_SECONDS, however many jobs come: to say that this worker and its jobs are alive."""
+        self._look_around_at = time.monotonic() + POLL_SECONDS
         if not self.connection.sismember(self.redis_workers_keys, self.key):  # Redis was flushed or restarted
             self.register_birth()
         self.heartbeat()
-        for lane in self._lanes.copy():
+        busy = self._busy_lanes
+        self.set_state(WorkerStatus.BUSY if busy else WorkerStatus.IDLE)
+        for lane in busy:
             if job := lane.job:
                 lane.maintain_heartbeats(job)
+        if self.should_run_maintenance_tasks:
+            self.run_maintenance_tasks()
 
     def _wait_for_lanes(self):
         """Until the jobs in flight are done; their own deadlines bound it."""
-        while self._lanes:
-            self._persist(self._stay_registered, attempts=1)
-            time.sleep(0.1)
+        while self._busy_lanes:
+            if time.monotonic() >= self._look_around_at:
+                self._persist(self._look_around, attempts=1)
+            time.sleep(0.05)
 
     def _shutdown(self):
         """A stop was asked for. The loop sees it within POLL_SECONDS: raising out of a dequeue could lose a job."""
@@ -211,7 +238,7 @@ class ThreadedWorker(BaseWorker):
     def request_force_stop(self, signum, frame):
         """The second signal: go at once. The jobs in flight are picked up by the reconciler of the next worker."""
         if (now() - self._shutdown_requested_date).total_seconds() >= 1:  # a terminal and a parent may both pass it on
-            logger.warning("worker %s: stopped with %d jobs in flight", self.name, len(self._lanes))
+            logger.warning("worker %s: stopped with %d jobs in flight", self.name, len(self._busy_lanes))
             os._exit(1)
 
     def _persist(self, action, attempts=None):
@@ -238,8 +265,3 @@ class ThreadedWorker(BaseWorker):
             finally:
                 close_old_connections()
             self._stopping.wait(RECONCILE_EVERY_SECONDS)
-
-    def set_state(self, state, pipeline=None):
-        """Busy while any lane is."""
-        busy = bool(self._lanes) and state == WorkerStatus.IDLE
-        super().set_state(WorkerStatus.BUSY if busy else state, pipeline)

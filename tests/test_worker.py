@@ -1,7 +1,7 @@
 """The worker on RQ. Each method of RQ's that hopla/worker.py overrides or relies on has a test here that fails when RQ
-changes under it: work, execute_job, prepare_execution, perform_job, heartbeat, maintain_heartbeats, register_birth,
-redis_workers_keys, set_state, request_stop with _shutdown, check_for_suspension, and dequeue_job_and_maintain_ttl with
-its `max_idle_time`, without which an idle worker would never look whether it is to stop.
+changes under it: work, prepare_execution, perform_job, heartbeat, maintain_heartbeats, register_birth,
+redis_workers_keys, set_state, request_stop with _shutdown, check_for_suspension, run_maintenance_tasks, and dequeue_any
+with its timeout, without which an idle worker would never look whether it is to stop.
 """
 
 import signal
@@ -324,4 +324,4 @@ class RunningTests(WorkerTestCase):
         self.assertEqual(image.ticket.status, "completed")
 
     def test_concurrency_is_the_settings(self):
-        self.assertEqual(self.start()._free._initial_value, settings.WORKER_CONCURRENCY)
+        self.assertEqual(len(self.start()._lanes), settings.WORKER_CONCURRENCY)
