@@ -65,6 +65,7 @@ if DEBUG:
 
 MIDDLEWARE = [
     "hopla.request_id.RequestIdMiddleware",
+    "hopla.health.ProbesMiddleware",
     "hopla.unread_body.UnreadBodyMiddleware",
     "hopla.problems.ProblemDetailsMiddleware",
     "django.middleware.security.SecurityMiddleware",

@@ -26,6 +26,7 @@ from rq.timeouts import BaseDeathPenalty
 from rq.utils import now
 from rq.worker.base import BaseWorker, WorkerStatus
 
+from apps.accounts.tokens import forget_expired_tokens
 from apps.support.emails import enqueue_due_emails
 from apps.tickets.reconcile import reconcile
 
@@ -35,6 +36,7 @@ POLL_SECONDS = 2  # how long one wait for a job may take, and so how late a stop
 LIVENESS_SECONDS = 15  # a worker that has not been heard of for this long counts as dead
 MAINTENANCE_SECONDS = 30
 RECONCILE_EVERY_SECONDS = 1
+FORGET_TOKENS_EVERY_SECONDS = 60 * 60
 
 
 class NoDeathPenalty(BaseDeathPenalty):
@@ -254,10 +256,13 @@ class ThreadedWorker(BaseWorker):
         return None
 
     def _reconcile_until_stopped(self):
+        forget_tokens_at = time.monotonic()
         while not self._stopping.is_set():
             try:
                 reconcile()
                 enqueue_due_emails()
+                if time.monotonic() >= forget_tokens_at and not forget_expired_tokens():
+                    forget_tokens_at = time.monotonic() + FORGET_TOKENS_EVERY_SECONDS
             except (RedisError, DatabaseError, InterfaceError) as exc:
                 logger.warning("reconcile has to wait (%s)", type(exc).__name__)
             except Exception:

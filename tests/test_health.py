@@ -47,6 +47,11 @@ class ReadyzTests(TransactionTestCase):
         self.assertEqual((response.status_code, response.json()), (200, {"status": "ready", "checks": checks}))
         self.assertIn("no-store", response["Cache-Control"])
 
+    def test_probe_by_ip_address_is_answered(self):
+        with override_settings(ALLOWED_HOSTS=["hopla.example"]):
+            self.assertEqual(self.client.get("/readyz", headers={"host": "10.1.2.3"}).status_code, 200)
+            self.assertEqual(self.client.get("/healthz", headers={"host": "10.1.2.3"}).status_code, 200)
+
     def test_without_a_worker_it_is_not_ready(self):
         self.worker.register_death()
         self.assert_missing("worker")

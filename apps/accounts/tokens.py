@@ -16,6 +16,7 @@ from rest_framework_simplejwt.tokens import RefreshToken, Token
 from apps.accounts.models import AuthToken, User
 
 GENERATION_CLAIM = "generation"
+FORGET_BATCH = 1000
 
 
 def new_opaque_token(user: User) -> tuple[AuthToken, str]:
@@ -44,6 +45,18 @@ def new_jwt_pair(user: User) -> RefreshToken:
     refresh = SingleUseRefreshToken.for_user(user)
     refresh[GENERATION_CLAIM] = user.jwt_generation
     return refresh
+
+
+def forget_expired_tokens() -> int:
+    """Delete a batch of the tokens of both kinds that have expired, and answer how many. The worker does it hourly."""
+    now = timezone.now()
+    expired = (AuthToken.objects.filter(expiry__lt=now), OutstandingToken.objects.filter(expires_at__lt=now))
+    forgotten = 0
+    for tokens in expired:
+        batch = list(tokens.values_list("pk", flat=True)[:FORGET_BATCH])
+        forgotten += len(batch)
+        tokens.model.objects.filter(pk__in=batch).delete()
+    return forgotten
 
 
 def is_ended(token: Token, user: User) -> bool:

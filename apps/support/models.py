@@ -16,7 +16,10 @@ class SupportStatus(models.TextChoices):
 class SupportTicketQuerySet(models.QuerySet):
     def visible_to(self, user):
         """One's own, and for staff everyone's."""
-        return self if user.is_staff else self.filter(owner=user)
+        return self if user.is_staff else self.owned_by(user)
+
+    def owned_by(self, user):
+        return self.filter(owner=user)
 
 
 class SupportTicket(models.Model):

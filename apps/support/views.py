@@ -110,7 +110,7 @@ class SubscriptionView(APIView):
     subscribed: bool
 
     def set(self, request, support_ticket_id):
-        ticket = get_object_or_404(SupportTicket, owner=request.user, pk=support_ticket_id)
+        ticket = get_object_or_404(SupportTicket.objects.owned_by(request.user), pk=support_ticket_id)
         set_subscribed(ticket, self.subscribed)
         return Response(status=status.HTTP_204_NO_CONTENT)
 

@@ -68,3 +68,16 @@ def staged_bytes_outlive_the_retries(app_configs, **kwargs):
             id="hopla.E004",
         )
     ]
+
+
+@register()
+def one_photo_fits_the_daily_quota(app_configs, **kwargs):
+    if not settings.UPLOAD_BYTES_PER_DAY or settings.UPLOAD_BYTES_PER_DAY >= settings.IMAGE_MAX_BYTES:
+        return []
+    return [
+        Error(
+            "UPLOAD_BYTES_PER_DAY is smaller than IMAGE_MAX_BYTES.",
+            hint="Raise it, or set it to 0 for no limit: the largest photo allowed could never be sent.",
+            id="hopla.E005",
+        )
+    ]

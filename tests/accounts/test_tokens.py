@@ -2,9 +2,10 @@ from datetime import timedelta
 
 from django.utils import timezone
 from knox.crypto import hash_token
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from apps.accounts.models import AuthToken
-from apps.accounts.tokens import new_opaque_token
+from apps.accounts.tokens import forget_expired_tokens, new_jwt_pair, new_opaque_token
 from tests.accounts.credentials import ME, works
 from tests.case import ApiTestCase
 from tests.makers import client_for, make_user, token_for
@@ -107,3 +108,18 @@ class LastUseTests(ApiTestCase):
         self.client.get(ME)
 
         self.assertIsNone(AuthToken.objects.get().last_used_at)
+
+
+class ExpiredTokenTests(ApiTestCase):
+    def test_tokens_of_both_kinds_are_forgotten_once_they_have_expired_and_no_others(self):
+        user = make_user()
+        live, dead = new_opaque_token(user)[0], new_opaque_token(user)[0]
+        new_jwt_pair(user), new_jwt_pair(user)
+        yesterday = timezone.now() - timedelta(days=1)
+        AuthToken.objects.filter(pk=dead.pk).update(expiry=yesterday)
+        OutstandingToken.objects.filter(pk=OutstandingToken.objects.first().pk).update(expires_at=yesterday)
+
+        self.assertEqual(forget_expired_tokens(), 2)
+        self.assertEqual(forget_expired_tokens(), 0)
+        self.assertEqual(list(AuthToken.objects.all()), [live])
+        self.assertEqual(OutstandingToken.objects.count(), 1)

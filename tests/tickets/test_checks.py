@@ -57,3 +57,6 @@ class CheckTests(SimpleTestCase):
     def test_error_stops_the_start(self):
         with override_settings(WORKER_CONCURRENCY=0), self.assertRaisesMessage(SystemCheckError, "hopla.E001"):
             call_command("check")
+
+    def test_daily_quota_that_one_photo_could_break(self):
+        self.assert_error("hopla.E005", "UPLOAD_BYTES_PER_DAY", UPLOAD_BYTES_PER_DAY=1024)
