@@ -35,6 +35,8 @@ def measure_round(contender, table: Table) -> None:
     table.add("healthy among them, longest ms", contender.name, max(beside))
     table.add(f"slow ones accepted, of {SLOW_CLIENTS}", contender.name, seen["answers"].get("202", 0))
     table.add("the last slow one, seconds", contender.name, max(seen["seconds"], default=0))
+    if others := {status: number for status, number in seen["answers"].items() if status != "202"}:
+        table.note(f"{contender.name} also answered (number by status, 0: cut off): {others}")
     contender.clear()
 
 
