@@ -41,6 +41,7 @@ from apps.tickets.states import TicketStatus
 PIECE_BYTES = 256 * 1024
 SIGNATURE_BYTES = 64  # enough to tell by signature what a file is
 FILENAME_MAX_LENGTH = 255
+KEEP_ALIVE_EVERY_SECONDS = staging.INCOMING_TTL_SECONDS / 4
 
 # With the budget full, a few requests of each process wait this long for room; the others are refused at once, so that
 # threads are left for everything else. A refusal is due within two seconds.
@@ -74,6 +75,7 @@ class PhotoStream:
         self._buffer = bytearray()
         self._head = b""  # the first piece, kept for reading the header
         self._signature_checked = False
+        self._keep_alive_at = 0.0  # when the next piece is to prolong the reservation
 
     @property
     def is_open(self) -> bool:
@@ -122,7 +124,11 @@ class PhotoStream:
         piece = bytes(self._buffer)
         self._buffer.clear()
         self._head = self._head or piece
-        held = staging.append(self.image_id, piece)
+        now = time.monotonic()
+        keep_alive = now >= self._keep_alive_at
+        if keep_alive:
+            self._keep_alive_at = now + KEEP_ALIVE_EVERY_SECONDS
+        held = staging.append(self.image_id, piece, keep_alive=keep_alive)
         if held != self._size:  # Redis was flushed or restarted in the middle of this photo
             raise TemporarilyUnavailableError
 
@@ -219,15 +225,19 @@ def _reserve_patiently(image_id, size: int) -> None:
 
 
 def require_place(ticket: Ticket) -> None:
-    """Raise what stands against one more photo on this ticket. Certain only under the ticket's lock."""
+    """Raise what stands against one more photo on this ticket. An unlocked look: only `accept_photo` is certain."""
+    require_open(ticket)
+    if ticket.images.holding_a_place().count() >= ticket.num_images:
+        raise TicketFullError
+
+
+def require_open(ticket: Ticket) -> None:
     if ticket.status == TicketStatus.COMPLETED:
         raise TicketCompletedError
     if ticket.status == TicketStatus.CANCELLED:
         raise TicketCancelledError
     if ticket.status == TicketStatus.EXPIRED or (ticket.expires_at and ticket.expires_at <= timezone.now()):
         raise TicketExpiredError
-    if not ticket.progress().remaining:
-        raise TicketFullError
 
 
 def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], None] | None = None) -> Image:
@@ -239,16 +249,17 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
     with transaction.atomic():
         # Lock the ticket first: two photos arriving together would each see the last place free.
         ticket = Ticket.objects.lock(ticket_id)
-        require_place(ticket)
+        require_open(ticket)
+        taken = list(ticket.images.holding_a_place().order_by("created_at").values_list("position", "sha256", "pk"))
         image = Image.objects.create(
             id=photo.image_id,
             ticket=ticket,
-            position=_first_free_position(ticket),
+            position=_first_free_position(ticket, {position for position, _, _ in taken}),
             filename=photo.filename,
             content_type=photo.header.content_type,
             size=photo.size,
             sha256=photo.sha256,
-            duplicate_of=ticket.images.holding_a_place().filter(sha256=photo.sha256).order_by("created_at").first(),
+            duplicate_of_id=next((pk for _, sha256, pk in taken if sha256 == photo.sha256), None),
             format=photo.header.format,
             width=photo.header.width,
             height=photo.header.height,
@@ -262,9 +273,11 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
     return image
 
 
-def _first_free_position(ticket: Ticket) -> int:
-    taken = set(ticket.images.holding_a_place().values_list("position", flat=True))
-    return next(position for position in range(1, ticket.num_images + 1) if position not in taken)
+def _first_free_position(ticket: Ticket, taken: set[int]) -> int:
+    for position in range(1, ticket.num_images + 1):
+        if position not in taken:
+            return position
+    raise TicketFullError
 
 
 def clean_filename(name: str) -> str:

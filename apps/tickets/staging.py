@@ -108,13 +108,17 @@ def reserve(image_id, size: int) -> None:
         raise StagingFullError(wait=min(LONGEST_WAIT_SECONDS, max(1, math.ceil(min(waits)))))
 
 
-def append(image_id, piece: bytes) -> int:
-    """Add a piece of the photo to its key, and answer how many bytes it holds now."""
+def append(image_id, piece: bytes, *, keep_alive: bool = True) -> int:
+    """Add a piece of the photo to its key, and answer how many bytes it holds now.
+
+    `keep_alive` prolongs the reservation by INCOMING_TTL_SECONDS. The first piece needs it, later ones now and then.
+    """
     key = key_of(image_id)
     with connection().pipeline(transaction=False) as pipeline:
         pipeline.append(key, piece)
-        pipeline.expire(key, INCOMING_TTL_SECONDS)
-        pipeline.eval(EXTEND, 1, BUDGET_KEYS[0], str(image_id), INCOMING_TTL_SECONDS)
+        pipeline.expire(key, INCOMING_TTL_SECONDS)  # always: after a flush this piece may have made the key anew
+        if keep_alive:
+            pipeline.eval(EXTEND, 1, BUDGET_KEYS[0], str(image_id), INCOMING_TTL_SECONDS)
         return pipeline.execute()[0]
 
 
