@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench/run", description=__doc__)
     parser.add_argument("figure", choices=[*FIGURES, "all"])
     parser.add_argument("--rounds", type=int, default=3, help="each measures both; default: %(default)s")
-    parser.add_argument("--seconds", type=float, default=8, help="of load in each round; default: %(default)s")
+    parser.add_argument("--seconds", type=float, default=6, help="of load in each round; default: %(default)s")
     parser.add_argument("--tickets", type=int, default=100_000, help="for lists, of 5 images; default: %(default)s")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that everything started is ended
