@@ -6,7 +6,7 @@ from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-SAMPLE_EVERY_SECONDS = 0.02
+SAMPLE_EVERY_SECONDS = 0.1  # one look goes through all of /proc: more often, and it would take part of a core
 
 
 def tree(root: int) -> list[int]:
