@@ -59,7 +59,7 @@ class MapTests(SimpleTestCase):
     def test_every_module_has_its_line_and_every_line_its_module(self):
         described = set()
         for folder, lines in re.findall(r"^## (\S+/)\n(.*?)(?=^## |\Z)", HOUSE, re.DOTALL | re.MULTILINE):
-            for line in re.findall(r"^- (.*)", lines, re.MULTILINE):
+            for line in re.findall(r"^- (.*?):", lines, re.MULTILINE):
                 described |= {folder + name for name in re.findall(r"`([\w/.-]+(?:\.py|/))`", line)}
         modules = set()
         for folder in ("hopla", "apps", "apps/*", "script", "bench"):
