@@ -118,10 +118,10 @@ class ThreadedWorker(BaseWorker):
 
         Answers whether any job was run. Redis being away does not end it.
         """
+        self._install_signal_handlers()  # first: once it is registered, it is expected to end in good order
         self._persist(lambda: self.bootstrap(logging_level))
         if with_scheduler:
             self._start_scheduler(burst, logging_level)
-        self._install_signal_handlers()
         reconciler = threading.Thread(target=self._reconcile_until_stopped, name="reconciler", daemon=True)
         reconciler.start()
         idle_since = time.monotonic()
