@@ -243,6 +243,9 @@ PATH_PARAMETERS = {
 }
 
 
+URLCONF = "hopla.urls"  # named, since the schema is made once: not whatever routes the first request happened to have
+
+
 class HoplaSchemaGenerator(OpenAPISchemaGenerator):
     _complete = None  # made once in a process: it takes a tenth of a second of CPU, and anyone may ask for it
 
@@ -263,7 +266,7 @@ class HoplaSchemaGenerator(OpenAPISchemaGenerator):
     def get_path_parameters(self, path, view_cls):
         """By the converters of the routes; drf-yasg guesses from the models."""
         parameters = super().get_path_parameters(path, view_cls)
-        converters = converters_of(get_resolver().url_patterns)
+        converters = converters_of(get_resolver(URLCONF).url_patterns)
         for parameter in parameters:
             parameter.update(PATH_PARAMETERS[type(converters[parameter.name])])
             parameter.description = f"The id of the {parameter.name.removesuffix('_id').replace('_', ' ')}."
@@ -350,6 +353,7 @@ SchemaView = get_schema_view(
         license=openapi.License(name="MIT", url="https://opensource.org/license/mit"),
     ),
     public=True,
+    urlconf=URLCONF,
     generator_class=HoplaSchemaGenerator,
     authentication_classes=[],
     permission_classes=[AllowAny],
