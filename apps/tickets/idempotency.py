@@ -7,7 +7,10 @@ a photo that has failed since.
 
 import hashlib
 import json
+import os
 import re
+import threading
+import time
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
@@ -15,6 +18,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from redis.exceptions import RedisError
+from redis.lock import Lock
 
 from apps.redis_client import redis_at
 from apps.tickets.errors import IdempotencyInFlightError, IdempotencyKeyInvalidError, IdempotencyKeyReusedError
@@ -22,8 +26,9 @@ from apps.tickets.models import IdempotencyKey
 from apps.tickets.states import ImageStatus
 
 KEPT_FOR = timedelta(hours=24)
-# A request that was killed leaves its key held this long. Should a live one take longer, the database decides.
-HELD_SECONDS = 60
+# A request that was killed leaves its key held this long: its client waits for it. A live one renews its hold.
+HELD_SECONDS = 10
+RENEW_EVERY_SECONDS = 3
 FORGET_BATCH = 1000
 
 
@@ -47,14 +52,38 @@ def held(*, user, key: str):
     """Hold the key while the request runs. Raises IdempotencyInFlightError while another request holds it."""
     digest = hashlib.sha256(key.encode()).hexdigest()
     name = f"hopla:idempotency:{user.pk}:{digest}"
-    lock = redis_at(settings.REDIS_URL).lock(name, timeout=HELD_SECONDS, blocking=False)
-    if not lock.acquire():
+    hold = redis_at(settings.REDIS_URL).lock(name, timeout=HELD_SECONDS, blocking=False, thread_local=False)
+    if not hold.acquire():
         raise IdempotencyInFlightError
+    _renew(hold)
     try:
         yield
     finally:
-        with suppress(RedisError):  # it ran longer than the hold, or Redis is away: the hold ends by itself
-            lock.release()
+        _holds.discard(hold)
+        with suppress(RedisError):  # Redis was flushed or is away: the hold ends by itself, and the database decides
+            hold.release()
+
+
+_holds: set[Lock] = set()
+_renewer_of_process = None
+_starting = threading.Lock()
+
+
+def _renew(hold: Lock) -> None:
+    global _renewer_of_process
+    _holds.add(hold)
+    with _starting:
+        if _renewer_of_process != os.getpid():  # a forked server process has none yet
+            _renewer_of_process = os.getpid()
+            threading.Thread(target=_renew_forever, name="idempotency-holds", daemon=True).start()
+
+
+def _renew_forever() -> None:
+    while True:
+        time.sleep(RENEW_EVERY_SECONDS)
+        for hold in _holds.copy():
+            with suppress(RedisError):
+                hold.reacquire()
 
 
 def find_answer(*, user, key: str) -> IdempotencyKey | None:

@@ -177,12 +177,12 @@ def photo(seed: int | str, *, size: int = 4000) -> bytes:
 class CutUpload:
     """A photo of which the first half is sent and the rest never comes. As a context manager it then hangs up."""
 
-    def __init__(self, client: Client, ticket_id: int, content: bytes):
+    def __init__(self, client: Client, ticket_id: int, content: bytes, **headers):
         address = urlsplit(client.url)
         self._socket = socket.create_connection((address.hostname, address.port), timeout=TIMEOUT_SECONDS)
-        headers = client.headers | {"Host": address.netloc, "Content-Type": "image/jpeg"}
+        headers = client.headers | {"Host": address.netloc, "Content_Type": "image/jpeg"} | headers
         lines = [f"POST /api/v1/tickets/{ticket_id}/images/ HTTP/1.1", f"Content-Length: {len(content)}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         self._socket.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + content[: len(content) // 2])
 
     def __enter__(self) -> "CutUpload":

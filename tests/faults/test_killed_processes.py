@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from django.db import transaction
 
 from apps.redis_client import redis_at
-from apps.tickets import staging
+from apps.tickets import idempotency, staging
 from apps.tickets.models import Ticket
 from apps.tickets.reconcile import TURN, TURN_SECONDS
 from tests.case import staged_photos
 from tests.faults.case import FaultsTestCase, needs_postgres
-from tests.faults.clients import CutUpload, OutOfPatienceError, photo
+from tests.faults.clients import CutUpload, OutOfPatienceError, new_key, photo
 
 
 class KilledWorkerTests(FaultsTestCase):
@@ -84,6 +84,18 @@ class KilledWebServerTests(FaultsTestCase):
         let_time_pass(staging.INCOMING_TTL_SECONDS)
         self.wait_until(lambda: not staging.connection().exists(*staging.BUDGET_KEYS), timeout_seconds=10)
         self.client.fill_ticket(ticket, [photo(1, size=2_000_000)])
+        self.assert_books_balance()
+
+    def test_client_that_repeats_its_killed_request_is_served_after_seconds(self):
+        ticket, key = self.open_ticket(1), new_key()
+        with CutUpload(self.client, ticket, photo(1, size=2_000_000), Idempotency_Key=key):
+            self.wait_until(staged_photos)
+
+            self.kill_web_processes()
+
+        self.client.patience_seconds = 2 * idempotency.HELD_SECONDS
+        self.assertEqual(self.client.post_photo(ticket, photo(1, size=2_000_000), key=key).status, 202)
+        let_time_pass(staging.INCOMING_TTL_SECONDS)
         self.assert_books_balance()
 
     def test_whole_photo_whose_row_never_came_is_forgotten(self):

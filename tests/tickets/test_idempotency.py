@@ -2,7 +2,7 @@ import json
 import threading
 import uuid
 from datetime import timedelta
-from unittest import skipUnless
+from unittest import mock, skipUnless
 
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, connections, transaction
@@ -93,6 +93,13 @@ class OpenTicketTests(ReplayAssertions, ApiTestCase):
         keys = ("a", "b", "A", "x" * 255, "~!\"#$%&'()*+,-./:;<=>?@[]^_`{|}", str(uuid.uuid4()))
         self.assertEqual({self.open(key=key).status_code for key in keys}, {201})
         self.assertEqual(Ticket.objects.count(), len(keys))
+
+    def test_hold_of_a_live_request_is_renewed(self):
+        with mock.patch.object(idempotency, "RENEW_EVERY_SECONDS", 0.05), idempotency.held(user=self.user, key=KEY):
+            [name] = hold_names()
+            staging.connection().expire(name, 5)
+
+            self.wait_until(lambda: staging.connection().ttl(name) > 5)
 
     def test_key_that_is_none(self):
         for key in ("", " ", " leading", "trailing ", "x" * 256, "tab\tinside", "é", "\x7f"):
