@@ -9,9 +9,9 @@ from redis.exceptions import RedisError
 
 from apps.tickets import staging
 from apps.tickets.delivery import enqueue_delivery
-from apps.tickets.models import Image
+from apps.tickets.models import AssetRemoval, Image
 from apps.tickets.reconcile import reconcile
-from tests.case import ApiTestCase, CommittingTestCase, default_queue
+from tests.case import ApiTestCase, CommittingTestCase, default_queue, staged_photos
 from tests.makers import make_accepted_image, make_ticket, running_sandbox
 
 
@@ -107,6 +107,17 @@ class LostWorkerTests(ReconcileTestCase):
         self.assertEqual((image.status, image.attempts, image.error_code), ("queued", 1, "worker_lost"))
         self.assertEqual(queued_images(), [str(self.image.pk)])
         self.assertEqual(self.deliver(image).status, "stored")
+
+    @override_settings(UPLOAD_MAX_ATTEMPTS=1)
+    def test_last_attempt_past_its_lease_fails_the_photo(self):
+        self.image.start_upload()
+        make_due(self.image)
+
+        image = self.reconcile()
+
+        self.assertEqual((image.status, image.error_code), ("failed", "worker_lost"))
+        self.assertEqual(staged_photos(), [])
+        self.assertEqual(AssetRemoval.objects.get().public_id, image.public_id)
 
     def test_attempt_within_its_lease_goes_on(self):
         self.image.start_upload()
