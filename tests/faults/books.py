@@ -29,17 +29,32 @@ class Books:
 
 def is_quiet() -> bool:
     """Nothing is under way any more: no photo in flight, no asset to remove, no job, no staged byte."""
-    return not (
-        Image.objects.filter(status__in=IN_FLIGHT).exists()
-        or AssetRemoval.objects.exists()
-        or default_queue().job_ids
-        or staged_photos()
-        or staging.bytes_in_use()
-    )
+    return not (_is_anything_in_flight() or staged_photos() or staging.bytes_in_use())
+
+
+def _is_anything_in_flight() -> bool:
+    in_flight = Image.objects.filter(status__in=IN_FLIGHT)
+    return in_flight.exists() or AssetRemoval.objects.exists() or bool(default_queue().job_ids)
 
 
 def settle(*, timeout_seconds: float = SETTLED_WITHIN_SECONDS) -> bool:
     return wait_until(is_quiet, timeout_seconds=timeout_seconds, every_seconds=0.1)
+
+
+def settle_at_once() -> bool:
+    """As `settle`, but what only waits for its expiry in staging does not keep it: that time is taken as gone by."""
+    wait_until(lambda: not _is_anything_in_flight(), timeout_seconds=SETTLED_WITHIN_SECONDS, every_seconds=0.1)
+    let_time_pass(staging.INCOMING_TTL_SECONDS)
+    return settle()
+
+
+def let_time_pass(seconds: int) -> None:
+    """For what is staged: as if that many seconds had gone by."""
+    redis = staging.connection()
+    for image_id in staged_photos():
+        key = staging.key_of(image_id)
+        redis.pexpire(key, max(1, redis.pttl(key) - 1000 * seconds))
+        redis.zincrby(staging.BUDGET_KEYS[0], -seconds, image_id)
 
 
 def findings(books: Books) -> dict[str, list[str]]:

@@ -43,7 +43,15 @@ class Report:
         return not any(self.findings.values())
 
 
-def run(world: World, *, seconds: float, seed: int, number_of_clients: int = 16, seconds_between=4) -> Report:
+def run(
+    world: World,
+    *,
+    seconds: float,
+    seed: int,
+    number_of_clients: int = 16,
+    seconds_between: float = 4,
+    settle=books.settle,
+) -> Report:
     """Let the clients work for that long, let everything heal, and count. Needs a world with its own database."""
     dice, diary = random.Random(seed), Diary()
     users = [make_user() for _ in range(4)]
@@ -70,7 +78,7 @@ def run(world: World, *, seconds: float, seed: int, number_of_clients: int = 16,
         world.sandbox.behave()
         meant = {ticket: number for each in working for ticket, number in each.result().items()}
     connection.close()  # a restart of the database has cut it
-    books.settle()
+    settle()
     readers = [Client(world.url, token_for(user)) for user in users]
     found = books.findings(books.Books(list(world.sandbox.assets), diary, readers=readers, meant=meant))
     return Report(

@@ -1,6 +1,6 @@
 from django.test import TransactionTestCase
 
-from tests.faults import chaos
+from tests.faults import books, chaos
 from tests.faults.case import needs_postgres
 from tests.faults.world import World
 
@@ -15,7 +15,9 @@ class ChaosTests(TransactionTestCase):
         cls.world = cls.enterClassContext(World(own_database=True, workers=2))
 
     def test_books_balance_after_everything_was_broken_under_load(self):
-        report = chaos.run(self.world, seconds=20, seed=1, number_of_clients=8, seconds_between=1)
+        report = chaos.run(
+            self.world, seconds=20, seed=1, number_of_clients=8, seconds_between=1, settle=books.settle_at_once
+        )
 
         self.assertGreater(report.images["stored"], 0)
         self.assertGreater(sum(len(times) for times in report.recoveries.values()), 5)

@@ -1,10 +1,11 @@
 from datetime import timedelta
 
+import urllib3
 from django.utils import timezone
 
 from apps.sandbox.faults import KINDS
 from apps.tickets.endings import cancel_ticket
-from apps.tickets.models import AssetRemoval, Ticket
+from apps.tickets.models import AssetRemoval, Image, Ticket
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import photo
 
@@ -65,10 +66,30 @@ class CloudinaryTests(FaultsTestCase):
             self.wait_until(lambda: fault.fired and not self.images("uploading"))
             self.assertEqual(self.client.read_ticket(ticket)["progress"]["received"], 3)
             self.wait_until(lambda: "CLOUDINARY_URL" in self.world.workers[0].output)
+            self.assertIn("CLOUDINARY_URL", self.wait_until(self.what_cloudinary_lacks))
 
         self.wait_until_settled()
 
         self.assertEqual({(image.status, image.attempts) for image in self.images()}, {("stored", 1)})
+        self.assert_books_balance()
+
+    def what_cloudinary_lacks(self) -> str:
+        """By the word of /readyz; "" when it lacks nothing."""
+        said = urllib3.request("GET", f"{self.world.url}/readyz", retries=False).json()["checks"]["cloudinary"]
+        return "" if said == "ok" else said
+
+    def test_photo_that_is_to_wait_is_sent_again_when_it_may(self):
+        with self.worker_frozen():
+            self.post(2)
+            self.sandbox.misbehave("refuse", status=429, retry_after=3, times=1)
+        waiting = self.wait_until(lambda: Image.objects.filter(error_code="cloudinary_rate_limited").first())
+        self.assertGreater(waiting.next_retry_at - waiting.updated_at, timedelta(seconds=2))
+
+        self.wait_until_settled()
+
+        self.assertCountEqual(
+            [(image.status, image.attempts) for image in self.images()], [("stored", 1), ("stored", 2)]
+        )
         self.assert_books_balance()
 
     def test_lost_bytes_of_a_photo_that_the_admin_api_does_not_show_yet_leave_no_asset(self):

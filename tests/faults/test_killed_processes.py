@@ -9,6 +9,7 @@ from apps.tickets import idempotency, staging
 from apps.tickets.models import Ticket
 from apps.tickets.reconcile import TURN, TURN_SECONDS
 from tests.case import staged_photos
+from tests.faults.books import let_time_pass
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import CutUpload, OutOfPatienceError, new_key, photo
 
@@ -112,12 +113,3 @@ class KilledWebServerTests(FaultsTestCase):
         self.assertEqual(self.images(), [])
         let_time_pass(staging.INCOMING_TTL_SECONDS)
         self.wait_until(lambda: not staged_photos() and not staging.bytes_in_use(), timeout_seconds=10)
-
-
-def let_time_pass(seconds: int) -> None:
-    """For what is staged: as if that many seconds had gone by."""
-    redis = staging.connection()
-    for image_id in staged_photos():
-        key = staging.key_of(image_id)
-        redis.pexpire(key, max(1, redis.pttl(key) - 1000 * seconds))
-        redis.zincrby(staging.BUDGET_KEYS[0], -seconds, image_id)
