@@ -60,7 +60,7 @@ class NumberedPages(PageNumberPagination):
             "type": "object",
             "required": ["count", "next", "previous", "results"],
             "properties": {
-                "count": {"type": "integer", "minimum": 0, "description": "Of all pages together."},
+                "count": {"type": "integer", "format": "int64", "minimum": 0, "description": "Of all pages together."},
                 "next": LINK | {"description": "The next page."},
                 "previous": LINK | {"description": "The previous page."},
                 "results": schema,

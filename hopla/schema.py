@@ -100,12 +100,9 @@ NOT_BLANK = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
 
 
 class CompleteFieldInspector(FieldInspector):
-    """What drf-yasg leaves out: a nested object that may be null, and the text that REST framework refuses."""
+    """What drf-yasg leaves out: the text that REST framework refuses, and the empty choice."""
 
     def process_result(self, result, method_name, obj, **kwargs):
-        if isinstance(obj, serializers.Serializer) and isinstance(result, openapi.SchemaRef) and obj.allow_null:
-            # A reference can carry nothing beside itself.
-            return openapi.Schema(type=openapi.TYPE_OBJECT, all_of=[result], x_nullable=True)
         if isinstance(obj, serializers.CharField) and not {"pattern", "format"} & result.keys():
             result.pattern = NO_NUL if obj.allow_blank or not obj.trim_whitespace else NOT_BLANK
         if isinstance(obj, serializers.ChoiceField) and obj.allow_blank:
@@ -184,6 +181,14 @@ class HoplaAutoSchema(SwaggerAutoSchema):
             return []
         return ["application/json", "application/problem+json"]
 
+    def get_paginated_response(self, response_schema):
+        """A definition with a name: a generated client has a class for it then."""
+        page = super().get_paginated_response(response_schema)
+        definitions = self.components.with_scope(openapi.SCHEMA_DEFINITIONS)
+        name = response_schema["items"]["$ref"].rpartition("/")[2] + "Page"
+        definitions.setdefault(name, lambda: page)
+        return openapi.SchemaRef(definitions, name)
+
     def make_body_parameter(self, schema):
         """No body at all counts as an empty object, which is enough where no field is required."""
         parameter = super().make_body_parameter(schema)
@@ -255,6 +260,7 @@ class HoplaSchemaGenerator(OpenAPISchemaGenerator):
                 schema = super().get_schema(request, public=True)
             tell_input_from_answers(schema)
             schema.tags = TAGS
+            del schema["produces"]  # each operation has its own
             HoplaSchemaGenerator._complete = schema
         schema = copy.copy(self._complete)
         schema.host, schema.schemes = request.get_host(), [request.scheme]
@@ -275,7 +281,7 @@ class HoplaSchemaGenerator(OpenAPISchemaGenerator):
 
 def tell_input_from_answers(schema: openapi.Swagger) -> None:
     """drf-yasg describes a serializer once for both ways. An input has no fields that are only read; an answer has all
-    of its fields each time, and knows no bounds of what may be sent.
+    of its fields each time (problems and pages say themselves which), and knows no bounds of what may be sent.
     """
     operations = [operation for path in schema.paths.values() for _, operation in path.operations]
     bodies = [
@@ -289,9 +295,8 @@ def tell_input_from_answers(schema: openapi.Swagger) -> None:
             definition["properties"] = {
                 field: each for field, each in definition.properties.items() if not each.get("readOnly")
             }
-        elif name != "Problem":
+        elif name != "Problem" and not name.endswith("Page"):
             definition.required = list(definition.properties)
-            definition.pop("x-nullable", None)  # the place that refers to it says so
             for each in definition.properties.values():
                 as_answered(each)
 

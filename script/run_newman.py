@@ -66,12 +66,13 @@ def installed_version() -> str | None:
     return json.loads(package.read_text())["version"] if package.exists() and PROGRAM.exists() else None
 
 
-def start_hopla(children: Children, *, folder: Path) -> tuple[Child, str]:
-    """Starts script/server's program with an empty database, and everything else as in a fresh clone."""
+def start_hopla(children: Children, *, folder: Path, **variables: str) -> tuple[Child, str]:
+    """Starts script/server's program with an empty database, and everything else as in a fresh clone, but for these
+    `variables` of its environment. Returns it and its URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     given = {"PORT": str(port), "PUBLIC_URL": url, "DATABASE_URL": f"sqlite:///{folder / 'hopla.sqlite3'}"}
-    environment = os.environ | dotenv_values(ROOT / ".env.example") | given
+    environment = os.environ | dotenv_values(ROOT / ".env.example") | given | variables
     server = children.start("server", [sys.executable, "-m", "script.serve"], env=environment, cwd=ROOT)
     # It prints its address once everything is up.
     children.wait_until(

@@ -77,6 +77,9 @@ class NewSupportTicketSerializer(serializers.Serializer):
 class StatusChangeSerializer(serializers.Serializer):
     """`status`, and nothing else: another field is refused, not dropped in silence."""
 
+    class Meta:
+        swagger_schema_fields = {"additional_properties": False}
+
     status = serializers.ChoiceField(choices=SupportStatus.values)
 
     def to_internal_value(self, data):
