@@ -15,7 +15,6 @@ from script.install import ROOT
 from script.welcome import welcome
 
 MANAGE = [sys.executable, "manage.py"]
-SANDBOX_PORT = 8089
 READY_WITHIN_SECONDS = 60
 # Redis needs more than the photos it stages: 1.3 times their bytes, and room for the queue to go on when that is full.
 REDIS_BYTES_PER_STAGED_BYTE = 1.3
@@ -72,9 +71,7 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port(preferred: int | None = None) -> int:
-    if preferred and is_free(preferred):
-        return preferred
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -90,7 +87,7 @@ def start_what_is_missing(children: Children, *, folder: Path) -> dict[str, str]
         url = servers.start_redis(children, folder=folder, max_bytes=max_bytes)
         os.environ["REDIS_URL"] = started["REDIS_URL"] = url
     if not os.environ.get("CLOUDINARY_URL"):
-        port = free_port(SANDBOX_PORT)
+        port = free_port()  # no fixed one: two hoplas that start together would both find it free
         url = f"http://127.0.0.1:{port}"
         os.environ["CLOUDINARY_URL"] = f"cloudinary://sandbox-key:sandbox-secret@sandbox?upload_prefix={url}"
         os.environ["CLOUDINARY_DELIVERY_URL"] = os.environ.get("CLOUDINARY_DELIVERY_URL") or url

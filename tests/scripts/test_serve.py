@@ -1,4 +1,3 @@
-import contextlib
 import http.client
 import os
 import signal
@@ -41,13 +40,6 @@ class MissingServicesTests(SimpleTestCase):
         with mock.patch.dict(os.environ, named):
             self.assertEqual(serve.start_what_is_missing(children=None, folder=None), {})
             self.assertEqual({name: os.environ[name] for name in named}, named)
-
-    def test_taken_port_is_replaced_by_a_free_one(self):
-        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as other:
-            taken = other.getsockname()[1]
-            port = serve.free_port(taken)
-        self.assertNotEqual(port, taken)
-        self.assertTrue(serve.is_free(port))
 
     def test_readiness_is_asked_under_a_name_that_is_answered(self):
         self.assertEqual(serve.public_host([".hopla.example"]), "hopla.example")
