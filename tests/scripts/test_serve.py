@@ -1,4 +1,5 @@
 import http.client
+import contextlib
 import os
 import signal
 import socket
