@@ -1,5 +1,5 @@
-import http.client
 import contextlib
+import http.client
 import os
 import signal
 import socket
