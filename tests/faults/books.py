@@ -5,6 +5,9 @@ Each rule is a function that yields a sentence for everything it finds wrong.
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.db.models import F
 
 from apps.tickets import staging
 from apps.tickets.models import AssetRemoval, Image, Ticket, progress_of
@@ -29,12 +32,11 @@ class Books:
 
 def is_quiet() -> bool:
     """Nothing is under way any more: no photo in flight, no asset to remove, no job, no staged byte."""
-    return not (_is_anything_in_flight() or staged_photos() or staging.bytes_in_use())
+    return not (_is_any_photo_in_flight() or AssetRemoval.objects.exists() or staged_photos() or staging.bytes_in_use())
 
 
-def _is_anything_in_flight() -> bool:
-    in_flight = Image.objects.filter(status__in=IN_FLIGHT)
-    return in_flight.exists() or AssetRemoval.objects.exists() or bool(default_queue().job_ids)
+def _is_any_photo_in_flight() -> bool:
+    return Image.objects.filter(status__in=IN_FLIGHT).exists() or bool(default_queue().job_ids)
 
 
 def settle(*, timeout_seconds: float = SETTLED_WITHIN_SECONDS) -> bool:
@@ -42,19 +44,20 @@ def settle(*, timeout_seconds: float = SETTLED_WITHIN_SECONDS) -> bool:
 
 
 def settle_at_once() -> bool:
-    """As `settle`, but what only waits for its expiry in staging does not keep it: that time is taken as gone by."""
-    wait_until(lambda: not _is_anything_in_flight(), timeout_seconds=SETTLED_WITHIN_SECONDS, every_seconds=0.1)
+    """As `settle`, with the wait for expiries and for overdue uploads taken as over once no photo is in flight."""
+    wait_until(lambda: not _is_any_photo_in_flight(), timeout_seconds=SETTLED_WITHIN_SECONDS)
     let_time_pass(staging.INCOMING_TTL_SECONDS)
     return settle()
 
 
 def let_time_pass(seconds: int) -> None:
-    """For what is staged: as if that many seconds had gone by."""
-    redis = staging.connection()
-    for image_id in staged_photos():
-        key = staging.key_of(image_id)
+    """For what is staged or to be removed: as if that many seconds had gone by."""
+    redis, budget = staging.connection(), staging.BUDGET_KEYS[0]
+    for image_id in redis.zrange(budget, 0, -1):
+        redis.zincrby(budget, -seconds, image_id)
+    for key in map(staging.key_of, staged_photos()):
         redis.pexpire(key, max(1, redis.pttl(key) - 1000 * seconds))
-        redis.zincrby(staging.BUDGET_KEYS[0], -seconds, image_id)
+    AssetRemoval.objects.update(due_at=F("due_at") - timedelta(seconds=seconds))
 
 
 def findings(books: Books) -> dict[str, list[str]]:

@@ -72,8 +72,8 @@ class FaultsTestCase(TransactionTestCase):
         self.assertEqual((answer.status, answer.code), (503, "temporarily_unavailable"))
         self.assertGreaterEqual(int(answer.headers["Retry-After"]), 1)
 
-    def assert_books_balance(self, *, timeout_seconds: float = books.SETTLED_WITHIN_SECONDS) -> None:
-        books.settle(timeout_seconds=timeout_seconds)
+    def assert_books_balance(self) -> None:
+        books.settle_at_once()
         found = books.findings(
             books.Books(assets=list(self.sandbox.assets), diary=self.diary, readers=[self.client], meant=self.meant)
         )

@@ -14,7 +14,7 @@ from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import CutUpload, OutOfPatienceError, new_key, photo
 
 
-class KilledWorkerTests(FaultsTestCase):
+class KilledProcessesTests(FaultsTestCase):
     def test_fresh_worker_takes_up_what_a_killed_one_had_in_flight(self):
         self.sandbox.misbehave("hang", times=2)
         ticket = self.open_ticket(4)
@@ -43,6 +43,55 @@ class KilledWorkerTests(FaultsTestCase):
         self.wait_until(lambda: self.images("stored"), timeout_seconds=30)
         self.assert_books_balance()
 
+    def kill_web_processes(self) -> None:
+        """Those that serve requests; their parent starts others."""
+        for pid in self.world.web.children():
+            os.kill(pid, signal.SIGKILL)
+
+    @needs_postgres
+    def test_half_a_photo_takes_no_place_and_its_bytes_expire(self):
+        ticket = self.open_ticket(1)
+        with CutUpload(self.client, ticket, photo(1, size=2_000_000)):
+            self.wait_until(staged_photos)
+
+            self.kill_web_processes()
+
+            [image_id] = staged_photos()
+        self.assertEqual(self.images(), [])
+        self.assertLessEqual(staging.connection().ttl(staging.key_of(image_id)), staging.INCOMING_TTL_SECONDS)
+        let_time_pass(staging.INCOMING_TTL_SECONDS)
+        self.wait_until(lambda: not staging.connection().exists(*staging.BUDGET_KEYS), timeout_seconds=10)
+        self.client.fill_ticket(ticket, [photo(1, size=2_000_000)])
+        self.assert_books_balance()
+
+    @needs_postgres
+    def test_client_that_repeats_its_killed_request_is_served_after_seconds(self):
+        ticket, key = self.open_ticket(1), new_key()
+        with CutUpload(self.client, ticket, photo(1, size=2_000_000), Idempotency_Key=key):
+            self.wait_until(staged_photos)
+
+            self.kill_web_processes()
+
+        self.client.patience_seconds = 2 * idempotency.HELD_SECONDS
+        self.assertEqual(self.client.post_photo(ticket, photo(1, size=2_000_000), key=key).status, 202)
+        self.assert_books_balance()
+
+    @needs_postgres
+    def test_whole_photo_whose_row_never_came_is_forgotten(self):
+        ticket = self.open_ticket(1)
+        impatient = self.client_of(Ticket.objects.get().owner, patience_seconds=0)
+        with ThreadPoolExecutor() as pool, transaction.atomic():
+            Ticket.objects.lock(ticket)  # so that the photo waits for its place
+            posting = pool.submit(impatient.post_photo, ticket, photo(1))
+            self.wait_until(lambda: [i for i in staged_photos() if staging.connection().ttl(staging.key_of(i)) > 3600])
+
+            self.kill_web_processes()
+
+            self.assertIsInstance(posting.exception(timeout=30), OutOfPatienceError)
+        self.assertEqual(self.images(), [])
+        let_time_pass(staging.INCOMING_TTL_SECONDS)
+        self.wait_until(lambda: not staged_photos() and not staging.bytes_in_use(), timeout_seconds=10)
+
 
 @needs_postgres
 class BusyWorkerTests(FaultsTestCase):
@@ -63,53 +112,3 @@ class BusyWorkerTests(FaultsTestCase):
         self.assertEqual(len(self.images("uploading")), 2)
         self.meant[ticket] = 2
         self.assert_books_balance()
-
-
-@needs_postgres
-class KilledWebServerTests(FaultsTestCase):
-    def kill_web_processes(self) -> None:
-        """Those that serve requests; their parent starts others."""
-        for pid in self.world.web.children():
-            os.kill(pid, signal.SIGKILL)
-
-    def test_half_a_photo_takes_no_place_and_its_bytes_expire(self):
-        ticket = self.open_ticket(1)
-        with CutUpload(self.client, ticket, photo(1, size=2_000_000)):
-            self.wait_until(staged_photos)
-
-            self.kill_web_processes()
-
-            [image_id] = staged_photos()
-        self.assertEqual(self.images(), [])
-        self.assertLessEqual(staging.connection().ttl(staging.key_of(image_id)), staging.INCOMING_TTL_SECONDS)
-        let_time_pass(staging.INCOMING_TTL_SECONDS)
-        self.wait_until(lambda: not staging.connection().exists(*staging.BUDGET_KEYS), timeout_seconds=10)
-        self.client.fill_ticket(ticket, [photo(1, size=2_000_000)])
-        self.assert_books_balance()
-
-    def test_client_that_repeats_its_killed_request_is_served_after_seconds(self):
-        ticket, key = self.open_ticket(1), new_key()
-        with CutUpload(self.client, ticket, photo(1, size=2_000_000), Idempotency_Key=key):
-            self.wait_until(staged_photos)
-
-            self.kill_web_processes()
-
-        self.client.patience_seconds = 2 * idempotency.HELD_SECONDS
-        self.assertEqual(self.client.post_photo(ticket, photo(1, size=2_000_000), key=key).status, 202)
-        let_time_pass(staging.INCOMING_TTL_SECONDS)
-        self.assert_books_balance()
-
-    def test_whole_photo_whose_row_never_came_is_forgotten(self):
-        ticket = self.open_ticket(1)
-        impatient = self.client_of(Ticket.objects.get().owner, patience_seconds=0)
-        with ThreadPoolExecutor() as pool, transaction.atomic():
-            Ticket.objects.lock(ticket)  # so that the photo waits for its place
-            posting = pool.submit(impatient.post_photo, ticket, photo(1))
-            self.wait_until(lambda: [i for i in staged_photos() if staging.connection().ttl(staging.key_of(i)) > 3600])
-
-            self.kill_web_processes()
-
-            self.assertIsInstance(posting.exception(timeout=30), OutOfPatienceError)
-        self.assertEqual(self.images(), [])
-        let_time_pass(staging.INCOMING_TTL_SECONDS)
-        self.wait_until(lambda: not staged_photos() and not staging.bytes_in_use(), timeout_seconds=10)
