@@ -28,13 +28,13 @@ PAGE_PARAMETER = {
     "name": "page",
     "in": "query",
     "description": "The number of the page, from 1.",
-    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1},
+    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1, "allow_empty_value": True},
 }
 PAGE_SIZE_PARAMETER = {
     "name": "page_size",
     "in": "query",
     "description": "How many a page holds.",
-    "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE},
+    "schema": PAGE_PARAMETER["schema"] | {"maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE},
 }
 LINK = {"type": "string", "format": "uri", "nullable": True}
 

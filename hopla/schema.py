@@ -110,6 +110,9 @@ class CompleteFieldInspector(FieldInspector):
         return result
 
 
+MAY_BE_EMPTY = {"allow_empty_value": True}  # as forms send it; it counts as not sent
+
+
 @singledispatch
 def form_of(filter) -> dict:
     """The type, and what more is known, of the query parameter that a filter reads."""
@@ -123,7 +126,8 @@ def _(filter: django_filters.CharFilter):
 
 @form_of.register
 def _(filter: PositiveIntegerFilter):
-    return {"type": openapi.TYPE_INTEGER, "format": openapi.FORMAT_INT64, "minimum": 1, "maximum": 2**63 - 1}
+    form = {"type": openapi.TYPE_INTEGER, "format": openapi.FORMAT_INT64, "minimum": 1, "maximum": 2**63 - 1}
+    return form | MAY_BE_EMPTY
 
 
 @form_of.register
@@ -138,7 +142,7 @@ def _(filter: django_filters.MultipleChoiceFilter):
 
 @form_of.register
 def _(filter: django_filters.OrderingFilter):
-    return several_of([value for value, _ in filter.extra["choices"]], "csv")
+    return several_of([value for value, _ in filter.extra["choices"]], "csv") | MAY_BE_EMPTY
 
 
 def several_of(values: list, collection_format: str) -> dict:
