@@ -19,3 +19,7 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 
 # gunicorn's remote control: a socket in the home folder that nobody here uses and two instances would share.
 control_socket_disable = True
+
+# The most that gunicorn allows. A search of 200 letters outside the Latin alphabet takes up to 2400 bytes of a URL;
+# what is longer than this gunicorn refuses by itself, 414 and in HTML.
+limit_request_line = 8190
