@@ -8,6 +8,7 @@ from django import forms
 from django.db.models import F
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
+from django_filters.fields import BaseCSVField
 
 # A date or a timestamp of RFC 3339, from 1970 to 2999: further out, arithmetic on it would overflow somewhere.
 _YEAR = r"(19[7-9][0-9]|2[0-9]{3})"
@@ -50,15 +51,25 @@ class PositiveIntegerFilter(django_filters.Filter):
         super().__init__(min_value=1, max_value=2**63 - 1, **kwargs)
 
 
+class OrderingsField(BaseCSVField):
+    """Names between commas; django-filter's own lets nothing between commas pass for a name."""
+
+    def clean(self, value):
+        if value and not all(value):
+            raise forms.ValidationError(self.error_messages["invalid_choice"] % {"value": ""}, code="invalid_choice")
+        return super().clean(value)
+
+
 class TotalOrderingFilter(django_filters.OrderingFilter):
     """Equal values are ordered by id, or pages would repeat some rows and skip others; what has no value comes last."""
 
+    base_field_class = OrderingsField
+
     def filter(self, queryset, value):
-        names = [name for name in value or () if name]
-        if not names:
+        if not value:
             return queryset
-        id_like_first = "-id" if names[0].startswith("-") else "id"
-        return queryset.order_by(*(self.get_ordering_value(name) for name in names), id_like_first)
+        id_like_first = "-id" if value[0].startswith("-") else "id"
+        return queryset.order_by(*(self.get_ordering_value(name) for name in value), id_like_first)
 
     def get_ordering_value(self, param):
         name = super().get_ordering_value(param)
