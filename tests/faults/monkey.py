@@ -81,13 +81,10 @@ class Monkey:
 
     def _run(self) -> None:
         tricks = []
-        try:
-            while not self._stop.wait(self._seconds_between * self._dice.uniform(0.5, 1.5)):
-                tricks = tricks or list(TRICKS)
-                trick = tricks.pop(self._dice.randrange(len(tricks)))  # each has its turn
-                trick(self)
-        finally:
-            connection.close()
+        while not self._stop.wait(self._seconds_between * self._dice.uniform(0.5, 1.5)):
+            tricks = tricks or list(TRICKS)
+            trick = tricks.pop(self._dice.randrange(len(tricks)))  # each has its turn
+            trick(self)
 
     # --- Recovery ---
 
@@ -103,7 +100,6 @@ class Monkey:
         def watch():
             recovered = wait_until(has_recovered, timeout_seconds=GIVE_UP_AFTER_SECONDS)
             self.recoveries[what].append(time.monotonic() - started if recovered else float("inf"))
-            connection.close()
 
         self._watchers.submit(watch)
 
@@ -198,13 +194,14 @@ def _is_still_at(image_id, attempt: int) -> bool:
 
 
 def from_database(query):
-    """What the query answers, also when the database is away for a while."""
+    """What the query answers, also when the database is away for a while. No connection is kept afterwards."""
     give_up_at = time.monotonic() + GIVE_UP_AFTER_SECONDS
     while True:
         try:
             return query()
         except (OperationalError, InterfaceError):
-            connection.close()
             if time.monotonic() > give_up_at:
                 raise
-            time.sleep(0.2)
+        finally:
+            connection.close()
+        time.sleep(0.2)
