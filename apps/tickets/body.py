@@ -6,13 +6,15 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from django.conf import settings
 from django.http import UnreadablePostError
+from gunicorn.http.body import LengthReader
 
 from apps.tickets.errors import BodyIncompleteError, BodyTooSlowError
 
-READ_BYTES = 16 * 1024
+READ_BYTES = 64 * 1024
 GRACE_SECONDS = 10  # before the average rate counts
 WATCH_EVERY_SECONDS = 0.5
 
@@ -28,6 +30,7 @@ class IncomingBody:
         self._request = request
         self._sha256 = hashlib.sha256() if "HTTP_CONTENT_DIGEST" in request.META else None
         self._socket = request.META.get("gunicorn.socket")  # None under other servers: then no pace is enforced
+        self._receive = receiver_of(request)
         self._length = int(request.META["CONTENT_LENGTH"])
         self._received = 0
         self._started_at = time.monotonic()
@@ -42,17 +45,28 @@ class IncomingBody:
         _watched.discard(self)
 
     def read(self, size=READ_BYTES) -> bytes:
-        size = READ_BYTES if size is None or size < 0 else min(size, READ_BYTES)
-        try:
-            chunk = self._request.read(size)
-        except UnreadablePostError as exc:
-            raise BodyIncompleteError from exc
-        self._received += len(chunk)
-        if self._sha256:
-            self._sha256.update(chunk)
-        if not chunk:
+        """The next `size` bytes, at most READ_BYTES; fewer when there are no more, and b"" at the end."""
+        missing = READ_BYTES if size is None or size < 0 else min(size, READ_BYTES)
+        portions = []
+        while missing := min(missing, self._length - self._received):
+            portion = self._receive_portion(missing)
+            if not portion:
+                break
+            portions.append(portion)
+            missing -= len(portion)
+        if not portions:
             self.require_whole()
-        return chunk
+        return portions[0] if len(portions) == 1 else b"".join(portions)
+
+    def _receive_portion(self, size: int) -> bytes:
+        try:
+            portion = self._receive(size)
+        except (UnreadablePostError, OSError) as exc:
+            raise BodyIncompleteError from exc
+        self._received += len(portion)
+        if self._sha256:
+            self._sha256.update(portion)
+        return portion
 
     def require_whole(self) -> None:
         """Raise unless every byte that Content-Length announced has been read."""
@@ -67,16 +81,37 @@ class IncomingBody:
         return self._sha256.hexdigest() if self._sha256 else None
 
     def is_too_slow(self) -> bool:
-        """A read returns when all of it has come: what it has got so far is not known, and counts as got."""
-        at_most = min(self._received + READ_BYTES, self._length)
         elapsed = time.monotonic() - self._started_at
-        return elapsed > GRACE_SECONDS + at_most / settings.UPLOAD_MIN_BYTES_PER_SECOND
+        return elapsed > GRACE_SECONDS + self._received / settings.UPLOAD_MIN_BYTES_PER_SECOND
 
     def cut(self) -> None:
         """Stop reading from this client; the answer can still be written."""
         self._cut = True
         with contextlib.suppress(OSError):  # it has gone by itself
             self._socket.shutdown(socket.SHUT_RD)
+
+
+def receiver_of(request) -> Callable[[int], bytes]:
+    """What receives up to so many bytes of the request's body: all there are at the moment, but at least one, and b""
+    when the client has gone.
+
+    Under gunicorn straight from its socket. Its own reader takes up to 1 MiB off the socket at once and copies what is
+    left of that at every read: 5 ms of processor time for a photo of 1 MB, and megabytes for each upload under way.
+    """
+    reader = getattr(request.META.get("wsgi.input"), "reader", None)
+    if not isinstance(reader, LengthReader):
+        return request.read
+    unreader = reader.unreader
+
+    def receive(size: int) -> bytes:
+        portion = unreader.take_buffered()  # what came along with the head of the request
+        if len(portion) > size:
+            unreader.unread(portion[size:])
+        portion = portion[:size] or unreader.sock.recv(size)
+        reader.length -= len(portion)  # or gunicorn would wait for these bytes before the connection's next request
+        return portion
+
+    return receive
 
 
 _watched: set[IncomingBody] = set()

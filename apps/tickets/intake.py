@@ -20,6 +20,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from apps.tickets import photos, staging
+from apps.tickets.body import READ_BYTES
 from apps.tickets.delivery import enqueue_delivery
 from apps.tickets.errors import (
     ImageEmptyError,
@@ -72,7 +73,8 @@ class PhotoStream:
         self._filename = None
         self._sha256 = hashlib.sha256()
         self._size = 0
-        self._buffer = bytearray()
+        self._portions: list[bytes] = []  # of the piece to come
+        self._piece_size = 0
         self._head = b""  # the first piece, kept for reading the header
         self._signature_checked = False
         self._keep_alive_at = 0.0  # when the next piece is to prolong the reservation
@@ -89,10 +91,11 @@ class PhotoStream:
         if self._size > settings.IMAGE_MAX_BYTES:
             raise ImageTooLargeError(max_bytes=settings.IMAGE_MAX_BYTES)
         self._sha256.update(portion)
-        self._buffer += portion
+        self._portions.append(portion)
+        self._piece_size += len(portion)
         if not self._signature_checked and self._size >= SIGNATURE_BYTES:
             self._check_signature()
-        if len(self._buffer) >= PIECE_BYTES:
+        if self._piece_size >= PIECE_BYTES:
             self._append_piece()
 
     def close(self) -> StagedPhoto:
@@ -102,7 +105,7 @@ class PhotoStream:
         if not self._size:
             raise ImageEmptyError
         self._check_signature()
-        if self._buffer:
+        if self._portions:
             self._append_piece()
         header = self._read_header()
         try:
@@ -115,20 +118,19 @@ class PhotoStream:
         if self._signature_checked:
             return
         try:
-            photos.sniff_format(bytes(self._buffer[:SIGNATURE_BYTES]))
+            photos.sniff_format(b"".join(self._portions)[:SIGNATURE_BYTES])
         except photos.NotAPhotoError as exc:
             raise UnsupportedImageError from exc
         self._signature_checked = True
 
     def _append_piece(self) -> None:
-        piece = bytes(self._buffer)
-        self._buffer.clear()
-        self._head = self._head or piece
+        portions, self._portions, self._piece_size = self._portions, [], 0
+        self._head = self._head or b"".join(portions)
         now = time.monotonic()
         keep_alive = now >= self._keep_alive_at
         if keep_alive:
             self._keep_alive_at = now + KEEP_ALIVE_EVERY_SECONDS
-        held = staging.append(self.image_id, piece, keep_alive=keep_alive)
+        held = staging.append(self.image_id, *portions, keep_alive=keep_alive)
         if held != self._size:  # Redis was flushed or restarted in the middle of this photo
             raise TemporarilyUnavailableError
 
@@ -170,7 +172,7 @@ class StagingUploadHandler(FileUploadHandler):
     Errors are raised as they are: a StopUpload would be swallowed by the parser.
     """
 
-    chunk_size = PIECE_BYTES
+    chunk_size = READ_BYTES
 
     def __init__(self, stream: PhotoStream | FingerprintStream):
         super().__init__()

@@ -360,7 +360,7 @@ class StagingFullTests(IntakeTestCase):
     def test_staging_flushed_in_the_middle_of_a_photo(self):
         content = jpeg_bytes(4, size=1_000_000)
 
-        stream = Stream(content, before_reading=lambda reads: staging.connection().flushdb() if reads == 30 else None)
+        stream = Stream(content, before_reading=lambda reads: staging.connection().flushdb() if reads == 8 else None)
         response = self.post_stream(stream, CONTENT_LENGTH=len(content))
 
         self.assert_refused(response, 503, "temporarily_unavailable")

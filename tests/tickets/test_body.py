@@ -1,0 +1,64 @@
+"""The body of an upload, taken from gunicorn's own connection objects."""
+
+import socket
+import threading
+from types import SimpleNamespace
+
+from django.test import SimpleTestCase
+from gunicorn.config import Config
+from gunicorn.http.parser import RequestParser
+
+from apps.tickets.body import READ_BYTES, IncomingBody
+from apps.tickets.errors import BodyIncompleteError
+
+BODY = bytes(range(256)) * 1024
+
+
+class IncomingBodyTests(SimpleTestCase):
+    def setUp(self):
+        self.client_socket, self.server_socket = socket.socketpair()
+        self.addCleanup(self.client_socket.close)
+        self.addCleanup(self.server_socket.close)
+        self.parser = RequestParser(Config(), self.server_socket, ("127.0.0.1", 1))
+
+    def head(self, path: str = "/") -> bytes:
+        return f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n\r\n".encode()
+
+    def next_body(self) -> IncomingBody:
+        """Of the next request that the parser finds on the connection."""
+        request = next(self.parser)
+        meta = {"wsgi.input": request.body, "CONTENT_LENGTH": str(len(BODY))}
+        return IncomingBody(SimpleNamespace(META=meta, read=self.fail))
+
+    def read_all(self, body: IncomingBody) -> bytes:
+        return b"".join(iter(body.read, b""))
+
+    def send_from_thread(self, content: bytes) -> None:
+        thread = threading.Thread(target=self.client_socket.sendall, args=[content])
+        thread.start()
+        self.addCleanup(thread.join)
+
+    def test_it_comes_whole_in_reads_of_full_size(self):
+        self.send_from_thread(self.head() + BODY)
+
+        portions = list(iter(self.next_body().read, b""))
+
+        self.assertEqual(b"".join(portions), BODY)
+        self.assertEqual({len(portion) for portion in portions}, {READ_BYTES})
+
+    def test_next_request_on_the_connection_is_left_alone(self):
+        self.send_from_thread(self.head("/first") + BODY + self.head("/second") + BODY)
+
+        self.assertEqual(self.read_all(self.next_body()), BODY)
+
+        self.assertEqual(self.read_all(self.next_body()), BODY)
+        self.assertEqual(self.parser.mesg.path, "/second")
+
+    def test_body_cut_short_is_refused(self):
+        self.client_socket.sendall(self.head() + BODY[:5000])
+        self.client_socket.shutdown(socket.SHUT_WR)
+        body = self.next_body()
+
+        self.assertEqual(body.read(), BODY[:5000])
+        with self.assertRaises(BodyIncompleteError):
+            body.read()
