@@ -12,7 +12,7 @@ workers = int(os.environ.get("WEB_CONCURRENCY", 2))
 threads = 128
 
 # Platforms kill 30 seconds after SIGTERM. Uploads under way have until shortly before that.
-graceful_timeout = 25
+graceful_timeout = int(os.environ.get("STOP_TIMEOUT_SECONDS", 25))
 
 # Workers prove that they live by touching a file: in memory, where a busy disk cannot delay it. macOS has no /dev/shm.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 (no file of ours, gunicorn's own)

@@ -130,6 +130,7 @@ STAGING_REDIS_URL = env.str("STAGING_REDIS_URL", default="") or REDIS_URL
 RQ_QUEUES = {"default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600}}
 RQ = {"WORKER_CLASS": "hopla.worker.ThreadedWorker"}
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=32)
+STOP_TIMEOUT_SECONDS = env.int("STOP_TIMEOUT_SECONDS", default=25)  # gunicorn_conf.py reads it too
 
 # --- Photos ---
 

@@ -5,9 +5,13 @@ Cloudinary, so this one runs up to WORKER_CONCURRENCY of them in threads. What R
 heartbeat, current job) lives in a `Lane`, a small SimpleWorker under the same name; the queue loop, the
 registration and the signals stay with the worker. A crash takes all jobs in flight with it: they are safe to run twice,
 and the reconciler, in a thread here, starts them again.
+
+Told to stop it takes no more jobs and ends within STOP_TIMEOUT_SECONDS, before the platform kills it: what it has in
+hand may go on for most of that time, then the uploads that are left are cut off and queued again for another worker.
 """
 
 import logging
+import math
 import os
 import threading
 import time
@@ -28,6 +32,7 @@ from rq.worker.base import BaseWorker, WorkerStatus
 
 from apps.accounts.tokens import forget_expired_tokens
 from apps.support.emails import enqueue_due_emails
+from apps.tickets.cloud import interrupt_calls
 from apps.tickets.reconcile import reconcile
 
 logger = logging.getLogger(__name__)
@@ -37,6 +42,8 @@ LIVENESS_SECONDS = 15  # a worker that has not been heard of for this long count
 MAINTENANCE_SECONDS = 30
 RECONCILE_EVERY_SECONDS = 1
 FORGET_TOKENS_EVERY_SECONDS = 60 * 60
+UPLOADS_SHARE_OF_STOP = 0.8  # of STOP_TIMEOUT_SECONDS; the rest is for writing down what became of them
+WATCH_SECONDS = 0.5
 
 
 class NoDeathPenalty(BaseDeathPenalty):
@@ -98,6 +105,8 @@ class ThreadedWorker(BaseWorker):
         self._jobs_taken = 0
         self._look_around_at = 0.0
         self._stopping = threading.Event()
+        self._stop_asked_at = math.inf  # by time.monotonic()
+        self._ended = threading.Event()
 
     def _new_lane(self) -> Lane:
         return Lane(
@@ -124,6 +133,7 @@ class ThreadedWorker(BaseWorker):
             self._start_scheduler(burst, logging_level)
         reconciler = threading.Thread(target=self._reconcile_until_stopped, name="reconciler", daemon=True)
         reconciler.start()
+        threading.Thread(target=self._watch_the_stop, name="stop", daemon=True).start()
         idle_since = time.monotonic()
         with ThreadPoolExecutor(settings.WORKER_CONCURRENCY, thread_name_prefix="lane") as self._pool:
             while not self._stop_requested and (max_jobs is None or self._jobs_taken < max_jobs):
@@ -136,6 +146,7 @@ class ThreadedWorker(BaseWorker):
             self._wait_for_lanes()
         reconciler.join(timeout=POLL_SECONDS)
         self._persist(self.teardown, attempts=1)
+        self._ended.set()
         return self._jobs_taken > 0
 
     def _take_one_job(self, burst: bool) -> bool:
@@ -227,7 +238,7 @@ class ThreadedWorker(BaseWorker):
             self.run_maintenance_tasks()
 
     def _wait_for_lanes(self):
-        """Until the jobs in flight are done; their own deadlines bound it."""
+        """Until the jobs in flight are done; their own deadlines bound it, and `_watch_the_stop`."""
         while self._busy_lanes:
             if time.monotonic() >= self._look_around_at:
                 self._persist(self._look_around, attempts=1)
@@ -236,12 +247,26 @@ class ThreadedWorker(BaseWorker):
     def _shutdown(self):
         """A stop was asked for. The loop sees it within POLL_SECONDS: raising out of a dequeue could lose a job."""
         self._stop_requested = True
+        self._stop_asked_at = time.monotonic()
+
+    def _watch_the_stop(self):
+        """Keeps STOP_TIMEOUT_SECONDS, in a thread of its own: the main one may hang with Redis or the database."""
+        while not self._ended.wait(WATCH_SECONDS):
+            left = self._stop_asked_at + settings.STOP_TIMEOUT_SECONDS - time.monotonic()
+            if left <= 0:
+                self._leave_at_once()
+            if left <= (1 - UPLOADS_SHARE_OF_STOP) * settings.STOP_TIMEOUT_SECONDS:
+                interrupt_calls()
 
     def request_force_stop(self, signum, frame):
-        """The second signal: go at once. The jobs in flight are picked up by the reconciler of the next worker."""
+        """The second signal: go at once."""
         if (now() - self._shutdown_requested_date).total_seconds() >= 1:  # a terminal and a parent may both pass it on
-            logger.warning("worker %s: stopped with %d jobs in flight", self.name, len(self._busy_lanes))
-            os._exit(1)
+            self._leave_at_once()
+
+    def _leave_at_once(self):
+        """The jobs in flight are picked up by the reconciler of another worker, or of the next."""
+        logger.warning("worker %s: stopped with %d jobs in flight", self.name, len(self._busy_lanes))
+        os._exit(1)
 
     def _persist(self, action, attempts=None):
         """Do it, over again while Redis is away; None when told to stop meanwhile."""

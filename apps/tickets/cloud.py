@@ -22,7 +22,7 @@ from django.conf import settings
 from django.utils.translation import gettext_noop
 from urllib3 import Timeout
 
-from apps.tickets.http_deadline import DeadlinePoolManager, Exchange
+from apps.tickets.http_deadline import DeadlinePoolManager, Exchange, interrupt_all
 
 CONNECT_TIMEOUT_SECONDS = 5
 # A single read may take longer than the whole exchange, so that it is the deadline that ends it, and says so.
@@ -82,6 +82,12 @@ class AnswerNotTrustedError(PassingError):
     code = "cloudinary_answer_mismatch"
 
 
+class InterruptedCallError(PassingError):
+    """`interrupt_calls` cut it off: this process is about to end. Whether the photo is stored is not known."""
+
+    code = "worker_lost"
+
+
 class RateLimitedError(PassingError):
     """420 or 429: wait, until `until` (aware datetime) when Cloudinary named a time."""
 
@@ -123,6 +129,11 @@ def put(*, public_id: str, content: bytes) -> StoredAsset:
     if (asset.public_id, asset.bytes, asset.etag) != (public_id, len(content), etag):
         raise AnswerNotTrustedError(gettext_noop("Cloudinary's answer does not match the photo that was sent."))
     return asset
+
+
+def interrupt_calls() -> None:
+    """Cut off every call that is under way: each ends with an InterruptedCallError. New ones are not kept from it."""
+    interrupt_all()
 
 
 def find(public_ids: list[str]) -> dict[str, StoredAsset]:
@@ -210,19 +221,19 @@ def _call(exchange: Exchange, function, *args, **options) -> dict:
     except Exception as exc:  # the SDK's own errors, bare Exception from its Admin calls, TypeError for `null`
         told_why = isinstance(exc, (NotAllowed, NotFound))  # a proxy's page of the same status does not
         _raise_for(exchange, message=str(exc) if told_why else "")
-        raise PassingError(_why(exchange)) from exc
+        raise _passing_error(exchange) from exc
     error = answer.get("error") or {}
     message = error.get("message", "") if isinstance(error, dict) else str(error)
     _raise_for(exchange, message)
     if error or exchange.status != 200:
-        raise PassingError(_why(exchange))
+        raise _passing_error(exchange)
     return answer
 
 
 def _raise_for(exchange: Exchange, message: str) -> None:
     """Translate the status of the answer. 400, 403, 404 and 409 are refusals only when Cloudinary says why."""
     status = exchange.status
-    if exchange.timed_out or status is None:
+    if exchange.was_cut or status is None:
         return
     if status == 401:
         raise CredentialsError(
@@ -238,12 +249,14 @@ def _raise_for(exchange: Exchange, message: str) -> None:
         raise RefusedError(message)
 
 
-def _why(exchange: Exchange) -> str:
+def _passing_error(exchange: Exchange) -> PassingError:
+    if exchange.interrupted:
+        return InterruptedCallError(gettext_noop("The attempt was interrupted."))
     if exchange.timed_out:
-        return gettext_noop("Cloudinary did not answer within the deadline.")
+        return PassingError(gettext_noop("Cloudinary did not answer within the deadline."))
     if exchange.status is None:
-        return gettext_noop("The connection to Cloudinary failed.")
-    return f"Cloudinary's answer (HTTP {exchange.status}) could not be used."
+        return PassingError(gettext_noop("The connection to Cloudinary failed."))
+    return PassingError(f"Cloudinary's answer (HTTP {exchange.status}) could not be used.")
 
 
 def _named_time(headers) -> datetime | None:

@@ -79,6 +79,8 @@ def settle_error(image: Image, error: cloud.CloudError) -> None:
     elif isinstance(error, cloud.RateLimitedError) and error.everyone:
         logger.error("Cloudinary's limit for the account is reached: every upload waits.")
         _postpone(image, pause_uploads(until=error.until, code=error.code, detail=error.detail))
+    elif isinstance(error, cloud.InterruptedCallError):  # not by way of _retry: a restart must not fail a last attempt
+        outcomes.record_retry(image, moment=timezone.now(), code=error.code, detail=error.detail)
     else:
         _retry(image, code=error.code, detail=error.detail, not_before=getattr(error, "until", None))
 

@@ -1,4 +1,4 @@
-"""A urllib3 pool whose exchanges end by a total deadline.
+"""A urllib3 pool whose exchanges end by a total deadline, or at once when the process is to stop.
 
 urllib3's read timeout is per socket read, so a server that drips one byte a second never trips it. Here a timer shuts
 the connection down when the whole exchange (connect, TLS, send, wait, read) has taken too long, wherever it stands.
@@ -12,19 +12,22 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 _running = threading.local()
+_under_way: set["Exchange"] = set()  # of all threads
 
 
 class Exchange:
     """One request and its answer, within `seconds` in all. Use as a context manager around the call.
 
     `status` and `headers` are those of the answer's head, None and {} when none came. `timed_out` tells whether the
-    deadline ended it; the call itself then raises whatever urllib3 makes of a connection that was cut.
+    deadline ended it, `interrupted` whether `interrupt_all` did; the call itself then raises whatever urllib3 makes of
+    a connection that was cut.
     """
 
     def __init__(self, seconds: float):
         self.status = None
         self.headers = {}
         self.timed_out = False
+        self.interrupted = False
         self._handle = None
         self._lock = threading.Lock()
         self._timer = threading.Timer(seconds, self._expire)
@@ -32,11 +35,13 @@ class Exchange:
 
     def __enter__(self):
         _running.exchange = self
+        _under_way.add(self)
         self._timer.start()
         return self
 
     def __exit__(self, *exc_info):
         self._timer.cancel()
+        _under_way.discard(self)
         _running.exchange = None
         with self._lock:
             self._drop_handle()
@@ -46,8 +51,17 @@ class Exchange:
         with self._lock:
             self._drop_handle()
             self._handle = socket.socket(fileno=os.dup(sock.fileno()))
-            if self.timed_out:
+            if self.was_cut:
                 self._cut()
+
+    @property
+    def was_cut(self) -> bool:
+        return self.timed_out or self.interrupted
+
+    def interrupt(self) -> None:
+        with self._lock:
+            self.interrupted = True
+            self._cut()
 
     def _expire(self):
         with self._lock:
@@ -65,6 +79,12 @@ class Exchange:
         if self._handle is not None:
             self._handle.close()
             self._handle = None
+
+
+def interrupt_all() -> None:
+    """End the exchanges that are under way in this process, as if their deadlines had come."""
+    for exchange in list(_under_way):
+        exchange.interrupt()
 
 
 def _follow(sock) -> None:

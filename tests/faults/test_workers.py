@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from rq import Worker
 
 from apps.redis_client import redis_at
@@ -62,9 +62,7 @@ def completions_noted():
             cursor.execute("DROP TABLE completions")
 
 
-class StoppedWorkerTests(FaultsTestCase):
-    world_options = {"environment": {"UPLOAD_TIMEOUT_SECONDS": "20"}}
-
+class StoppedWorkerTestCase(FaultsTestCase):
     def setUp(self):
         super().setUp()
         self.worker = self.world.workers[0]
@@ -74,6 +72,10 @@ class StoppedWorkerTests(FaultsTestCase):
 
     def registered_pids(self) -> list[int]:
         return [worker.pid for worker in Worker.all(connection=redis_at(settings.REDIS_URL))]
+
+
+class StoppedWorkerTests(StoppedWorkerTestCase):
+    world_options = {"environment": {"UPLOAD_TIMEOUT_SECONDS": "20"}}
 
     def test_signal_ends_an_idle_worker_in_good_order(self):
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -120,3 +122,44 @@ class StoppedWorkerTests(FaultsTestCase):
             os.kill(self.worker.pid, signal.SIGTERM)
             return False
         return True
+
+
+class HurriedWorkerTests(StoppedWorkerTestCase):
+    """An upload may take longer than the platform waits for the worker's end."""
+
+    world_options = {
+        "environment": {"STOP_TIMEOUT_SECONDS": "8", "UPLOAD_TIMEOUT_SECONDS": "600", "UPLOAD_MAX_ATTEMPTS": "1"}
+    }
+
+    def test_uploads_that_take_too_long_are_left_to_the_next_worker(self):
+        hanging = self.sandbox.misbehave("hang")
+        self.post(3)
+        self.wait_until(lambda: hanging.fired == 3)
+
+        os.kill(self.worker.pid, signal.SIGTERM)
+
+        self.assertEqual(self.worker.wait(60), 0, self.worker.output)
+        left = [(image.status, image.error_code) for image in self.images()]
+        self.assertEqual(left, [("queued", "worker_lost")] * 3)  # not failed, though it was their last attempt
+        self.sandbox.behave(hanging)
+        self.worker.start()
+        self.wait_until_settled()
+        self.assert_books_balance()
+
+    def test_worker_ends_though_redis_hangs(self):
+        self.world.redis.freeze()
+        try:
+            os.kill(self.worker.pid, signal.SIGTERM)
+            self.assertIn(self.worker.wait(60), (0, 1))
+        finally:
+            self.world.redis.thaw()
+
+    @needs_postgres
+    def test_worker_ends_though_the_database_hangs(self):
+        slow = self.sandbox.misbehave("latency", seconds=1)
+        ticket = self.post(1)
+        self.wait_until(lambda: slow.fired)
+        with transaction.atomic():
+            Ticket.objects.lock(ticket)
+            os.kill(self.worker.pid, signal.SIGTERM)
+            self.assertEqual(self.worker.wait(60), 1, self.worker.output)

@@ -1,12 +1,13 @@
 import contextlib
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from django.test import SimpleTestCase
 from urllib3 import Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError
 
-from apps.tickets.http_deadline import DeadlinePoolManager, Exchange
+from apps.tickets.http_deadline import DeadlinePoolManager, Exchange, interrupt_all
 from tests.case import HoplaAssertions
 
 ANSWER = b"HTTP/1.1 200 OK\r\nX-Here: yes\r\nContent-Length: 2\r\n\r\nok"
@@ -50,7 +51,7 @@ class Server:
         self._listener.close()
 
 
-class DeadlineTests(HoplaAssertions, SimpleTestCase):
+class DeadlineTestCase(HoplaAssertions, SimpleTestCase):
     def serve(self, answer) -> Server:
         server = Server(answer)
         self.addCleanup(server.stop)
@@ -61,6 +62,8 @@ class DeadlineTests(HoplaAssertions, SimpleTestCase):
         self.pool = DeadlinePoolManager(maxsize=2, block=True)
         self.addCleanup(self.pool.clear)
 
+
+class DeadlineTests(DeadlineTestCase):
     def assert_cut(self, url: str, *, method="GET", **options) -> Exchange:
         """The deadline ended it: no whole answer came, and neither did urllib3's own timeout end it."""
         with Exchange(SHORT_SECONDS) as exchange:
@@ -159,3 +162,20 @@ class DeadlineTests(HoplaAssertions, SimpleTestCase):
         with Exchange(20):
             response = self.pool.request("POST", f"http://{server.address}", body=b"x", timeout=LONG)
         self.assertEqual((response.status, server.connections), (302, 1))
+
+
+class InterruptionTests(DeadlineTestCase):
+    def test_exchange_under_way_ends_and_says_so(self):
+        server = self.serve(lambda it, to: it.over.wait(60))
+        with Exchange(60) as exchange, ThreadPoolExecutor(1) as pool:
+            interrupting = pool.submit(lambda: self.wait_until(lambda: server.connections) and interrupt_all())
+            with self.assertRaises(HTTPError):
+                self.pool.request("GET", f"http://{server.address}", timeout=LONG)
+            interrupting.result()
+        self.assertEqual((exchange.interrupted, exchange.timed_out), (True, False))
+
+    def test_later_exchange_is_not_kept_from_anything(self):
+        server = self.serve(lambda it, to: (to.recv(65536), to.sendall(ANSWER)))
+        interrupt_all()
+        with Exchange(60):
+            self.assertEqual(self.pool.request("GET", f"http://{server.address}", timeout=LONG).data, b"ok")
