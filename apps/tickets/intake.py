@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.core.files.uploadhandler import FileUploadHandler
 from django.db import transaction
+from django.db.models import Aggregate, BigIntegerField, CharField, Count, Max, OuterRef, Subquery
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from apps.compiled_query import CompiledQuery, Parameter, columns_of, instance_of
 from apps.tickets import photos, staging
 from apps.tickets.body import READ_BYTES
 from apps.tickets.delivery import enqueue_delivery
@@ -226,10 +228,51 @@ def _reserve_patiently(image_id, size: int) -> None:
             _waiting_room.release()
 
 
+# A ticket and how many of its places are taken, before the body is read.
+_TICKET = CompiledQuery(
+    lambda: Ticket.objects.filter(
+        pk=Parameter("ticket_id", BigIntegerField()), owner=Parameter("owner_id", BigIntegerField())
+    ).values_list(*columns_of(Ticket), _of_images_holding_a_place(Count("pk")))
+)
+
+# Under the lock: how many places are taken, the last of them, and the first photo with the same bytes.
+_PLACES = CompiledQuery(
+    lambda: Ticket.objects.filter(pk=Parameter("ticket_id", BigIntegerField())).values_list(
+        _of_images_holding_a_place(Count("pk")),
+        _of_images_holding_a_place(Max("position")),
+        Subquery(
+            Image.objects.holding_a_place()
+            .filter(ticket=OuterRef("pk"), sha256=Parameter("sha256", CharField()))
+            .order_by("created_at")
+            .values("pk")[:1]
+        ),
+    )
+)
+
+
+def _of_images_holding_a_place(aggregate: Aggregate) -> Subquery:
+    images = Image.objects.holding_a_place().filter(ticket=OuterRef("pk")).order_by().values("ticket")
+    return Subquery(images.annotate(value=aggregate).values("value"))
+
+
+def find_ticket(*, ticket_id: int, owner) -> Ticket:
+    """This owner's ticket, with `places_taken` as they are at the moment. Raises Ticket.DoesNotExist."""
+    row = _TICKET.first(ticket_id=ticket_id, owner_id=owner.pk) if ticket_id <= BigIntegerField.MAX_BIGINT else None
+    if row is None:
+        raise Ticket.DoesNotExist
+    *columns, places_taken = row
+    ticket = instance_of(Ticket, columns)
+    ticket.places_taken = places_taken or 0
+    return ticket
+
+
 def require_place(ticket: Ticket) -> None:
-    """Raise what stands against one more photo on this ticket. An unlocked look: only `accept_photo` is certain."""
+    """Raise what stands against one more photo on this ticket, as `find_ticket` saw it.
+
+    An unlocked look: only `accept_photo` is certain.
+    """
     require_open(ticket)
-    if ticket.images.holding_a_place().count() >= ticket.num_images:
+    if ticket.places_taken >= ticket.num_images:
         raise TicketFullError
 
 
@@ -252,16 +295,16 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
         # Lock the ticket first: two photos arriving together would each see the last place free.
         ticket = Ticket.objects.lock(ticket_id)
         require_open(ticket)
-        taken = list(ticket.images.holding_a_place().order_by("created_at").values_list("position", "sha256", "pk"))
+        taken, last, twin_id = _PLACES.first(ticket_id=ticket_id, sha256=photo.sha256)
         image = Image.objects.create(
             id=photo.image_id,
             ticket=ticket,
-            position=_first_free_position(ticket, {position for position, _, _ in taken}),
+            position=_free_position(ticket, taken=taken or 0, last=last or 0),
             filename=photo.filename,
             content_type=photo.header.content_type,
             size=photo.size,
             sha256=photo.sha256,
-            duplicate_of_id=next((pk for _, sha256, pk in taken if sha256 == photo.sha256), None),
+            duplicate_of_id=twin_id,
             format=photo.header.format,
             width=photo.header.width,
             height=photo.header.height,
@@ -275,11 +318,14 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
     return image
 
 
-def _first_free_position(ticket: Ticket, taken: set[int]) -> int:
-    for position in range(1, ticket.num_images + 1):
-        if position not in taken:
-            return position
-    raise TicketFullError
+def _free_position(ticket: Ticket, *, taken: int, last: int) -> int:
+    """The first one free. Raises TicketFullError."""
+    if taken >= ticket.num_images:
+        raise TicketFullError
+    if taken == last:
+        return last + 1
+    positions = set(ticket.images.holding_a_place().values_list("position", flat=True))  # photos that failed left gaps
+    return next(position for position in range(1, ticket.num_images + 1) if position not in positions)
 
 
 def clean_filename(name: str) -> str:

@@ -11,9 +11,11 @@ from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import connection, models
 from django.db.models import Count, F, Q
+from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from apps.compiled_query import CompiledQuery, Parameter, columns_of, instance_of
 from apps.tickets.states import IN_FLIGHT, OPEN_TICKET, ImageStatus, TicketStatus
 
 # How long past its own deadline an attempt may take to record its outcome before someone else may take over.
@@ -58,8 +60,12 @@ class TicketQuerySet(models.QuerySet):
         PostgreSQL: NO KEY UPDATE, so that rows pointing at the ticket can be written meanwhile. SQLite has no row
         locks; there the transaction itself is the lock (BEGIN IMMEDIATE, see settings).
         """
-        no_key = connection.features.has_select_for_no_key_update
-        return self.select_for_update(no_key=no_key).get(pk=ticket_id)
+        if not connection.in_atomic_block:
+            raise TransactionManagementError("a lock needs a transaction to last for")
+        row = _LOCKED_TICKET.first(ticket_id=ticket_id)
+        if row is None:
+            raise Ticket.DoesNotExist
+        return instance_of(Ticket, row)
 
 
 class Ticket(models.Model):
@@ -128,6 +134,15 @@ class Ticket(models.Model):
     def complete(self) -> None:
         """-> completed, once: under the lock, when the last image is stored."""
         self.touch(status=TicketStatus.COMPLETED, completed_at=timezone.now())
+
+
+def _locked_ticket():
+    no_key = connection.features.has_select_for_no_key_update
+    ticket = Ticket.objects.filter(pk=Parameter("ticket_id", models.BigIntegerField()))
+    return ticket.select_for_update(no_key=no_key).values_list(*columns_of(Ticket))
+
+
+_LOCKED_TICKET = CompiledQuery(_locked_ticket)
 
 
 class ImageQuerySet(models.QuerySet):

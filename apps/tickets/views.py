@@ -4,6 +4,7 @@ import json
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 from django_filters.rest_framework import DjangoFilterBackend
@@ -141,7 +142,10 @@ class ImagesView(ListAPIView):
 
     @swagger_auto_schema(**docs.POST_IMAGE)
     def post(self, request, ticket_id):
-        ticket = get_object_or_404(Ticket.objects.owned_by(request.user), pk=ticket_id)
+        try:
+            ticket = intake.find_ticket(ticket_id=ticket_id, owner=request.user)
+        except Ticket.DoesNotExist as exc:
+            raise Http404 from exc
         key = idempotency.key_of(request)
         if key is None:
             return self._take(ticket)

@@ -343,6 +343,23 @@ class WrongStateTests(IntakeTestCase):
         return self.post_stream(stream, CONTENT_LENGTH=len(PHOTO))
 
 
+class QueriesTests(IntakeTestCase):
+    """Who asks, the ticket and its places; then, between two statements that begin and end the transaction: the ticket
+    locked, its places again, the image, the ticket's version.
+    """
+
+    def test_number_of_queries_does_not_grow_with_the_photos(self):
+        ticket = make_ticket(self.owner, num_images=50)
+        self.post_bare(PHOTO, url=self.url_of(ticket))  # the token's first use is written down
+        for position in range(2, 40):
+            make_image(ticket, position=position)
+
+        with self.assertNumQueries(8):
+            response = self.post_bare(PHOTO, url=self.url_of(ticket))
+
+        self.assertEqual((response.status_code, response.json()["position"]), (202, 40))
+
+
 class StagingFullTests(IntakeTestCase):
     def test_no_room_for_the_photo(self):
         with override_settings(STAGING_MAX_BYTES=len(PHOTO) - 1):

@@ -5,7 +5,9 @@ from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from rest_framework.serializers import ModelSerializer
 
+from apps.tickets.serializers import ImageSerializer
 from tests.case import ApiTestCase
 from tests.makers import client_for, make_image, make_ticket, make_user
 
@@ -132,6 +134,21 @@ class ImageTests(TicketTestCase):
         self.assertEqual(shown["attempts"], 2)
         self.assertEqual(shown["error"], {"code": "cloudinary_unavailable", "detail": "No."})
         self.assertEqual(shown["next_retry_at"], moment.isoformat().replace("+00:00", "Z"))
+
+    def test_answer_is_what_rest_framework_would_make_of_the_fields(self):
+        twin = make_image(self.ticket, position=8)
+        states = [
+            {"duplicate_of": twin},
+            {"status": "stored", "stored_at": timezone.now(), "asset_version": 7, "asset_format": "jpg"},
+            {"status": "failed", "error_code": "bytes_lost", "error_detail": "The bytes are lost."},
+            {"attempts": 3, "next_retry_at": timezone.now() + timedelta(seconds=4)},
+        ]
+        for position, fields in enumerate(states, start=1):
+            image = make_image(make_ticket(), position=position, **fields)
+            with self.subTest(fields):
+                by_rest_framework = ModelSerializer.to_representation(ImageSerializer(), image)
+
+                self.assertEqual(ImageSerializer(image).data, by_rest_framework)
 
     def test_images_are_listed_in_pages(self):
         images = [make_image(self.ticket, position=position) for position in (1, 2, 3)]

@@ -1,0 +1,69 @@
+"""A query of the ORM, compiled to SQL once and run many times.
+
+For the few queries that every upload and every poll runs: compiling one anew takes the ORM 0.4 ms of processor time,
+running it 0.1.
+"""
+
+from collections.abc import Callable
+from functools import cache, cached_property
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models import Expression, Model, QuerySet
+
+
+class Parameter(Expression):
+    """Stands in a query for a value that is known when it runs."""
+
+    def __init__(self, name: str, output_field):
+        super().__init__(output_field=output_field)
+        self.name = name
+
+    def as_sql(self, compiler, connection):
+        return "%s", [self]
+
+
+class CompiledQuery:
+    """`build` answers a queryset with `values_list`, with a Parameter for each value that changes.
+
+    It is called at the first run, inside a transaction if the query locks rows. What the queryset finds out as it is
+    built (the time, whether a list is empty, whether a number fits its column) is settled by then: pass such things as
+    parameters, within the range of their columns.
+    """
+
+    def __init__(self, build: Callable[[], QuerySet]):
+        self._build = build
+
+    def rows(self, **values) -> list[tuple]:
+        """The rows for these values, one for each Parameter by name."""
+        compiler, converters, sql, parameters = self._compiled
+        database = connections[DEFAULT_DB_ALIAS]
+        with database.cursor() as cursor:
+            cursor.execute(sql, [_value_of(parameter, values, database) for parameter in parameters])
+            rows = cursor.fetchall()
+        return [tuple(row) for row in compiler.apply_converters(rows, converters)] if converters else rows
+
+    def first(self, **values) -> tuple | None:
+        return next(iter(self.rows(**values)), None)
+
+    @cached_property
+    def _compiled(self) -> tuple:
+        compiler = self._build().query.get_compiler(DEFAULT_DB_ALIAS)
+        sql, parameters = compiler.as_sql()
+        converters = compiler.get_converters([selected for selected, *_ in compiler.select])
+        return compiler, converters, sql, parameters
+
+
+@cache
+def columns_of(model: type[Model], path: str = "") -> tuple[str, ...]:
+    """What `values_list` takes to select a whole row, for `instance_of`. `path` leads to it, such as `user__`."""
+    return tuple(path + field.attname for field in model._meta.concrete_fields)
+
+
+def instance_of(model: type[Model], values: tuple) -> Model:
+    return model.from_db(DEFAULT_DB_ALIAS, columns_of(model), values)
+
+
+def _value_of(parameter, values: dict, database):
+    if not isinstance(parameter, Parameter):
+        return parameter
+    return parameter.output_field.get_db_prep_value(values[parameter.name], database)

@@ -1,0 +1,52 @@
+from datetime import timedelta
+
+from django.db.models import BigIntegerField, CharField, DateTimeField
+from django.test import TestCase
+from django.utils import timezone
+
+from apps.compiled_query import CompiledQuery, Parameter, columns_of, instance_of
+from apps.tickets.models import Image
+from tests.makers import make_image, make_ticket
+
+
+class CompiledQueryTests(TestCase):
+    def setUp(self):
+        self.images = [make_image(make_ticket(), filename=name) for name in ("a", "b")]
+
+    def test_it_is_compiled_once_and_asked_with_other_values(self):
+        built = []
+        query = CompiledQuery(
+            lambda: built.append(1) or Image.objects.filter(filename=Parameter("name", CharField())).values_list("pk")
+        )
+
+        rows = [query.rows(name=name) for name in ("a", "b", "c")]
+
+        self.assertEqual(rows, [[(self.images[0].pk,)], [(self.images[1].pk,)], []])
+        self.assertEqual(built, [1])
+
+    def test_first_row_or_none(self):
+        query = CompiledQuery(lambda: Image.objects.filter(size=Parameter("size", BigIntegerField())).values_list("pk"))
+
+        self.assertIn(query.first(size=self.images[0].size), [(image.pk,) for image in self.images])
+        self.assertIsNone(query.first(size=1))
+
+    def test_row_makes_the_instance_that_the_orm_makes(self):
+        image = Image.objects.get(pk=self.images[0].pk)
+        query = CompiledQuery(
+            lambda: Image.objects.filter(pk=Parameter("id", Image._meta.pk)).values_list(*columns_of(Image))
+        )
+
+        made = instance_of(Image, query.first(id=image.pk))
+
+        self.assertEqual({**vars(made), "_state": 0}, {**vars(image), "_state": 0})
+        self.assertFalse(made._state.adding)
+        with self.assertNumQueries(0):
+            self.assertEqual(made.filename, "a")
+
+    def test_times_are_compared_as_times(self):
+        query = CompiledQuery(
+            lambda: Image.objects.filter(created_at__gt=Parameter("moment", DateTimeField())).values_list("pk")
+        )
+
+        self.assertEqual(len(query.rows(moment=timezone.now() - timedelta(hours=1))), 2)
+        self.assertEqual(query.rows(moment=timezone.now() + timedelta(hours=1)), [])
