@@ -113,18 +113,18 @@ def settle_lost(images: list[Image]) -> None:
 
 def _start_attempt(image_id: str) -> Image | None:
     """The image with its attempt begun, or None: settled, taken by another worker, not due yet, paused, or deleted."""
-    image = Image.objects.filter(pk=image_id).first()
-    if image is None:
+    try:
+        image = Image.objects.get(pk=image_id)
+    except Image.DoesNotExist:
         return None
     pause = current_pause()
     if pause is not None:
         image.look_again_in((pause.until - timezone.now()).total_seconds() + _spread())
         return None
     with transaction.atomic():
-        ticket = Ticket.objects.lock(image.ticket_id)
-        started = image.start_upload()
-        if started:
-            ticket.touch()
+        started = Ticket.objects.lock_and_touch(image.ticket_id) and image.start_upload()
+        if not started:
+            transaction.set_rollback(True)  # for readers of the ticket nothing has changed
     if not connection.in_atomic_block:  # as it is inside a TestCase
         connection.close()
     return image if started else None

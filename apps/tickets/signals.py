@@ -15,6 +15,6 @@ ticket_completed = Signal()  # sender=Ticket, ticket: Ticket (locked)
 
 @receiver(image_stored, sender=Image)
 def complete_ticket_when_all_images_stored(*, ticket: Ticket, **kwargs):
-    if ticket.takes_photos and ticket.progress().stored == ticket.num_images:
+    if ticket.takes_photos and ticket.all_images_stored():
         ticket.complete()
         ticket_completed.send(sender=Ticket, ticket=ticket)
