@@ -1,9 +1,10 @@
 """The worker on RQ. Each method of RQ's that hopla/worker.py overrides or relies on has a test here that fails when RQ
-changes under it: work, prepare_execution, perform_job, heartbeat, maintain_heartbeats, register_birth,
-redis_workers_keys, set_state, request_stop with _shutdown, check_for_suspension, run_maintenance_tasks, and dequeue_any
+changes under it: work, perform_job, heartbeat, maintain_heartbeats, register_birth,
+redis_workers_keys, prepare_job_execution, handle_execution_ended, handle_job_success, lmove, set_state, request_stop with _shutdown, check_for_suspension, run_maintenance_tasks, and dequeue_any
 with its timeout, without which an idle worker would never look whether it is to stop.
 """
 
+import re
 import signal
 import threading
 
@@ -11,7 +12,7 @@ import django_rq
 from django.conf import settings
 from django.core.management import call_command
 from django.test import override_settings
-from rq import Worker
+from rq import SimpleWorker, Worker
 from rq.job import JobStatus
 from rq.suspension import resume, suspend
 
@@ -54,6 +55,25 @@ def wait_for_release():
 
 def fail():
     raise ValueError("it is no good")
+
+
+def do_nothing():
+    pass
+
+
+def note_keys_of_rq():
+    ran.append(keys_of_rq(django_rq.get_queue("default").connection))
+
+
+def keys_of_rq(connection) -> set:
+    """What stands in Redis: every key of RQ's, its type and its fields, whatever the names of workers and executions."""
+    found = set()
+    for key in connection.keys("rq:*"):
+        kind = connection.type(key).decode()
+        # One number for many jobs side by side would say nothing.
+        fields = frozenset(connection.hkeys(key)) - {b"current_job_working_time"} if kind == "hash" else None
+        found.add((re.sub(r"[0-9a-f]{32}", "…", key.decode()), kind, fields))
+    return found
 
 
 def look_around():
@@ -210,6 +230,46 @@ class SeenFromOutsideTests(WorkerTestCase):
         self.assertEqual((seen["queues"], seen["job"]), (["default"], JobStatus.STARTED))
         self.assertIsInstance(seen["pid"], int)
         self.assertIn(seen["seconds_to_live"], range(1, LIVENESS_SECONDS + 1))
+
+
+class BookkeepingTests(WorkerTestCase):
+    """The lanes write in two round trips what RQ's own worker writes in eleven: the same, or these fail."""
+
+    def keys_with(self, worker_class, job, **options) -> set:
+        self.connection.flushdb()
+        ran.clear()
+        self.enqueue(job, job_id="the-job", **options)
+        worker = worker_class([self.queue], connection=self.connection, name="0" * 32)
+        worker.work(burst=True, logging_level="CRITICAL")
+        return ran[0] if job is note_keys_of_rq else keys_of_rq(self.connection)
+
+    def test_running_job_looks_as_with_rqs_own_worker(self):
+        expected = self.keys_with(SimpleWorker, note_keys_of_rq)
+        self.assertIn("rq:wip:default", {key for key, _, _ in expected})
+        self.assertEqual(self.keys_with(ThreadedWorker, note_keys_of_rq), expected)
+
+    def test_what_a_job_leaves_is_what_it_leaves_with_rqs_own_worker(self):
+        for job, options in ((do_nothing, {}), (do_nothing, {"result_ttl": 60}), (fail, {})):
+            with self.subTest(job=job.__name__, **options):
+                expected = self.keys_with(SimpleWorker, job, **options)
+                self.assertEqual(self.keys_with(ThreadedWorker, job, **options), expected)
+
+    def test_counts_of_the_worker_are_kept(self):
+        counts = []
+
+        class Counting(ThreadedWorker):
+            def register_death(self):
+                self.refresh()
+                counts.append((self.successful_job_count, self.failed_job_count, self.total_working_time > 0))
+                super().register_death()
+
+        self.enqueue(note, 1)
+        self.enqueue(note, 2)
+        self.enqueue(fail)
+
+        Counting([self.queue], connection=self.connection).work(burst=True, logging_level="CRITICAL")
+
+        self.assertEqual(counts, [(2, 1, True)])
 
 
 class BackgroundWorker(ThreadedWorker):
