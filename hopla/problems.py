@@ -124,7 +124,11 @@ class ProblemDetailsMiddleware:
             detail=_default_detail(status),
             request_id=request.id,
         )
-        return JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+        answer = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+        for name, value in response.items():  # what the middleware inside has said of safety and of caches holds on
+            if name not in ("Content-Type", "Content-Length"):
+                answer.headers[name] = value
+        return answer
 
 
 @csrf_exempt  # as REST framework's own views are: a POST without a session gets its 404, not a 403

@@ -8,6 +8,8 @@ from collections import defaultdict
 from functools import singledispatch
 
 import django_filters
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_replace
 from django.urls import get_resolver
 from django.urls.converters import IntConverter, UUIDConverter
 from django.utils import translation
@@ -340,20 +342,14 @@ while `title` and `detail` follow Accept-Language. Another user's object answers
 After 429 and 503 wait as long as `Retry-After` says.
 """
 
-# Both draw with style elements and data: images; ReDoc searches in a worker that it makes from a blob.
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data:",
-        "font-src 'self' data:",
-        "connect-src 'self'",
-        "worker-src 'self' blob:",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+# Both pages draw with style elements and data: images; ReDoc searches in a worker that it makes from a blob.
+show_documentation = csp_replace(
+    {
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF, "data:"],
+        "worker-src": [SELF, "blob:"],
+    }
 )
 
 SchemaView = get_schema_view(
@@ -371,15 +367,6 @@ SchemaView = get_schema_view(
 )
 
 
-class Page(SchemaView):
-    """HTML that may load nothing from elsewhere."""
-
-    def finalize_response(self, request, response, *args, **kwargs):
-        response = super().finalize_response(request, response, *args, **kwargs)
-        response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        return response
-
-
 class SwaggerUI(SwaggerUIRenderer):
     template = "hopla/swagger-ui.html"
 
@@ -389,5 +376,5 @@ class ReDoc(ReDocRenderer):
 
 
 swagger_json = SchemaView.as_view(renderer_classes=[SwaggerJSONRenderer])
-swagger_ui = Page.as_view(renderer_classes=[SwaggerUI])
-redoc = Page.as_view(renderer_classes=[ReDoc])
+swagger_ui = show_documentation(SchemaView.as_view(renderer_classes=[SwaggerUI]))
+redoc = show_documentation(SchemaView.as_view(renderer_classes=[ReDoc]))

@@ -8,9 +8,10 @@ import re
 from datetime import timedelta
 from email.utils import parseaddr
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import environ
+from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -69,6 +70,8 @@ MIDDLEWARE = [
     "hopla.unread_body.UnreadBodyMiddleware",
     "hopla.problems.ProblemDetailsMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "hopla.content_policy.ContentPolicyMiddleware",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -139,6 +142,7 @@ CLOUDINARY_URL = required_or(
 )
 # Where browsers fetch the photos from. Empty: Cloudinary's own delivery host.
 CLOUDINARY_DELIVERY_URL = env.str("CLOUDINARY_DELIVERY_URL", default="")
+DELIVERY_ORIGIN = "{0.scheme}://{0.netloc}".format(urlsplit(CLOUDINARY_DELIVERY_URL or "https://res.cloudinary.com"))
 IMAGE_MAX_BYTES = env.int("IMAGE_MAX_BYTES", default=10 * 1024 * 1024)
 IMAGE_MAX_PIXELS = env.int("IMAGE_MAX_PIXELS", default=50_000_000)
 TICKET_MAX_IMAGES = env.int("TICKET_MAX_IMAGES", default=500)
@@ -281,7 +285,37 @@ REDOC_SETTINGS = {"SPEC_URL": ("schema", {})}
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+# Nothing from elsewhere but the photos, and nothing inline. Pages that need more say so: see hopla/content_policy.py.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:", DELIVERY_ORIGIN],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+PERMISSIONS_POLICY = {
+    feature: []
+    for feature in (
+        "accelerometer",
+        "camera",
+        "display-capture",
+        "geolocation",
+        "gyroscope",
+        "magnetometer",
+        "microphone",
+        "midi",
+        "payment",
+        "usb",
+    )
+}
 if not DEBUG:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
     SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
