@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import environ
+from corsheaders.defaults import default_headers
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -40,6 +41,21 @@ def required_or(development_default: str, *, name: str) -> str:
 SECRET_KEY = required_or("for-development-only-" + "0123456789abcdef" * 3, name="SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
 
+
+def origins(name: str) -> list[str]:
+    """Origins as browsers write them in `Origin`, such as https://app.example.com, by comma."""
+    values = env.list(name, default=[])
+    for value in values:
+        if not re.fullmatch(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9]\d{0,4})?", value):
+            raise ImproperlyConfigured(
+                f"{name} has {value!r}. Write each origin as https://app.example.com or http://localhost:3000: "
+                "in small letters, without a path or a final slash, without wildcards."
+            )
+    return values
+
+
+CORS_ALLOWED_ORIGINS = origins("CORS_ALLOWED_ORIGINS")  # empty: only pages of hopla's own origin may use the API
+
 # --- What is installed ---
 
 INSTALLED_APPS = [
@@ -68,6 +84,7 @@ MIDDLEWARE = [
     "hopla.request_id.RequestIdMiddleware",
     "hopla.health.ProbesMiddleware",
     "hopla.unread_body.UnreadBodyMiddleware",
+    *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "hopla.problems.ProblemDetailsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "hopla.content_policy.ContentPolicyMiddleware",
@@ -280,6 +297,30 @@ SWAGGER_SETTINGS = {
 }
 
 REDOC_SETTINGS = {"SPEC_URL": ("schema", {})}
+
+# Web clients on other origins. They send tokens and no cookies.
+CORS_URLS_REGEX = r"^/(api/|swagger\.json$)"
+CORS_ALLOW_HEADERS = [
+    *default_headers,
+    "content-digest",
+    "content-disposition",
+    "idempotency-key",
+    "if-none-match",
+    "x-request-id",
+]
+CORS_EXPOSE_HEADERS = [
+    "allow",
+    "content-disposition",
+    "etag",
+    "idempotent-replayed",
+    "link",
+    "location",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "www-authenticate",
+    "x-request-id",
+]
 
 # --- Safety ---
 

@@ -88,9 +88,7 @@ def prepare_process(number: int) -> None:
     settings.REDIS_URL = settings.STAGING_REDIS_URL = url
     settings.RQ_QUEUES["default"]["URL"] = url
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; no secret is at stake
-    settings.STATIC_ROOT = (
-        None  # nothing is collected for tests; whitenoise would warn each client that it is not there
-    )
+    settings.STATIC_ROOT = None  # nothing is collected for tests, and whitenoise would warn that it is not there
     settings.THROTTLE_RATES = {}  # all tests come from one address; those of the limits set their own
     for handler in logging.getLogger().handlers:
         handler.setLevel(logging.CRITICAL)  # expected refusals are no news; assertLogs brings a handler of its own

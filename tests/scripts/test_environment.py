@@ -39,6 +39,14 @@ def load_settings(environment: dict) -> tuple[set[str], dict[str, str]]:
     return set(read), made
 
 
+def error_of_settings(environment: dict) -> str:
+    """The sentence with which the settings refuse this environment."""
+    command = [sys.executable, "-c", LOAD_SETTINGS]
+    run = subprocess.run(command, env=environment, cwd=settings.BASE_DIR, capture_output=True, text=True)
+    last_line = run.stderr.strip().rpartition("\n")[2]
+    return last_line.partition("ImproperlyConfigured: ")[2]
+
+
 class ExampleTests(SimpleTestCase):
     def test_every_variable_is_there_and_no_other(self):
         read_in_development, _ = load_settings({})
