@@ -59,7 +59,7 @@ CORS_ALLOWED_ORIGINS = origins("CORS_ALLOWED_ORIGINS")  # empty: only pages of h
 # --- What is installed ---
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "hopla.apps.HoplaAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

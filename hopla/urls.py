@@ -1,6 +1,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
+from django.views.i18n import set_language
 
 from apps.support.views import SubscriptionPage
 from hopla.health import healthz, readyz
@@ -19,5 +20,6 @@ urlpatterns = [
     path("documentation/", swagger_ui, name="documentation"),
     path("redoc/", redoc, name="redoc"),
     path("swagger.json", swagger_json, name="schema"),
+    path("admin/language/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
 ]

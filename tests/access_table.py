@@ -58,6 +58,7 @@ GET    api/                                                            404      
 
 GET    admin/                                                        login    login login   200      200       200
 GET    admin/login/                                                    200      200   200   302      302       302
+POST   admin/language/                                                 302      302   302   302      302       302
 POST   admin/logout/                                                   302      302   302   200      200       200
 GET    admin/password_change/                                        login    login login   200      200       200
 GET    admin/password_change/done/                                   login    login login   200      200       200
