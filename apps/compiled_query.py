@@ -1,14 +1,23 @@
 """A query of the ORM, compiled to SQL once and run many times.
 
 For the few queries that every upload and every poll runs: compiling one anew takes the ORM 0.4 ms of processor time,
-running it 0.1.
+running it 0.1. PostgreSQL, for its part, plans each once for a connection (DATABASE_PREPARED_STATEMENTS), which halves
+what they cost it.
 """
 
 from collections.abc import Callable
 from functools import cache, cached_property
 
+import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Expression, Model, QuerySet
+
+
+class PreparingCursor(psycopg.Cursor):
+    """psycopg's own, which has the server plan a statement once and keep the plan with the connection."""
+
+    def execute(self, query, params=None, **options):
+        return super().execute(query, params, prepare=True, **options)
 
 
 class Parameter(Expression):
@@ -37,7 +46,7 @@ class CompiledQuery:
         """The rows for these values, one for each Parameter by name."""
         compiler, converters, sql, parameters = self._compiled
         database = connections[DEFAULT_DB_ALIAS]
-        with database.cursor() as cursor:
+        with _cursor_of(database) as cursor:
             cursor.execute(sql, [_value_of(parameter, values, database) for parameter in parameters])
             rows = cursor.fetchall()
         return [tuple(row) for row in compiler.apply_converters(rows, converters)] if converters else rows
@@ -51,6 +60,24 @@ class CompiledQuery:
         sql, parameters = compiler.as_sql()
         converters = compiler.get_converters([selected for selected, *_ in compiler.select])
         return compiler, converters, sql, parameters
+
+
+def insert(instance: Model) -> None:
+    """Write a new row whose primary key is set. No signal is sent."""
+    database, fields = connections[DEFAULT_DB_ALIAS], instance._meta.concrete_fields
+    with _cursor_of(database) as cursor:
+        cursor.execute(
+            _insert_into(type(instance)),
+            [field.get_db_prep_save(getattr(instance, field.attname), database) for field in fields],
+        )
+    instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
+
+
+@cache
+def _insert_into(model: type[Model]) -> str:
+    quote, fields = connections[DEFAULT_DB_ALIAS].ops.quote_name, model._meta.concrete_fields
+    columns, values = ", ".join(quote(field.column) for field in fields), ", ".join(["%s"] * len(fields))
+    return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ({values})"  # noqa: S608 (our own names)
 
 
 @cache
@@ -67,3 +94,12 @@ def _value_of(parameter, values: dict, database):
     if not isinstance(parameter, Parameter):
         return parameter
     return parameter.output_field.get_db_prep_value(values[parameter.name], database)
+
+
+def _cursor_of(database):
+    """On PostgreSQL one that has the server prepare what it runs, unless that is switched off (`prepare_threshold`)."""
+    if database.vendor != "postgresql":
+        return database.cursor()
+    database.ensure_connection()
+    wrap = database.make_debug_cursor if database.queries_logged else database.make_cursor
+    return wrap(PreparingCursor(database.connection))

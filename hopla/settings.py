@@ -132,6 +132,9 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["OPTIONS"] |= {
         "connect_timeout": 2,
+        # No query is prepared for being repeated, only those that ask for it (apps/compiled_query.py): one plan for
+        # all users would be a bad one for the lists of some. None: not even those.
+        "prepare_threshold": 1_000_000_000 if env.bool("DATABASE_PREPARED_STATEMENTS", default=True) else None,
         # A request must know within two seconds that the database is away, and find it as soon as it is back.
         "pool": {
             "min_size": 0,

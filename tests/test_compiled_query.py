@@ -1,10 +1,13 @@
+import uuid
 from datetime import timedelta
+from unittest import skipUnless
 
+from django.db import connection
 from django.db.models import BigIntegerField, CharField, DateTimeField
 from django.test import TestCase
 from django.utils import timezone
 
-from apps.compiled_query import CompiledQuery, Parameter, columns_of, instance_of
+from apps.compiled_query import CompiledQuery, Parameter, columns_of, insert, instance_of
 from apps.tickets.models import Image
 from tests.makers import make_image, make_ticket
 
@@ -42,6 +45,30 @@ class CompiledQueryTests(TestCase):
         self.assertFalse(made._state.adding)
         with self.assertNumQueries(0):
             self.assertEqual(made.filename, "a")
+
+    def test_inserted_row_is_the_one_that_the_orm_would_write(self):
+        by_orm = make_image(make_ticket(), next_retry_at=timezone.now(), duplicate_of=self.images[0])
+        copy = Image.objects.get(pk=by_orm.pk)
+        copy.pk, copy.position = uuid.uuid4(), 2
+
+        with self.assertNumQueries(1):
+            insert(copy)
+
+        self.assertFalse(copy._state.adding)
+        written = vars(Image.objects.get(pk=copy.pk))
+        expected = vars(Image.objects.get(pk=by_orm.pk)) | {"id": copy.pk, "position": 2}
+        self.assertEqual({**written, "_state": 0}, {**expected, "_state": 0})
+
+    @skipUnless(connection.vendor == "postgresql", "a matter of PostgreSQL's")
+    def test_server_keeps_the_plan(self):
+        query = CompiledQuery(lambda: Image.objects.filter(size=Parameter("size", BigIntegerField())).values_list("pk"))
+
+        for size in (1, 2):
+            query.rows(size=size)
+
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE %s", ['%."size" = ($1)%'])
+            self.assertEqual(cursor.fetchone(), (1,))
 
     def test_times_are_compared_as_times(self):
         query = CompiledQuery(

@@ -27,13 +27,17 @@ FAILED_JOB_TTL_SECONDS = 24 * 60 * 60
 
 def enqueue_delivery(image_id) -> None:
     """Put the job of this image on the queue now. Twice does no harm: the second job finds nothing to do."""
-    default_queue().enqueue(
-        deliver_photo,
-        str(image_id),
-        job_id=f"{image_id}_{secrets.token_hex(4)}",
-        result_ttl=0,
-        failure_ttl=FAILED_JOB_TTL_SECONDS,
-    )
+    queue = default_queue()
+    with queue.connection.pipeline() as pipeline:  # RQ's own way takes two round trips
+        queue.enqueue(
+            deliver_photo,
+            str(image_id),
+            job_id=f"{image_id}_{secrets.token_hex(4)}",
+            result_ttl=0,
+            failure_ttl=FAILED_JOB_TTL_SECONDS,
+            pipeline=pipeline,
+        )
+        pipeline.execute()
 
 
 def queued_image_ids() -> set[str]:

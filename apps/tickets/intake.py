@@ -20,7 +20,7 @@ from django.db.models import Aggregate, BigIntegerField, CharField, Count, Max, 
 from django.utils import timezone
 from redis.exceptions import RedisError
 
-from apps.compiled_query import CompiledQuery, Parameter, columns_of, instance_of
+from apps.compiled_query import CompiledQuery, Parameter, columns_of, insert, instance_of
 from apps.tickets import photos, staging
 from apps.tickets.body import READ_BYTES
 from apps.tickets.delivery import enqueue_delivery
@@ -41,7 +41,7 @@ from apps.tickets.errors import (
 from apps.tickets.models import Image, Ticket, look_again_at_the_latest
 from apps.tickets.states import TicketStatus
 
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 128 * 1024
 SIGNATURE_BYTES = 64  # enough to tell by signature what a file is
 FILENAME_MAX_LENGTH = 255
 KEEP_ALIVE_EVERY_SECONDS = staging.INCOMING_TTL_SECONDS / 4
@@ -296,7 +296,7 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
         ticket = Ticket.objects.lock(ticket_id)
         require_open(ticket)
         taken, last, twin_id = _PLACES.first(ticket_id=ticket_id, sha256=photo.sha256)
-        image = Image.objects.create(
+        image = Image(
             id=photo.image_id,
             ticket=ticket,
             position=_free_position(ticket, taken=taken or 0, last=last or 0),
@@ -310,6 +310,7 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
             height=photo.header.height,
             look_again_at=look_again_at_the_latest(),
         )
+        insert(image)
         ticket.begin()
         if also is not None:
             also(image)

@@ -113,23 +113,14 @@ def append(image_id, *portions: bytes, keep_alive: bool = True) -> int:
 
     `keep_alive` prolongs the reservation by INCOMING_TTL_SECONDS. The first piece needs it, later ones now and then.
     """
-    key, pool = key_of(image_id).encode(), connection().connection_pool
-    redis = pool.get_connection()
-    try:
-        # Packed here: redis-py copies a large value five times, which costs more than all the rest of sending it.
-        head = b"*3\r\n$6\r\nAPPEND\r\n$%d\r\n%b\r\n$%d\r\n" % (len(key), key, sum(map(len, portions)))
-        # Always with an expiry: after a flush this piece may have made the key anew.
-        others = redis.pack_command("EXPIRE", key, INCOMING_TTL_SECONDS)
-        if keep_alive:
-            others += redis.pack_command("EVAL", EXTEND, 1, BUDGET_KEYS[0], str(image_id), INCOMING_TTL_SECONDS)
-        redis.send_packed_command([b"".join([head, *portions, b"\r\n", *others])])
-        held, *_ = [redis.read_response() for _ in range(3 if keep_alive else 2)]
-    except BaseException:
-        redis.disconnect()  # an answer left unread would be taken for the next command's
-        raise
-    finally:
-        pool.release(redis)
-    return held
+    key = key_of(image_id)
+    commands = [
+        ("APPEND", key, portions),
+        ("EXPIRE", key, INCOMING_TTL_SECONDS),  # always: after a flush this piece may have made the key anew
+    ]
+    if keep_alive:
+        commands.append(("EVAL", EXTEND, 1, BUDGET_KEYS[0], image_id, INCOMING_TTL_SECONDS))
+    return _exchange(*commands)[0]
 
 
 def keep(image_id, size: int) -> None:
@@ -199,4 +190,37 @@ def key_of(image_id) -> str:
 
 def _run(script: str, image_id, *arguments, photo: bool = False):
     keys = [*BUDGET_KEYS, key_of(image_id)] if photo else BUDGET_KEYS
-    return connection().register_script(script)(keys=keys, args=[str(image_id), *arguments])
+    return _exchange(("EVAL", script, len(keys), *keys, image_id, *arguments))[0]
+
+
+def _exchange(*commands: tuple) -> list:
+    """The answers to these commands, which are sent together.
+
+    By hand, for it is done six times for each photo: redis-py copies a large value five times before it is sent, and
+    takes as long for a small command as Redis does.
+    """
+    client = connection()
+    packed = b"".join(part for command in commands for part in _packed(command))
+
+    def exchange() -> list:
+        redis = client.connection_pool.get_connection()
+        try:
+            redis.send_packed_command([packed])
+            return [redis.read_response() for _ in commands]
+        except BaseException:
+            redis.disconnect()  # an answer left unread would be taken for the next command's
+            raise
+        finally:
+            client.connection_pool.release(redis)
+
+    return client.get_retry().call_with_retry(exchange, lambda error: None)
+
+
+def _packed(command: tuple):
+    """In Redis' protocol. An argument may come in portions, as a tuple of bytes."""
+    yield b"*%d\r\n" % len(command)
+    for argument in command:
+        portions = argument if isinstance(argument, tuple) else (str(argument).encode(),)
+        yield b"$%d\r\n" % sum(map(len, portions))
+        yield from portions
+        yield b"\r\n"
