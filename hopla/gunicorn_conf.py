@@ -23,3 +23,8 @@ control_socket_disable = True
 # The most that gunicorn allows. A search of 200 letters outside the Latin alphabet takes up to 2400 bytes of a URL;
 # what is longer than this gunicorn refuses by itself, 414 and in HTML.
 limit_request_line = 8190
+
+# Whose X-Forwarded headers are believed is TRUSTED_PROXY_HOPS' word alone. gunicorn would believe X-Forwarded-Proto of
+# everyone who comes by way of 127.0.0.1, and so of every client of a proxy there that passes it on.
+secure_scheme_headers = {}
+forwarder_headers = ""
