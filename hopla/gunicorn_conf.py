@@ -7,6 +7,8 @@ Django's ASGI handler writes every body to a file before a view sees it.
 
 import os
 
+from hopla.settings import LOGGING as logconfig_dict  # noqa: F401 (a setting of gunicorn's, by its name)
+
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", 2))
 threads = 128

@@ -10,16 +10,15 @@ import redis
 from django.conf import settings
 from django.db import connection
 from django.http import HttpResponse, JsonResponse
-from django.utils.timezone import now
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from rq import Queue, Worker
 
 from apps.tickets.cloud import CredentialsError
 from apps.tickets.pause import current_pause
-from hopla.worker import LIVENESS_SECONDS
+from hopla.metrics import metrics_page
+from hopla.worker import live_workers
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +64,7 @@ class ProbesMiddleware:
         self.get_response = get_response
 
     def __call__(self, request):
-        probe = {"/healthz": healthz, "/readyz": readyz}.get(request.path_info)
+        probe = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics_page}.get(request.path_info)
         return probe(request) if probe else self.get_response(request)
 
 
@@ -97,9 +96,8 @@ def _ping(url: str):
 def check_worker():
     """A worker killed outright stays registered for a while, so its last heartbeat counts and not its registration."""
     with _redis(settings.REDIS_URL) as client:
-        workers = Worker.all(queue=Queue("default", connection=client))
-        ages = [(now() - worker.last_heartbeat).total_seconds() for worker in workers if worker.last_heartbeat]
-    if not any(age <= 2 * LIVENESS_SECONDS for age in ages):
+        alive = live_workers(client)
+    if not alive:
         raise NotReady("no live worker on the default queue")
 
 

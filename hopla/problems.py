@@ -83,6 +83,7 @@ def problem_response(exc, context) -> Response:
         if isinstance(exc, exceptions.ValidationError)
         else None,
     )
+    response.problem_code = response.data["code"]  # for the log and the metrics, see hopla/observation.py
     response.content_type = CONTENT_TYPE
     return response
 
@@ -125,6 +126,7 @@ class ProblemDetailsMiddleware:
             request_id=request.id,
         )
         answer = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+        answer.problem_code = body["code"]
         for name, value in response.items():  # what the middleware inside has said of safety and of caches holds on
             if name not in ("Content-Type", "Content-Length"):
                 answer.headers[name] = value
@@ -138,7 +140,9 @@ def no_such_endpoint(request, **kwargs):
     if not request.path.endswith("/") and _exists(request.path_info + "/"):
         detail = _("Every path of this API ends with a slash: {path}/").format(path=request.path)
     body = problem(status=404, code="not_found", detail=detail, request_id=request.id)
-    return JsonResponse(body, status=404, content_type=CONTENT_TYPE)
+    answer = JsonResponse(body, status=404, content_type=CONTENT_TYPE)
+    answer.problem_code = body["code"]
+    return answer
 
 
 def _exists(path: str) -> bool:

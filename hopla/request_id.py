@@ -3,11 +3,10 @@
 import logging
 import re
 import uuid
-from contextvars import ContextVar
 
-SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+from apps.request_id import MAX_LENGTH, current_request_id, on_behalf_of
 
-current_request_id: ContextVar[str] = ContextVar("current_request_id", default="-")
+SANE_REQUEST_ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{MAX_LENGTH}}}")
 
 
 class RequestIdMiddleware:
@@ -17,18 +16,15 @@ class RequestIdMiddleware:
     def __call__(self, request):
         sent = request.headers.get("X-Request-ID", "")
         request.id = sent if SANE_REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
-        token = current_request_id.set(request.id)
-        try:
+        with on_behalf_of(request.id):
             response = self.get_response(request)
-        finally:
-            current_request_id.reset(token)
         response["X-Request-ID"] = request.id
         return response
 
 
 class RequestIdFilter(logging.Filter):
-    """Gives every log record the id of the request it was written for, `-` outside one."""
+    """Gives every log record the id of the request it was written for, `-` outside one. One that has an id keeps it."""
 
     def filter(self, record):
-        record.request_id = current_request_id.get()
+        record.request_id = getattr(record, "request_id", "") or current_request_id() or "-"
         return True

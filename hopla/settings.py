@@ -15,6 +15,8 @@ from corsheaders.defaults import default_headers
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from hopla.logs import FORMATTERS, logging_config
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
@@ -82,6 +84,7 @@ if DEBUG:
 
 MIDDLEWARE = [
     "hopla.request_id.RequestIdMiddleware",
+    "hopla.observation.ObservationMiddleware",
     "hopla.health.ProbesMiddleware",
     "hopla.unread_body.UnreadBodyMiddleware",
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
@@ -377,12 +380,9 @@ TEST_RUNNER = "tests.runner.HoplaTestRunner"
 
 # --- Logs ---
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "hopla.request_id.RequestIdFilter"}},
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["request_id"]}},
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
-}
+LOG_FORMAT = env.str("LOG_FORMAT", default="") or ("text" if DEBUG else "json")
+if LOG_FORMAT not in FORMATTERS:
+    raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}. Set it to {' or '.join(FORMATTERS)}, or leave it empty.")
+LOGGING = logging_config(LOG_FORMAT)
+LOG_SLOW_REQUEST_SECONDS = env.float("LOG_SLOW_REQUEST_SECONDS", default=1.0)  # 0: none counts as slow
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")

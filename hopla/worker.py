@@ -21,10 +21,11 @@ from queue import Empty, SimpleQueue
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from django.db.utils import InterfaceError
+from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from rq import SimpleWorker, worker_registration
+from rq import Queue, SimpleWorker, Worker, worker_registration
 from rq.exceptions import DequeueTimeout, StopRequested
 from rq.executions import Execution
 from rq.timeouts import BaseDeathPenalty
@@ -64,6 +65,10 @@ class Lane(SimpleWorker):
     log_job_description = False
     log_result_lifespan = False
     job = None  # the one that it runs, or is about to
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.log = logging.getLogger("hopla.worker.lane")  # RQ tells of each job that it went well; the job says more
 
     def run(self, job, queue):
         try:
@@ -332,3 +337,10 @@ class ThreadedWorker(BaseWorker):
             finally:
                 close_old_connections()
             self._stopping.wait(RECONCILE_EVERY_SECONDS)
+
+
+def live_workers(client: Redis) -> list[BaseWorker]:
+    """The workers on the default queue that were heard of lately. One killed outright stays registered for a while."""
+    workers = Worker.all(queue=Queue("default", connection=client))
+    heard = [worker for worker in workers if worker.last_heartbeat]
+    return [worker for worker in heard if (now() - worker.last_heartbeat).total_seconds() <= 2 * LIVENESS_SECONDS]

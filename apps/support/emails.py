@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from apps.queue import default_queue
+from apps.request_id import on_behalf_of
 from apps.support.models import Audience, Email, EmailState, Event, EventKind
 from apps.support.subscriptions import unsubscribe_url
 
@@ -61,14 +62,20 @@ def send_email(email_id: int) -> None:
         email = owed.select_related("event__ticket__owner", "event__message").filter(pk=email_id).first()
         if email is None:
             return
-        email.attempts += 1
-        try:
-            compose(email).send()
-        except (SMTPException, OSError) as error:
-            _postpone_or_fail(email, error)
-        else:
-            email.state, email.sent_at, email.due_at, email.error = EmailState.SENT, timezone.now(), None, ""
+        with on_behalf_of(email.event.request_id):
+            _attempt(email)
         email.save()
+
+
+def _attempt(email: Email) -> None:
+    email.attempts += 1
+    try:
+        compose(email).send()
+    except (SMTPException, OSError) as error:
+        _postpone_or_fail(email, error)
+    else:
+        email.state, email.sent_at, email.due_at, email.error = EmailState.SENT, timezone.now(), None, ""
+        logger.info("e-mail %s of support ticket %s: sent", email.pk, email.event.ticket_id)
 
 
 def enqueue_due_emails() -> int:
@@ -119,6 +126,7 @@ def _headers(email: Email, unsubscribe: str) -> dict:
         "In-Reply-To": thread,
         "References": thread,
         "Auto-Submitted": "auto-generated",
+        "X-Request-ID": email.event.request_id,
     }
     if unsubscribe:  # RFC 8058
         headers["List-Unsubscribe"] = f"<{unsubscribe}>"

@@ -6,6 +6,9 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from apps.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
+from apps.request_id import current_request_id
+
 
 class SupportStatus(models.TextChoices):
     ACTIVE = "AC", _("active")
@@ -89,6 +92,10 @@ class Event(models.Model):
     old_status = models.CharField(_("from"), max_length=2, choices=SupportStatus, blank=True)
     new_status = models.CharField(_("to"), max_length=2, choices=SupportStatus, blank=True)
     created_at = models.DateTimeField(_("when"), default=timezone.now, editable=False)
+    # Of the request that did it: the job that sends the e-mail writes it into its log lines and into the mail.
+    request_id = models.CharField(
+        _("request id"), max_length=REQUEST_ID_MAX_LENGTH, default=current_request_id, db_default="", editable=False
+    )
 
     class Meta:
         verbose_name = _("event")

@@ -43,6 +43,7 @@ class IncomingBody:
 
     def __exit__(self, *exc_info):
         _watched.discard(self)
+        self._request.body_seconds = time.monotonic() - self._started_at
 
     def read(self, size=READ_BYTES) -> bytes:
         """The next `size` bytes, at most READ_BYTES; fewer when there are no more, and b"" at the end."""

@@ -3,6 +3,7 @@
 import logging
 import random
 import secrets
+import time
 from datetime import timedelta
 
 from django.conf import settings
@@ -11,7 +12,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 from redis.exceptions import RedisError
 
+from apps import metrics
 from apps.queue import default_queue
+from apps.request_id import on_behalf_of
 from apps.tickets import cloud, outcomes, staging
 from apps.tickets.models import Image, Ticket
 from apps.tickets.pause import PROBE_EVERY_SECONDS, Pause, current_pause, pause_uploads
@@ -53,7 +56,8 @@ def deliver_photo(image_id: str) -> None:
     try:
         image = _start_attempt(image_id)
         if image is not None:
-            _attempt(image)
+            with on_behalf_of(image.request_id):
+                _attempt(image)
     except Ticket.DoesNotExist:
         logger.info("image %s: deleted while it was being delivered", image_id)
 
@@ -61,7 +65,9 @@ def deliver_photo(image_id: str) -> None:
 def _attempt(image: Image) -> None:
     try:
         content = staging.read(image.pk, image.size)
+        started = time.monotonic()
         asset = cloud.put(public_id=image.public_id, content=content)
+        metrics.observe("hopla_upload_seconds", time.monotonic() - started)
     except staging.StagedBytesGoneError:
         settle_lost([image])
     except RedisError:
@@ -131,7 +137,10 @@ def _start_attempt(image_id: str) -> Image | None:
             transaction.set_rollback(True)  # for readers of the ticket nothing has changed
     if not connection.in_atomic_block:  # as it is inside a TestCase
         connection.close()
-    return image if started else None
+    if not started:
+        return None
+    metrics.count("hopla_upload_attempts")
+    return image
 
 
 def _postpone(image: Image, pause: Pause) -> None:

@@ -44,5 +44,5 @@ def _end(ticket_id: int, move, *, code: str, detail: str) -> bool:
         move(ticket)
         for image in ticket.images.filter(status__in=IN_FLIGHT):
             outcomes.record_failed(image, code=code, detail=detail)
-    logger.info("ticket %s: %s", ticket_id, ticket.status)
+    logger.info("ticket %s: %s", ticket_id, ticket.status, extra={"ticket": ticket_id})
     return True

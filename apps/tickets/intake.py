@@ -5,6 +5,7 @@ that a crash in between leaves a key that expires and never a place that nobody 
 """
 
 import hashlib
+import logging
 import re
 import threading
 import time
@@ -20,6 +21,7 @@ from django.db.models import Aggregate, BigIntegerField, CharField, Count, Max, 
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from apps import metrics
 from apps.compiled_query import CompiledQuery, Parameter, columns_of, insert, instance_of
 from apps.tickets import photos, staging
 from apps.tickets.body import READ_BYTES
@@ -40,6 +42,8 @@ from apps.tickets.errors import (
 )
 from apps.tickets.models import Image, Ticket, look_again_at_the_latest
 from apps.tickets.states import TicketStatus
+
+logger = logging.getLogger(__name__)
 
 PIECE_BYTES = 128 * 1024
 SIGNATURE_BYTES = 64  # enough to tell by signature what a file is
@@ -316,7 +320,16 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
             also(image)
         # Robust: with the queue away the photo is accepted all the same, and reconcile enqueues it.
         transaction.on_commit(lambda: enqueue_delivery(image.pk), robust=True)
+        transaction.on_commit(lambda: _tell_accepted(image), robust=True)
     return image
+
+
+def _tell_accepted(image: Image) -> None:
+    metrics.count("hopla_photos_accepted")
+    metrics.count("hopla_photo_bytes_accepted", image.size)
+    logger.info(
+        "image %s of ticket %s: queued, %s bytes", image.pk, image.ticket_id, image.size, extra=image.log_fields
+    )
 
 
 def _free_position(ticket: Ticket, *, taken: int, last: int) -> int:

@@ -16,6 +16,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.compiled_query import CompiledQuery, Parameter, columns_of, instance_of
+from apps.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
+from apps.request_id import current_request_id
 from apps.tickets.states import IN_FLIGHT, OPEN_TICKET, ImageStatus, TicketStatus
 
 # How long past its own deadline an attempt may take to record its outcome before someone else may take over.
@@ -173,6 +175,10 @@ class Image(models.Model):
     position = models.PositiveIntegerField(_("position"))
     status = models.CharField(_("status"), max_length=16, choices=ImageStatus, default=ImageStatus.QUEUED)
 
+    # Of the request that brought it: the attempts to deliver it write it into their log lines.
+    request_id = models.CharField(
+        _("request id"), max_length=REQUEST_ID_MAX_LENGTH, default=current_request_id, db_default="", editable=False
+    )
     filename = models.CharField(_("file name"), max_length=255, blank=True)
     content_type = models.CharField(_("content type"), max_length=32)
     size = models.PositiveIntegerField(_("size in bytes"))
@@ -221,6 +227,13 @@ class Image(models.Model):
 
     def __str__(self):
         return f"{self.ticket_id}/{self.position}"
+
+    @property
+    def log_fields(self) -> dict:
+        """For `extra` of a log line about this image, whoever writes it."""
+        return {"image": str(self.pk), "ticket": self.ticket_id, "attempt": self.attempts} | (
+            {"request_id": self.request_id} if self.request_id else {}
+        )
 
     @property
     def public_id(self) -> str:

@@ -7,6 +7,7 @@ import logging
 
 from django.db import transaction
 
+from apps import metrics
 from apps.tickets import staging
 from apps.tickets.models import Image, Ticket
 from apps.tickets.removal import remove_asset_of
@@ -26,7 +27,9 @@ def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_form
         ticket.touch()
         image_stored.send(sender=Image, image=image, ticket=ticket)
         _discard_on_commit(image)
-    logger.info("image %s of ticket %s: stored, attempt %s", image.pk, image.ticket_id, image.attempts)
+        transaction.on_commit(lambda: _count_stored(image), robust=True)
+    told = "image %s of ticket %s: stored, attempt %s"
+    logger.info(told, image.pk, image.ticket_id, image.attempts, extra=image.log_fields)
     return True
 
 
@@ -40,7 +43,9 @@ def record_failed(image: Image, *, code: str, detail: str) -> bool:
         remove_asset_of(image)
         image_failed.send(sender=Image, image=image, ticket=ticket)
         _discard_on_commit(image)
-    logger.warning("image %s of ticket %s: failed, %s", image.pk, image.ticket_id, code)
+        transaction.on_commit(lambda: metrics.count("hopla_photos_failed", code=code), robust=True)
+    fields = image.log_fields | {"code": code}
+    logger.warning("image %s of ticket %s: failed, %s", image.pk, image.ticket_id, code, extra=fields)
     return True
 
 
@@ -51,7 +56,10 @@ def record_retry(image: Image, *, moment, code: str, detail: str) -> bool:
         if not image.retry_at(moment, code=code, detail=detail):
             return False
         ticket.touch()
-    logger.warning("image %s of ticket %s: again at %s, %s", image.pk, image.ticket_id, moment.isoformat(), code)
+        transaction.on_commit(lambda: metrics.count("hopla_upload_retries", code=code), robust=True)
+    fields = image.log_fields | {"code": code}
+    told = "image %s of ticket %s: again at %s, %s"
+    logger.warning(told, image.pk, image.ticket_id, moment.isoformat(), code, extra=fields)
     return True
 
 
@@ -74,8 +82,15 @@ def record_asset_lost(image: Image, *, code: str, detail: str) -> bool:
         ticket.touch()
         remove_asset_of(image)
         image_failed.send(sender=Image, image=image, ticket=ticket)
-    logger.error("image %s of ticket %s: %s", image.pk, image.ticket_id, code)
+        transaction.on_commit(lambda: metrics.count("hopla_photos_failed", code=code), robust=True)
+    fields = image.log_fields | {"code": code}
+    logger.error("image %s of ticket %s: failed, %s", image.pk, image.ticket_id, code, extra=fields)
     return True
+
+
+def _count_stored(image: Image) -> None:
+    metrics.count("hopla_photos_stored")
+    metrics.observe("hopla_photo_stored_seconds", (image.stored_at - image.created_at).total_seconds())
 
 
 def _discard_on_commit(image: Image) -> None:

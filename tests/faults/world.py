@@ -27,7 +27,7 @@ QUICK = {
     "THROTTLE_UPLOADS": "",
     "WEB_CONCURRENCY": "2",
     "DEBUG": "on",
-    "LOG_FORMAT": "plain",
+    "LOG_FORMAT": "text",
     "STAGING_MAX_BYTES": str(64 * 1024 * 1024),
 }
 

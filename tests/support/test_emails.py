@@ -137,6 +137,14 @@ class FormTests(EmailTestCase):
         mail = next(mail for mail in self.mailbox.mails if mail["To"] == "ana@example.com")
         self.assertIn("hemos recibido tu ticket", mail.get_body(("plain",)).get_content())
 
+    def test_mail_has_the_id_of_the_request_that_caused_it(self):
+        owner = make_user()
+        body = {"title": "Where is it?", "body_text": "…"}
+        headers = {"X-Request-ID": "follow-me-2"}
+        client = client_for(owner)
+        mails = self.sent_by(lambda: client.post("/api/v1/support/tickets/", body, headers=headers))
+        self.assertEqual([mail["X-Request-ID"] for mail in mails[owner.email]], ["follow-me-2"])
+
 
 class OnceTests(EmailTestCase):
     def test_job_that_runs_again_sends_nothing(self):

@@ -83,9 +83,11 @@ class StoredTests(DeliveryTestCase):
         with self.captureOnCommitCallbacks() as callbacks:
             deliver_photo(str(self.image.pk))
         with override_settings(STAGING_REDIS_URL="redis://127.0.0.1:1/0"):
-            for callback in callbacks:
-                with self.assertRaises(RedisError):
-                    callback()
+            discard, *others = callbacks
+            with self.assertRaises(RedisError):
+                discard()
+            for callback in others:
+                callback()
 
         self.image.refresh_from_db()
         self.assertEqual(self.image.status, "stored")

@@ -1,0 +1,27 @@
+"""The id of the request that is being answered, or on whose behalf something is done later: in every log line.
+
+An image and an event of the desk keep it in their rows, so that it also reaches attempts long after the request, by
+whatever worker, and the e-mail.
+"""
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+MAX_LENGTH = 128
+
+_current: ContextVar[str] = ContextVar("request_id", default="")
+
+
+def current_request_id() -> str:
+    """ "" outside of any request."""
+    return _current.get()
+
+
+@contextmanager
+def on_behalf_of(request_id: str):
+    """Inside, `current_request_id()` answers this id."""
+    token = _current.set(request_id)
+    try:
+        yield
+    finally:
+        _current.reset(token)

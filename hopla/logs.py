@@ -1,0 +1,36 @@
+"""What a log line looks like: JSON for machines, or text for people. Whoever logs, hopla, Django, gunicorn or RQ."""
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+
+FIELDS = {"asctime": "time", "levelname": "level", "name": "logger"}
+FORMATTERS = {
+    "text": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+    "json": {
+        "()": "pythonjsonlogger.json.JsonFormatter",
+        "format": "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s",
+        "rename_fields": FIELDS,
+        "reserved_attrs": [*RESERVED_ATTRS, "request"],  # it would show the query string
+        "datefmt": "%Y-%m-%dT%H:%M:%S%z",
+    },
+}
+
+
+def logging_config(log_format: str) -> dict:
+    """For logging.config.dictConfig. `log_format` is a key of FORMATTERS."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_id": {"()": "hopla.request_id.RequestIdFilter"}},
+        "formatters": {"line": FORMATTERS[log_format]},
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
+        "root": {"handlers": ["console"], "level": "INFO"},
+        "loggers": {
+            "django": {"handlers": [], "level": "INFO", "propagate": True},
+            # Refusals, which it tells of after the request has lost its id: hopla/observation.py does.
+            "django.request": {"level": "ERROR"},
+            "hopla.worker.lane": {"level": "WARNING"},
+            # They bring handlers of their own, in a format of their own.
+            "gunicorn.error": {"handlers": [], "level": "INFO", "propagate": True},
+            "rq": {"handlers": [], "propagate": True},
+        },
+    }

@@ -1,0 +1,138 @@
+"""/metrics, for Prometheus: what was counted (apps/metrics.py), and how things stand at this moment.
+
+Asked with `Authorization: Bearer <METRICS_TOKEN>`; without such a setting there is no such page. What cannot be asked
+for, because the database or Redis is away, is left out, and `hopla_up` says so: a page that fails would hide the rest.
+"""
+
+import hmac
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Count, Min
+from django.http import HttpResponse
+from django.utils.timezone import now
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from psycopg_pool import PoolTimeout
+
+from apps import metrics
+from apps.queue import default_queue
+from apps.support.models import Email, EmailState
+from apps.tickets import staging
+from apps.tickets.models import AssetRemoval, Image
+from apps.tickets.pause import current_pause
+from apps.tickets.states import IN_FLIGHT
+from hopla.worker import live_workers
+
+logger = logging.getLogger(__name__)
+
+
+@never_cache
+@require_safe
+def metrics_page(request):
+    if not settings.METRICS_TOKEN:
+        return HttpResponse("METRICS_TOKEN is not set.\n", status=404, content_type="text/plain")
+    expected = f"Bearer {settings.METRICS_TOKEN}"
+    if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), expected.encode()):
+        return HttpResponse(
+            "Authorization: Bearer and METRICS_TOKEN, please.\n",
+            status=401,
+            content_type="text/plain",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    registry = CollectorRegistry()
+    registry.register(Collector())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+class Collector:
+    """All of hopla's metrics, for one scrape."""
+
+    def describe(self) -> list[Metric]:
+        return []  # or registering it would collect once for nothing
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("hopla_up", "Whether this part could be asked.", labels=["part"])
+        for part, collect, trouble in (
+            ("redis", collect_redis, redis.RedisError),
+            ("database", collect_database, (DatabaseError, InterfaceError, PoolTimeout)),
+        ):
+            try:
+                yield from list(collect())
+                up.add_metric([part], 1)
+            except trouble as error:
+                logger.warning("metrics: %s cannot be asked, %s", part, type(error).__name__)
+                up.add_metric([part], 0)
+        yield up
+
+
+def collect_redis() -> Iterator[Metric]:
+    yield from counted(metrics.totals())
+    queue = default_queue()
+    jobs = GaugeMetricFamily("hopla_queue_jobs", "Jobs in RQ's queue, by state.", labels=["state"])
+    jobs.add_metric(["queued"], queue.count)
+    jobs.add_metric(["started"], queue.started_job_registry.get_job_count(cleanup=False))
+    jobs.add_metric(["failed"], queue.failed_job_registry.get_job_count(cleanup=False))
+    yield jobs
+    yield gauge("hopla_workers", "Workers alive.", len(live_workers(queue.connection)))
+    yield gauge("hopla_uploads_paused", "1 while every upload waits for Cloudinary.", int(current_pause() is not None))
+    yield gauge("hopla_staging_bytes", "Photo bytes on their way.", staging.bytes_in_use())
+    yield gauge("hopla_staging_max_bytes", "The most of them that are let in.", settings.STAGING_MAX_BYTES)
+
+
+def collect_database() -> Iterator[Metric]:
+    """Each query looks at what is under way alone, however many images are stored."""
+    try:
+        waiting = GaugeMetricFamily("hopla_photos_waiting", "Photos accepted and not settled.", labels=["status"])
+        found = Image.objects.filter(status__in=IN_FLIGHT).order_by().values_list("status")
+        found = {status: (number, oldest) for status, number, oldest in found.annotate(Count("pk"), Min("created_at"))}
+        for status in IN_FLIGHT:
+            waiting.add_metric([status], found.get(status, (0, None))[0])
+        yield waiting
+        oldest = max(((now() - oldest).total_seconds() for _, oldest in found.values()), default=0)
+        yield gauge("hopla_photos_oldest_waiting_seconds", "Since the oldest of them was accepted.", oldest)
+        emails = GaugeMetricFamily("hopla_emails", "E-mails of the desk that have not been sent.", labels=["state"])
+        for state in (EmailState.QUEUED, EmailState.FAILED):
+            emails.add_metric([state], Email.objects.filter(state=state).count())
+        yield emails
+        removals = AssetRemoval.objects.filter(due_at__lte=now()).count()
+        yield gauge("hopla_asset_removals_due", "Assets that should have gone from Cloudinary by now.", removals)
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()
+
+
+def gauge(name: str, documentation: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, documentation, value=value)
+
+
+def counted(totals: dict[tuple, float]) -> Iterator[Metric]:
+    """The counters and histograms, those at 0 without labels included: Prometheus wants to see a series begin."""
+    by_name = defaultdict(lambda: defaultdict(dict))
+    for (name, labels, part), amount in totals.items():
+        by_name[name][labels][part] = amount
+    for name, (documentation, labels) in metrics.COUNTERS.items():
+        family = CounterMetricFamily(name, documentation, labels=labels)
+        for values, parts in (by_name[name] or ({} if labels else {(): {}})).items():
+            family.add_metric(values, parts.get("", 0))
+        yield family
+    for name, (documentation, labels, bounds) in metrics.HISTOGRAMS.items():
+        family = HistogramMetricFamily(name, documentation, labels=labels)
+        for values, parts in (by_name[name] or ({} if labels else {(): {}})).items():
+            family.add_metric(values, _cumulated(parts, [*map(str, bounds), "+Inf"]), parts.get("sum", 0))
+        yield family
+
+
+def _cumulated(parts: dict[str, float], bounds: list[str]) -> list[tuple[str, float]]:
+    sums, total = [], 0
+    for bound in bounds:
+        total += parts.get(bound, 0)
+        sums.append((bound, total))
+    return sums
