@@ -37,14 +37,19 @@ def healthz(request):
 @require_safe
 def readyz(request):
     """200 when tickets can be opened, photos taken in and sent on; else 503. `checks` has `ok` or what is missing."""
-    futures = {name: executor.submit(check) for name, (executor, check) in CHECKS.items()}
-    wait(futures.values(), timeout=DEADLINE_SECONDS)
-    checks = {name: _outcome(name, future) for name, future in futures.items()}
+    checks = look_around()
     if all(outcome == "ok" for outcome in checks.values()):
         return JsonResponse({"status": "ready", "checks": checks})
     return JsonResponse(
         {"status": "not ready", "checks": checks}, status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
     )
+
+
+def look_around() -> dict[str, str]:
+    """`ok`, or what is missing, for each thing that hopla needs; within DEADLINE_SECONDS."""
+    futures = {name: executor.submit(check) for name, (executor, check) in CHECKS.items()}
+    wait(futures.values(), timeout=DEADLINE_SECONDS)
+    return {name: _outcome(name, future) for name, future in futures.items()}
 
 
 def _outcome(name: str, future: Future) -> str:
@@ -94,7 +99,6 @@ def _ping(url: str):
 
 
 def check_worker():
-    """A worker killed outright stays registered for a while, so its last heartbeat counts and not its registration."""
     with _redis(settings.REDIS_URL) as client:
         alive = live_workers(client)
     if not alive:

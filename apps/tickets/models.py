@@ -223,6 +223,9 @@ class Image(models.Model):
             models.Index(
                 fields=["look_again_at"], condition=Q(status__in=["queued", "uploading"]), name="image_look_again"
             ),
+            # What was stored, or failed, lately: see figures.py.
+            models.Index(fields=["stored_at"], condition=Q(status="stored"), name="image_stored_at"),
+            models.Index(fields=["updated_at"], condition=Q(status="failed"), name="image_failed_at"),
         ]
 
     def __str__(self):
