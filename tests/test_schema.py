@@ -286,4 +286,6 @@ class PagesTests(SimpleTestCase):
                 for path in ("/documentation/", "/redoc/"):
                     for url in re.findall(r'(?:src|href)="([^"]+)"', client.get(path).content.decode()):
                         with self.subTest(path, url=url):
-                            self.assertEqual(client.get(url).status_code, 200)
+                            response = client.get(url)
+                            self.assertEqual(response.status_code, 200)
+                            self.assertIn("immutable", response["Cache-Control"])
