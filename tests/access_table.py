@@ -78,12 +78,11 @@ accounts.user                                                        login    lo
 accounts.authtoken                                                   login    login login     -        -        VD
 auth.group                                                           login    login login     -        -      VACD
 token_blacklist.outstandingtoken                                     login    login login     -        -         V
-token_blacklist.blacklistedtoken                                     login    login login     -        -      VACD
 tickets.ticket                                                       login    login login     V      VCD       VCD
 tickets.image                                                        login    login login     V       VD        VD
 tickets.assetremoval                                                 login    login login     -        V        VD
 support.supportticket                                                login    login login    VC        -       VCD
-support.email                                                        login    login login     V        -        VD
+support.email                                                        login    login login     V        V        VD
 """
 
 # Whole parts of the admin that go by one permission: `in` to all of their pages, or 403 from each.

@@ -1,13 +1,20 @@
-from django.contrib import admin
+"""Users and what they are logged in with, for superusers: no role governs accounts."""
+
+from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin
+from django.db.models import PROTECT, Exists, OuterRef
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from apps.accounts.models import AuthToken, User
+from apps.accounts.tokens import blacklist, end_sessions
 
 
 @admin.register(User)
 class HoplaUserAdmin(UserAdmin):
-    list_display = ("username", "email", "name", "is_staff", "date_joined", "last_login")
+    list_display = ("username", "email", "name", "is_active", "is_staff", "date_joined", "last_login")
     search_fields = ("username", "email", "name", "phone")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
@@ -16,20 +23,113 @@ class HoplaUserAdmin(UserAdmin):
         (_("Important dates"), {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("username", "email", "password1", "password2")}),)
+    actions = ["log_out_everywhere"]
+
+    @admin.action(description=_("Log the selected users out everywhere"), permissions=["change"])
+    def log_out_everywhere(self, request, queryset):
+        users = list(queryset)
+        for user in users:
+            end_sessions(user)
+            self.log_change(request, user, gettext("Logged out everywhere."))
+        message = ngettext("%(number)d user was logged out.", "%(number)d users were logged out.", len(users))
+        self.message_user(request, message % {"number": len(users)}, messages.SUCCESS)
+
+    def get_deleted_objects(self, objs, request):
+        """Say of whom something must stay, by its numbers: Django would list every ticket."""
+        staying = {user: kept for user in objs if (kept := what_must_stay_of(user))}
+        if not staying:
+            return super().get_deleted_objects(objs, request)
+        protected = [
+            "{}: {}".format(user, ", ".join(f"{name}: {number}" for name, number in kept.items()))
+            for user, kept in staying.items()
+        ]
+        protected.append(gettext("Make such a user inactive instead: it cannot log in any more, and its tickets stay."))
+        return [], {}, set(), protected
 
 
-@admin.register(AuthToken)
-class AuthTokenAdmin(admin.ModelAdmin):
-    """Who is logged in since when. Deleting a token revokes it."""
+def what_must_stay_of(user: User) -> dict[str, int]:
+    """`{plural name: number}` of the rows that would go, or could not, with this user."""
+    related = user._meta.get_fields(include_hidden=True)
+    owning = [relation for relation in related if getattr(relation, "on_delete", None) is PROTECT]
+    # The history of the admin would go with whoever made it.
+    owning.append(LogEntry._meta.get_field("user").remote_field)
+    kept = {}
+    for relation in owning:
+        rows = relation.related_model._base_manager.filter(**{relation.field.name: user})
+        if number := rows.count():
+            name = str(relation.related_model._meta.verbose_name_plural)
+            kept[name] = kept.get(name, 0) + number
+    return kept
 
-    list_display = ("token_key", "user", "created", "expiry", "last_used_at")
+
+class TokenAdmin(admin.ModelAdmin):
+    """What somebody is logged in with. It is made by logging in, and never changed."""
+
     list_select_related = ("user",)
-    search_fields = ("token_key", "user__username", "user__email")
-    fields = ("token_key", "user", "created", "expiry", "last_used_at")
-    readonly_fields = fields
 
     def has_add_permission(self, request):
         return False  # its secret could be shown to nobody
 
     def has_change_permission(self, request, obj=None):
         return False
+
+
+@admin.register(AuthToken)
+class AuthTokenAdmin(TokenAdmin):
+    """Who is logged in since when. Deleting a token revokes it."""
+
+    list_display = ("token_key", "user", "created", "expiry", "last_used_at")
+    search_fields = ("token_key", "user__username", "user__email")
+    fields = ("token_key", "user", "created", "expiry", "last_used_at")
+    readonly_fields = fields
+
+    def get_actions(self, request):
+        """Django's deletion of what is selected, under the name of what it does here."""
+        actions = super().get_actions(request)
+        if "delete_selected" in actions:
+            function, name, _description = actions["delete_selected"]
+            actions["delete_selected"] = function, name, _("Revoke the selected tokens")
+        return actions
+
+
+# simplejwt's own pages show the same tokens twice, and offer to end one by typing its number.
+admin.site.unregister(BlacklistedToken)
+admin.site.unregister(OutstandingToken)
+
+
+@admin.register(OutstandingToken)
+class RefreshTokenAdmin(TokenAdmin):
+    """The refresh tokens of JWT pairs: one on the blacklist was used, logged out or ended here, and gives no new pair.
+
+    An access token lives for a few minutes more. To end those as well, log the user out everywhere.
+    """
+
+    list_display = ("jti", "user", "created_at", "expires_at", "blacklisted")
+    list_filter = ("created_at",)
+    search_fields = ("jti", "user__username", "user__email")
+    ordering = ("-created_at", "-id")
+    fields = ("jti", "user", "created_at", "expires_at", "blacklisted")
+    readonly_fields = fields
+    actions = ["end"]
+
+    def get_queryset(self, request):
+        on_the_list = Exists(BlacklistedToken.objects.filter(token=OuterRef("pk")))
+        return super().get_queryset(request).annotate(is_blacklisted=on_the_list)
+
+    @admin.display(description=_("on the blacklist"), boolean=True, ordering="is_blacklisted")
+    def blacklisted(self, token):
+        return token.is_blacklisted
+
+    @admin.action(description=_("Put the selected tokens on the blacklist"), permissions=["blacklist"])
+    def end(self, request, queryset):
+        ended = [token for token in queryset.filter(is_blacklisted=False) if blacklist(token)]
+        for token in ended:
+            self.log_change(request, token, gettext("Put on the blacklist."))
+        message = ngettext("%(number)d token was ended.", "%(number)d tokens were ended.", len(ended))
+        self.message_user(request, message % {"number": len(ended)}, messages.SUCCESS)
+
+    def has_blacklist_permission(self, request):
+        return request.user.has_perm("token_blacklist.add_blacklistedtoken")
+
+    def has_delete_permission(self, request, obj=None):
+        return False  # forgetting a token would not end it

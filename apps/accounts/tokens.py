@@ -10,7 +10,7 @@ from django.dispatch import receiver
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.exceptions import TokenError
-from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken, Token
 
 from apps.accounts.models import AuthToken, User
@@ -38,6 +38,11 @@ class SingleUseRefreshToken(RefreshToken):
 def keep_refresh_tokens_by_their_id_alone(*, instance: OutstandingToken, **kwargs):
     """simplejwt would keep their text too, which is as good as a password and which nothing reads."""
     instance.token = ""
+
+
+def blacklist(token: OutstandingToken) -> bool:
+    """The refresh token gives no new pair any more. Answers whether this call put it on the list."""
+    return BlacklistedToken.objects.get_or_create(token=token)[1]
 
 
 def new_jwt_pair(user: User) -> RefreshToken:

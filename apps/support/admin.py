@@ -1,12 +1,15 @@
 """The desk for staff: tickets with their thread, answered and moved from the page, which sends the e-mails too."""
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.badge import badge
 from apps.support.conversations import change_status, write_message
+from apps.support.emails import send_again
 from apps.support.models import Email, Event, Message, SupportStatus, SupportTicket
 
 
@@ -52,7 +55,8 @@ class AnswerForm(forms.ModelForm):
 @admin.register(SupportTicket)
 class SupportTicketAdmin(admin.ModelAdmin):
     form = AnswerForm
-    list_display = ("id", "title", "owner", "status", "created_at", "updated_at")
+    list_display = ("id", "title", "owner", "status_badge", "created_at", "updated_at")
+    list_display_links = ("id", "title")
     list_filter = ("status", "created_at")
     list_select_related = ("owner",)
     search_fields = ("=id", "title", "body_text", "owner__username", "owner__email")
@@ -60,6 +64,10 @@ class SupportTicketAdmin(admin.ModelAdmin):
     fields = ("title", "body_text", "owner", "upload_ticket", "owner_subscribed", "created_at", "status", "answer")
     readonly_fields = ("title", "body_text", "owner", "upload_ticket", "owner_subscribed", "created_at")
     inlines = [ThreadInline, HistoryInline]
+
+    @admin.display(description=_("status"), ordering="status")
+    def status_badge(self, ticket):
+        return badge(ticket.status, ticket.get_status_display())
 
     @admin.display(description=_("upload ticket"))
     def upload_ticket(self, ticket):
@@ -84,12 +92,38 @@ class SupportTicketAdmin(admin.ModelAdmin):
 
 @admin.register(Email)
 class EmailAdmin(admin.ModelAdmin):
-    """The e-mails of the desk: sent, waiting, given up."""
+    """The e-mails of the desk: sent, waiting, given up. Whoever may change them may have them sent again, no more."""
 
-    list_display = ("id", "to", "event", "audience", "state", "attempts", "error", "due_at", "sent_at")
+    list_display = ("id", "to", "ticket", "event", "state_badge", "attempts", "error", "due_at", "sent_at")
     list_filter = ("state", "audience")
-    list_select_related = ("event",)
+    list_select_related = ("event__ticket",)
     search_fields = ("to",)
+    ordering = ("-id",)
+    actions = ["send_now"]
+
+    @admin.display(description=_("state"), ordering="state")
+    def state_badge(self, email):
+        return badge(email.state, email.get_state_display())
+
+    @admin.display(description=_("support ticket"), ordering="event__ticket")
+    def ticket(self, email):
+        url = reverse("admin:support_supportticket_change", args=[email.event.ticket_id])
+        return format_html('<a href="{}">{}</a>', url, email.event.ticket)
+
+    @admin.action(description=_("Send the selected e-mails now"), permissions=["send"])
+    def send_now(self, request, queryset):
+        owed = [email for email in queryset if send_again(email.pk)]
+        for email in owed:
+            self.log_change(request, email, gettext("Sent again."))
+        message = ngettext(
+            "%(number)d e-mail is on its way. One that was sent before is not sent twice.",
+            "%(number)d e-mails are on their way. One that was sent before is not sent twice.",
+            len(owed),
+        )
+        self.message_user(request, message % {"number": len(owed)}, messages.SUCCESS)
+
+    def has_send_permission(self, request):
+        return super().has_change_permission(request)
 
     def has_add_permission(self, request):
         return False

@@ -90,6 +90,16 @@ def enqueue_due_emails() -> int:
     return len(mine)
 
 
+def send_again(email_id: int) -> bool:
+    """Send it now, with all its attempts before it, given up or not. Answers whether it is owed: a sent one is not."""
+    with transaction.atomic():
+        owed = Email.objects.filter(pk=email_id).exclude(state=EmailState.SENT)
+        if not owed.update(state=EmailState.QUEUED, attempts=0, due_at=timezone.now() + LOOK_AGAIN):
+            return False
+        transaction.on_commit(lambda: enqueue_email(email_id), robust=True)
+    return True
+
+
 def compose(email: Email) -> EmailMultiAlternatives:
     """The mail in its reader's language, as text and HTML, with the headers that keep one ticket in one thread."""
     event = email.event

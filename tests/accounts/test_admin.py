@@ -1,15 +1,21 @@
 from datetime import timedelta
 
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_user
+from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from apps.accounts.models import AuthToken, User
 from apps.accounts.tokens import new_jwt_pair
 from tests.accounts.credentials import both_clients_for, refreshes, works
 from tests.case import ApiTestCase
-from tests.makers import PASSWORD, client_for, make_user, token_for
+from tests.makers import PASSWORD, client_for, make_image, make_ticket, make_user, token_for
+from tests.support.makers import make_support_ticket
 
 NEW_PASSWORD = "another-horse-battery"
 
@@ -67,11 +73,71 @@ class TokenAdminTests(AdminTestCase):
 
         self.assertEqual([works(self.client), works(other)], [False, False])
 
+    def test_revoking_is_written_in_the_history(self):
+        self.admin.post(self.LIST, {"action": "delete_selected", "_selected_action": [self.token.pk], "post": "yes"})
+
+        entry = LogEntry.objects.get()
+        self.assertEqual((entry.user, entry.is_deletion(), entry.object_repr), (self.superuser, True, str(self.token)))
+        self.assertContains(self.admin.get(self.LIST), "0 tokens")
+
+    def test_list_speaks_of_revoking(self):
+        self.assertContains(self.admin.get(self.LIST), "Revoke the selected tokens")
+
     def test_tokens_are_neither_added_nor_changed(self):
         self.assertEqual(self.admin.get(f"{self.LIST}add/").status_code, 403)
         change = reverse("admin:accounts_authtoken_change", args=[self.token.pk])
         self.assertEqual(self.admin.post(change, {"user": self.superuser.pk}).status_code, 403)
         self.assertEqual(AuthToken.objects.get().user, self.user)
+
+
+class RefreshTokenAdminTests(AdminTestCase):
+    LIST = "/admin/token_blacklist/outstandingtoken/"
+
+    def setUp(self):
+        super().setUp()
+        self.pair = new_jwt_pair(self.user)
+        self.token = OutstandingToken.objects.get()
+
+    def end(self, *tokens):
+        return self.admin.post(self.LIST, {"action": "end", "_selected_action": [token.pk for token in tokens]})
+
+    def test_token_put_on_the_blacklist_gives_no_new_pair(self):
+        other = new_jwt_pair(self.user)
+
+        self.end(self.token)
+
+        self.assertEqual([refreshes(self.pair), refreshes(other)], [False, True])
+        self.assertEqual(LogEntry.objects.get().change_message, "Put on the blacklist.")
+
+    def test_token_that_is_on_it_already_is_not_ended_again(self):
+        self.end(self.token)
+
+        response = self.end(self.token)
+
+        self.assertContains(self.admin.get(response.url), "0 tokens were ended.")
+        self.assertEqual(LogEntry.objects.count(), 1)
+
+    def test_list_tells_whose_and_which_are_ended(self):
+        self.assertContains(self.admin.get(self.LIST), 'alt="False"')
+        self.end(self.token)
+        page = self.admin.get(self.LIST, {"q": "ana@example.com"})
+        self.assertContains(page, 'alt="True"')
+        self.assertContains(page, self.token.jti)
+
+    def test_page_of_a_token_shows_no_secret(self):
+        page = self.admin.get(reverse("admin:token_blacklist_outstandingtoken_change", args=[self.token.pk]))
+
+        self.assertContains(page, self.token.jti)
+        self.assertNotContains(page, str(self.pair))
+
+    def test_staff_who_may_only_look_end_none(self):
+        clerk = make_user(is_staff=True)
+        clerk.user_permissions.add(Permission.objects.get(codename="view_outstandingtoken"))
+        self.admin.force_login(clerk)
+
+        self.end(self.token)
+
+        self.assertTrue(refreshes(self.pair))
 
 
 class UserAdminTests(AdminTestCase):
@@ -179,3 +245,72 @@ class UserAdminTests(AdminTestCase):
 
         self.assertEqual(response.status_code, 200)
         self.assertFalse(get_user(visitor).is_authenticated)
+
+
+class UserDeletionTests(AdminTestCase):
+    LIST = "/admin/accounts/user/"
+
+    def delete(self, user):
+        return self.admin.post(reverse("admin:accounts_user_delete", args=[user.pk]), {"post": "yes"})
+
+    def test_user_without_traces_is_deleted_with_the_tokens(self):
+        token_for(self.user)
+
+        self.delete(self.user)
+
+        self.assertFalse(User.objects.filter(pk=self.user.pk).exists())
+        self.assertEqual(LogEntry.objects.get().object_repr, "ana")
+
+    def test_user_with_tickets_stays_and_the_page_says_why(self):
+        for _ in range(3):
+            make_ticket(self.user)
+
+        page = self.delete(self.user)
+
+        self.assertContains(page, "ana: tickets: 3")
+        self.assertContains(page, "Make such a user inactive instead")
+        self.assertTrue(User.objects.filter(pk=self.user.pk).exists())
+
+    def test_number_of_tickets_costs_no_queries(self):
+        def queries() -> int:
+            with CaptureQueriesContext(connection) as captured:
+                self.delete(self.user)
+            return len(captured)
+
+        make_ticket(self.user)
+        before = queries()
+        for _ in range(5):
+            make_image(make_ticket(self.user))
+
+        self.assertEqual(queries(), before)
+
+    def test_user_at_the_support_desk_stays(self):
+        make_support_ticket(self.user)
+
+        self.assertContains(self.delete(self.user), "support tickets: 1")
+
+    def test_whoever_made_history_in_the_admin_stays(self):
+        clerk = make_user("clerk", is_staff=True)
+        LogEntry.objects.create(user=clerk, action_flag=CHANGE, object_repr="something")
+
+        self.assertContains(self.delete(clerk), "clerk: log entries: 1")
+
+    def test_of_several_selected_none_goes_while_one_must_stay(self):
+        make_ticket(self.user)
+        chosen = [self.user.pk, make_user("bo").pk]
+
+        page = self.admin.post(self.LIST, {"action": "delete_selected", "_selected_action": chosen, "post": "yes"})
+
+        self.assertContains(page, "ana: tickets: 1")
+        self.assertEqual(User.objects.filter(pk__in=chosen).count(), 2)
+
+    def test_users_are_logged_out_everywhere(self):
+        clients = both_clients_for(self.user).values()
+        others = both_clients_for(make_user("bo")).values()
+
+        self.admin.post(self.LIST, {"action": "log_out_everywhere", "_selected_action": [self.user.pk]})
+
+        self.assertEqual([works(client) for client in clients], [False, False])
+        self.assertEqual([works(client) for client in others], [True, True])
+        entry = LogEntry.objects.get()
+        self.assertEqual((entry.object_repr, entry.change_message), ("ana", "Logged out everywhere."))

@@ -40,7 +40,7 @@ class GroupTests(ApiTestCase):
         self.assertEqual(
             desk,
             {f"support.view_{model}" for model in ("supportticket", "message", "event", "email")}
-            | {"support.change_supportticket"},
+            | {"support.change_supportticket", "support.change_email"},
         )
 
     def test_operators_change_and_delete_tickets_and_open_none(self):
@@ -50,6 +50,10 @@ class GroupTests(ApiTestCase):
             {f"tickets.{verb}_{model}" for verb in ("view", "change", "delete") for model in ("ticket", "image")}
             | {"tickets.view_assetremoval"},
         )
+
+    def test_operators_see_to_the_emails_of_the_desk(self):
+        desk = {name for name in self.permissions_of("operators") if name.startswith("support.")}
+        self.assertEqual(desk, {"support.view_email", "support.change_email"})
 
     def test_no_role_governs_accounts_or_jobs(self):
         for role in ("users", "support agents", "operators"):

@@ -1,11 +1,15 @@
 """The desk in the admin: the thread on the page, answers and status through the same door as the API."""
 
-from django.contrib.auth.models import Group
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, Permission
+from django.core import mail
 from django.test import override_settings
 from django.urls import reverse
+from django.utils import timezone
+from rq import SimpleWorker
 
 from apps.support.models import Email, Event, Message, SupportTicket
-from tests.case import ApiTestCase
+from tests.case import ApiTestCase, default_queue
 from tests.makers import make_ticket, make_user
 from tests.support.makers import make_support_ticket
 
@@ -76,3 +80,65 @@ class DeskAdminTests(ApiTestCase):
 
     def test_agents_see_what_became_of_the_emails(self):
         self.assertContains(self.client.get(reverse("admin:support_email_changelist")), "ana@example.com")
+
+
+@override_settings(SUPPORT_EMAIL="")
+class EmailAdminTests(ApiTestCase):
+    LIST = "/admin/support/email/"
+
+    def setUp(self):
+        super().setUp()
+        make_support_ticket(make_user("ana"))
+        self.email = Email.objects.get()
+        self.operator = make_user("ops", is_staff=True)
+        self.operator.groups.add(Group.objects.get(name="operators"))
+        self.client.force_login(self.operator)
+
+    def send_now(self):
+        with self.captureOnCommitCallbacks(execute=True):
+            return self.client.post(
+                self.LIST, {"action": "send_now", "_selected_action": [self.email.pk]}, format="multipart"
+            )
+
+    def set_state(self, state: str, **fields):
+        Email.objects.filter(pk=self.email.pk).update(state=state, due_at=None, **fields)
+
+    def test_email_that_was_given_up_is_sent_with_all_its_attempts_before_it(self):
+        self.set_state("failed", attempts=30, error="SMTPServerDisconnected")
+
+        self.send_now()
+        SimpleWorker([default_queue()], connection=default_queue().connection).work(burst=True)
+
+        self.email.refresh_from_db()
+        self.assertEqual((self.email.state, self.email.attempts, self.email.error), ("sent", 1, ""))
+        self.assertEqual([message.to for message in mail.outbox], [["ana@example.com"]])
+        entry = LogEntry.objects.get()
+        self.assertEqual(
+            (entry.user, entry.object_repr, entry.change_message), (self.operator, str(self.email), "Sent again.")
+        )
+
+    def test_email_that_was_sent_is_not_sent_twice(self):
+        self.set_state("sent", sent_at=timezone.now())
+
+        response = self.send_now()
+
+        self.assertContains(self.client.get(response.url), "0 e-mails are on their way.")
+        self.assertEqual(default_queue().count, 0)
+        self.assertFalse(LogEntry.objects.exists())
+
+    def test_staff_who_may_only_look_send_none(self):
+        clerk = make_user("cy", is_staff=True)
+        clerk.user_permissions.add(Permission.objects.get(codename="view_email"))
+        self.client.force_login(clerk)
+        self.set_state("failed")
+
+        self.assertNotContains(self.client.get(self.LIST), "Send the selected e-mails now")
+        self.send_now()
+
+        self.assertEqual(Email.objects.get().state, "failed")
+
+    def test_emails_are_not_changed_by_hand(self):
+        change = reverse("admin:support_email_change", args=[self.email.pk])
+
+        self.assertEqual(self.client.post(change, {"to": "eve@example.com"}).status_code, 403)
+        self.assertContains(self.client.get(change), "ana@example.com")
