@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,8 @@ from gunicorn.http.body import LengthReader
 
 from apps.tickets.errors import BodyIncompleteError, BodyTooSlowError
 
-READ_BYTES = 64 * 1024
+READ_BYTES = 128 * 1024
+FIRST_READ_BYTES = 16 * 1024
 GRACE_SECONDS = 10  # before the average rate counts
 WATCH_EVERY_SECONDS = 0.5
 
@@ -33,6 +35,7 @@ class IncomingBody:
         self._receive = receiver_of(request)
         self._length = int(request.META["CONTENT_LENGTH"])
         self._received = 0
+        self._awaited = 0  # by the read under way
         self._started_at = time.monotonic()
         self._cut = False
 
@@ -46,22 +49,20 @@ class IncomingBody:
         self._request.body_seconds = time.monotonic() - self._started_at
 
     def read(self, size=READ_BYTES) -> bytes:
-        """The next `size` bytes, at most READ_BYTES; fewer when there are no more, and b"" at the end."""
-        missing = READ_BYTES if size is None or size < 0 else min(size, READ_BYTES)
-        portions = []
-        while missing := min(missing, self._length - self._received):
-            portion = self._receive_portion(missing)
-            if not portion:
-                break
-            portions.append(portion)
-            missing -= len(portion)
-        if not portions:
-            self.require_whole()
-        return portions[0] if len(portions) == 1 else b"".join(portions)
+        """The next portion, of at most `size` and READ_BYTES; b"" at the end.
 
-    def _receive_portion(self, size: int) -> bytes:
+        Reads grow with what has come, so that little is unknown of a client that stalls early.
+        """
+        size = READ_BYTES if size is None or size < 0 else min(size, READ_BYTES)
+        self._awaited = min(size, max(FIRST_READ_BYTES, self._received), self._length - self._received)
+        portion = self._receive_awaited() if self._awaited else b""
+        if not portion:
+            self.require_whole()
+        return portion
+
+    def _receive_awaited(self) -> bytes:
         try:
-            portion = self._receive(size)
+            portion = self._receive(self._awaited)
         except (UnreadablePostError, OSError) as exc:
             raise BodyIncompleteError from exc
         self._received += len(portion)
@@ -82,8 +83,10 @@ class IncomingBody:
         return self._sha256.hexdigest() if self._sha256 else None
 
     def is_too_slow(self) -> bool:
+        """A read returns when all of it has come: what it has got so far is not known, and counts as got."""
+        at_most = min(self._received + self._awaited, self._length)
         elapsed = time.monotonic() - self._started_at
-        return elapsed > GRACE_SECONDS + self._received / settings.UPLOAD_MIN_BYTES_PER_SECOND
+        return elapsed > GRACE_SECONDS + at_most / settings.UPLOAD_MIN_BYTES_PER_SECOND
 
     def cut(self) -> None:
         """Stop reading from this client; the answer can still be written."""
@@ -93,22 +96,23 @@ class IncomingBody:
 
 
 def receiver_of(request) -> Callable[[int], bytes]:
-    """What receives up to so many bytes of the request's body: all there are at the moment, but at least one, and b""
-    when the client has gone.
+    """What receives the next so many bytes of the request's body; fewer at times, and b"" when the client has gone.
 
-    Under gunicorn straight from its socket. Its own reader takes up to 1 MiB off the socket at once and copies what is
-    left of that at every read: 5 ms of processor time for a photo of 1 MB, and megabytes for each upload under way.
+    Under gunicorn straight from its socket, by one call to the system however they trickle in: every call gives way to
+    other threads and waits for its turn again. gunicorn's own reader takes up to 1 MiB off the socket at once and
+    copies what is left of that at every read: 5 ms of processor time for a photo of 1 MB, and megabytes of memory.
     """
     reader = getattr(request.META.get("wsgi.input"), "reader", None)
     if not isinstance(reader, LengthReader):
         return request.read
     unreader = reader.unreader
+    wait_for_all = 0 if isinstance(unreader.sock, ssl.SSLSocket) else socket.MSG_WAITALL
 
     def receive(size: int) -> bytes:
         portion = unreader.take_buffered()  # what came along with the head of the request
         if len(portion) > size:
             unreader.unread(portion[size:])
-        portion = portion[:size] or unreader.sock.recv(size)
+        portion = portion[:size] or unreader.sock.recv(size, wait_for_all)
         reader.length -= len(portion)  # or gunicorn would wait for these bytes before the connection's next request
         return portion
 
