@@ -13,7 +13,7 @@ from tests.scripts.programs import read_until, start_command
 ROOT = settings.BASE_DIR
 README = (ROOT / "README.md").read_text()
 HOUSE = (ROOT / "docs" / "house.md").read_text()
-PAGES = {path: path.read_text() for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]}
+PAGES = {path: path.read_text() for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]}
 
 # What Django asks of every app, and says nothing about ours.
 OF_EVERY_APP = {"__init__.py", "apps.py", "urls.py"}
