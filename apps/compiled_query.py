@@ -73,6 +73,29 @@ def insert(instance: Model) -> None:
     instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
 
 
+def update(instance: Model, **changes) -> None:
+    """Set these fields on the instance and write them to its row. No signal is sent."""
+    database, model = connections[DEFAULT_DB_ALIAS], type(instance)
+    for name, value in changes.items():
+        setattr(instance, name, value)
+    with _cursor_of(database) as cursor:
+        values = [model._meta.get_field(name).get_db_prep_save(value, database) for name, value in changes.items()]
+        cursor.execute(
+            _update_of(model, tuple(changes)), [*values, model._meta.pk.get_db_prep_save(instance.pk, database)]
+        )
+
+
+def _field_of(model: type[Model], name: str):
+    return model._meta.pk if name == "pk" else model._meta.get_field(name)
+
+
+@cache
+def _update_of(model: type[Model], names: tuple[str, ...]) -> str:
+    quote, meta = connections[DEFAULT_DB_ALIAS].ops.quote_name, model._meta
+    columns = ", ".join(f"{quote(meta.get_field(name).column)} = %s" for name in names)
+    return f"UPDATE {quote(meta.db_table)} SET {columns} WHERE {quote(meta.pk.column)} = %s"  # noqa: S608
+
+
 @cache
 def _insert_into(model: type[Model]) -> str:
     quote, fields = connections[DEFAULT_DB_ALIAS].ops.quote_name, model._meta.concrete_fields

@@ -5,6 +5,7 @@ clients at 50 KB/s make a healthy one wait 20 seconds, with 2 x 128 it waits 20 
 Django's ASGI handler writes every body to a file before a view sees it.
 """
 
+import gc
 import os
 
 from hopla.settings import LOGGING as logconfig_dict  # noqa: F401 (a setting of gunicorn's, by its name)
@@ -30,3 +31,12 @@ limit_request_line = 8190
 # everyone who comes by way of 127.0.0.1, and so of every client of a proxy there that passes it on.
 secure_scheme_headers = {}
 forwarder_headers = ""
+
+
+def post_worker_init(worker):
+    """What is loaded by now stays as long as the process: looking through it for garbage again and again, which
+    requests make little of, took a tenth of their processor time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 20, 50)

@@ -7,7 +7,7 @@ from django.db.models import BigIntegerField, CharField, DateTimeField
 from django.test import TestCase
 from django.utils import timezone
 
-from apps.compiled_query import CompiledQuery, Parameter, columns_of, insert, instance_of
+from apps.compiled_query import CompiledQuery, Parameter, columns_of, insert, instance_of, update
 from apps.tickets.models import Image
 from tests.makers import make_image, make_ticket
 
@@ -58,6 +58,19 @@ class CompiledQueryTests(TestCase):
         written = vars(Image.objects.get(pk=copy.pk))
         expected = vars(Image.objects.get(pk=by_orm.pk)) | {"id": copy.pk, "position": 2}
         self.assertEqual({**written, "_state": 0}, {**expected, "_state": 0})
+
+    def test_update_writes_the_named_fields_alone(self):
+        image, other = self.images
+        image.filename = "not to be written"
+        moment = timezone.now()
+
+        with self.assertNumQueries(1):
+            update(image, attempts=3, next_retry_at=moment)
+
+        self.assertEqual((image.attempts, image.next_retry_at), (3, moment))
+        written = Image.objects.get(pk=image.pk)
+        self.assertEqual((written.attempts, written.next_retry_at, written.filename), (3, moment, "a"))
+        self.assertEqual(Image.objects.get(pk=other.pk).attempts, 0)
 
     @skipUnless(connection.vendor == "postgresql", "a matter of PostgreSQL's")
     def test_server_keeps_the_plan(self):

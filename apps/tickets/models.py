@@ -15,7 +15,7 @@ from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.compiled_query import CompiledQuery, Parameter, columns_of, instance_of
+from apps.compiled_query import CompiledQuery, Parameter, columns_of, instance_of, update
 from apps.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
 from apps.request_id import current_request_id
 from apps.tickets.states import IN_FLIGHT, OPEN_TICKET, ImageStatus, TicketStatus
@@ -125,10 +125,7 @@ class Ticket(models.Model):
 
     def touch(self, **changes) -> None:
         """Write the changes and raise the version. The ticket must come from `lock`, in the same transaction."""
-        changes |= {"version": self.version + 1, "updated_at": timezone.now()}
-        for field, value in changes.items():
-            setattr(self, field, value)
-        type(self).objects.filter(pk=self.pk).update(**changes)
+        update(self, **changes, version=self.version + 1, updated_at=timezone.now())
 
     def begin(self) -> None:
         """pending -> in_progress, at the first image accepted; later images only raise the version."""
