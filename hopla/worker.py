@@ -40,6 +40,9 @@ from apps.tickets.reconcile import reconcile
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 2  # how long one wait for a job may take, and so how late a stop or a heartbeat can be
+# How long Redis may take to answer anything, a wait for a job included. RQ's own would wait seven minutes for one that
+# hangs.
+REDIS_TIMEOUT_SECONDS = POLL_SECONDS + 5
 LIVENESS_SECONDS = 15  # a worker that has not been heard of for this long counts as dead
 MAINTENANCE_SECONDS = 30
 RECONCILE_EVERY_SECONDS = 1
@@ -62,6 +65,7 @@ class Lane(SimpleWorker):
     """Runs one job at a time in a thread, under the name of the worker it belongs to."""
 
     death_penalty_class = NoDeathPenalty
+    connection_timeout = REDIS_TIMEOUT_SECONDS  # the connection is the worker's, and takes the longer of both
     log_job_description = False
     log_result_lifespan = False
     job = None  # the one that it runs, or is about to
@@ -123,6 +127,7 @@ class Lane(SimpleWorker):
 
 class ThreadedWorker(BaseWorker):
     death_penalty_class = NoDeathPenalty
+    connection_timeout = REDIS_TIMEOUT_SECONDS
 
     def __init__(self, *args, **kwargs):
         kwargs["maintenance_interval"] = MAINTENANCE_SECONDS
@@ -245,11 +250,6 @@ class ThreadedWorker(BaseWorker):
 
     def heartbeat(self, timeout=None, pipeline=None):
         super().heartbeat(LIVENESS_SECONDS, pipeline)
-
-    @property
-    def connection_timeout(self):
-        """How long Redis may take to answer anything. RQ's own would wait seven minutes for one that hangs."""
-        return POLL_SECONDS + 5
 
     def register_birth(self):
         if self.birth_date is None:

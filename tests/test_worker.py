@@ -17,7 +17,7 @@ from rq import SimpleWorker, Worker
 from rq.job import JobStatus
 from rq.suspension import resume, suspend
 
-from hopla.worker import LIVENESS_SECONDS, ThreadedWorker
+from hopla.worker import LIVENESS_SECONDS, REDIS_TIMEOUT_SECONDS, ThreadedWorker
 from tests.case import CommittingTestCase
 from tests.makers import make_accepted_image, make_ticket, running_sandbox
 from tests.tickets.test_reconcile import make_due
@@ -386,3 +386,7 @@ class RunningTests(WorkerTestCase):
 
     def test_concurrency_is_the_settings(self):
         self.assertEqual(len(self.start()._lanes), settings.WORKER_CONCURRENCY)
+
+    def test_redis_that_hangs_is_given_up_after_seconds(self):
+        pool = self.start().connection.connection_pool
+        self.assertEqual(pool.connection_kwargs["socket_timeout"], REDIS_TIMEOUT_SECONDS)
