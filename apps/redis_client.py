@@ -1,16 +1,30 @@
-"""How hopla connects to Redis where someone waits for the answer."""
+"""How hopla connects to Redis where someone waits for the answer.
+
+A URL names one server (redis://, rediss://, unix://), or the Sentinels that know which one is the master at the moment:
+
+    redis+sentinel://:password@host:26379,other-host:26379/name-of-the-master/0
+
+The password is that of Redis. Sentinels that ask for one of their own get it from `?sentinel_password=…`.
+"""
 
 from functools import lru_cache
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 
 # Of one process, at most. A thread that finds all of them taken waits for one: redis-py's own pool refuses instead, the
 # 101st of 128 uploads that end together.
 MAX_CONNECTIONS = 16
 WAIT_SECONDS = 0.5
+
+SENTINEL_SCHEME = "redis+sentinel"
+SENTINEL_PORT = 26379
+# They answer from memory, so one that takes longer is away, and the next is asked.
+SENTINEL_TIMEOUT_SECONDS = 0.5
 
 
 @lru_cache
@@ -19,7 +33,7 @@ def redis_at(url: str) -> Redis:
 
     One retry, for a pooled connection that a restart of Redis has cut; none for a timeout.
     """
-    pool = BlockingConnectionPool.from_url(
+    return new_client(
         url,
         max_connections=MAX_CONNECTIONS,
         timeout=WAIT_SECONDS,
@@ -27,4 +41,69 @@ def redis_at(url: str) -> Redis:
         socket_connect_timeout=1,
         socket_timeout=1.5,
     )
-    return Redis.from_pool(pool)
+
+
+def new_client(url: str, **options) -> Redis:
+    """A client with a pool of its own. `options`: of BlockingConnectionPool. Raises ValueError for a bad URL."""
+    if urlsplit(url).scheme != SENTINEL_SCHEME:
+        return Redis.from_pool(BlockingConnectionPool.from_url(url, **options))
+    queue = queue_options(url)
+    sentinel = Sentinel(queue["SENTINELS"], sentinel_kwargs=queue["SENTINEL_KWARGS"])
+    account = {"db": queue["DB"], "password": queue["PASSWORD"]} | queue["CONNECTION_KWARGS"]
+    return sentinel.master_for(queue["MASTER_NAME"], connection_pool_class=MasterPool, **account | options)
+
+
+class MasterPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Connections to whichever server the Sentinels say is the master."""
+
+    # redis-py's own disowns a connection that found no master, and keeps it in a list for ever: one for each request
+    # while there is none.
+    owns_connection = BlockingConnectionPool.owns_connection
+
+    def release(self, connection):
+        if (connection.host, connection.port) != self.master_address:  # it was of the master before
+            connection.disconnect()
+        super().release(connection)
+
+
+class MasterConnection(SentinelManagedConnection):
+    """A connection that ends at a time-out, as those to a single server do.
+
+    redis-py's own stays open: the next command on it would wait for a master that hangs, long after another server has
+    become the master, or take the late answer for its own.
+    """
+
+    def read_response(self, *args, disconnect_on_error: bool = True, **kwargs):
+        return super().read_response(*args, disconnect_on_error=disconnect_on_error, **kwargs)
+
+
+def queue_options(url: str) -> dict:
+    """The URL as django-rq takes it in RQ_QUEUES. Raises ValueError for a bad one."""
+    parts = urlsplit(url)
+    if parts.scheme != SENTINEL_SCHEME:
+        return {"URL": url}
+    account, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = map(unquote, account.partition(":"))
+    master, _, database = parts.path.strip("/").partition("/")
+    query = dict(parse_qsl(parts.query))
+    unknown = query.keys() - {"sentinel_password"}
+    if not hosts or not master or unknown or not (database or "0").isdecimal():
+        raise ValueError("it does not have the form redis+sentinel://:password@host:26379,other:26379/master/0")
+    no_second_try = Retry(NoBackoff(), 0)  # the next Sentinel is asked instead
+    timeouts = dict.fromkeys(("socket_connect_timeout", "socket_timeout"), SENTINEL_TIMEOUT_SECONDS)
+    return {
+        "SENTINELS": [_host_and_port(host) for host in hosts.split(",")],
+        "MASTER_NAME": unquote(master),
+        "DB": int(database or 0),
+        "PASSWORD": password or None,
+        # The user is here because django-rq's dashboard forgets a USERNAME.
+        "CONNECTION_KWARGS": {"username": user or None, "connection_class": MasterConnection},
+        "SENTINEL_KWARGS": timeouts | {"password": query.get("sentinel_password"), "retry": no_second_try},
+    }
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    address = urlsplit(f"//{text}")
+    if not address.hostname:
+        raise ValueError(f"{text!r} is no host")
+    return address.hostname, address.port or SENTINEL_PORT

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from apps.redis_client import new_client
 from apps.tickets.cloud import CredentialsError
 from apps.tickets.pause import current_pause
 from hopla.metrics import metrics_page
@@ -117,9 +118,7 @@ def check_cloudinary():
 
 def _redis(url: str) -> redis.Redis:
     once = Retry(NoBackoff(), retries=0)
-    return redis.Redis.from_url(
-        url, socket_connect_timeout=DEADLINE_SECONDS, socket_timeout=DEADLINE_SECONDS, retry=once
-    )
+    return new_client(url, socket_connect_timeout=DEADLINE_SECONDS, socket_timeout=DEADLINE_SECONDS, retry=once)
 
 
 # One thread for each check: a check that hangs delays neither the others nor the answer, and does not hang twice.

@@ -15,6 +15,7 @@ from corsheaders.defaults import default_headers
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.redis_client import queue_options
 from hopla.logs import FORMATTERS, logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -151,9 +152,19 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis and jobs ---
 
+
+def queue_at(url: str, *, name: str) -> dict:
+    """The URL as RQ_QUEUES takes it; a refusal to start when it makes no sense. A Redis URL may hold a password."""
+    try:
+        return queue_options(url)
+    except ValueError as exc:
+        raise ImproperlyConfigured(f"{name} cannot be used: {exc}.") from exc
+
+
 REDIS_URL = required_or("redis://127.0.0.1:6379/0", name="REDIS_URL")
 STAGING_REDIS_URL = env.str("STAGING_REDIS_URL", default="") or REDIS_URL
-RQ_QUEUES = {"default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 600}}
+queue_at(STAGING_REDIS_URL, name="STAGING_REDIS_URL")
+RQ_QUEUES = {"default": queue_at(REDIS_URL, name="REDIS_URL") | {"DEFAULT_TIMEOUT": 600}}
 RQ = {"WORKER_CLASS": "hopla.worker.ThreadedWorker"}
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=32)
 STOP_TIMEOUT_SECONDS = env.int("STOP_TIMEOUT_SECONDS", default=25)  # gunicorn_conf.py reads it too

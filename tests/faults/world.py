@@ -14,9 +14,11 @@ import urllib3
 from django.db import connection
 from django.test import override_settings
 
+from apps.redis_client import new_client
 from apps.sandbox.server import SandboxServer
 from script import servers
 from tests.faults.processes import Process, Processes
+from tests.faults.watched_redis import WatchedRedis
 
 # Short waits, so that a test sees in seconds what takes half a minute in production.
 QUICK = {
@@ -35,13 +37,24 @@ QUICK = {
 class World:
     """Use as a context manager. Inside, settings of this process point at the same servers as hopla's processes do.
 
-    `own_database`: a PostgreSQL that may be killed too; else the database of the tests serves. `environment`: variables
+    `own_database`: a PostgreSQL that may be killed too; else the database of the tests serves. `own_staging`: a Redis
+    for the photos alone. `sentinel`: a Redis with a replica and a Sentinel, `watched_redis`. `environment`: variables
     beside or instead of QUICK. `workers`: how many `rqworker default` run.
     """
 
-    def __init__(self, *, workers: int = 1, own_database: bool = False, environment: dict | None = None):
+    def __init__(
+        self,
+        *,
+        workers: int = 1,
+        own_database: bool = False,
+        own_staging: bool = False,
+        sentinel: bool = False,
+        environment: dict | None = None,
+    ):
         self._number_of_workers = workers
         self._own_database = own_database
+        self._own_staging = own_staging
+        self._sentinel = sentinel
         self._given = environment or {}
         self._stack = ExitStack()
 
@@ -57,8 +70,10 @@ class World:
     def _start(self, stack: ExitStack) -> None:
         folder = stack.enter_context(servers.private_folder())
         self.processes = stack.enter_context(Processes(folder))
-        self.redis_url = servers.start_redis(self.processes, folder=folder, max_bytes=0)
-        stack.enter_context(override_settings(REDIS_URL=self.redis_url, STAGING_REDIS_URL=self.redis_url))
+        self.redis_url = self.staging_url = self._start_redis(folder)
+        if self._own_staging:
+            self.staging_url = servers.start_redis(self.processes, folder=folder, name="staging", max_bytes=0)
+        stack.enter_context(override_settings(REDIS_URL=self.redis_url, STAGING_REDIS_URL=self.staging_url))
         self.database_url = os.environ["DATABASE_URL"]
         if self._own_database:
             owner = servers.unprivileged_user()
@@ -84,11 +99,17 @@ class World:
         for worker in self.workers:
             self.wait_for_worker(worker)
 
+    def _start_redis(self, folder: Path) -> str:
+        if not self._sentinel:
+            return servers.start_redis(self.processes, folder=folder, max_bytes=0)
+        self.watched_redis = WatchedRedis(self.processes)
+        return self.watched_redis.url
+
     def _environment(self) -> dict[str, str]:
         servers_here = {
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
-            "STAGING_REDIS_URL": self.redis_url,
+            "STAGING_REDIS_URL": self.staging_url,
             "CLOUDINARY_URL": self.sandbox.cloudinary_url,
         }
         return os.environ | QUICK | servers_here | self._given
@@ -142,8 +163,9 @@ class World:
             return False
 
     def flush_redis(self) -> None:
-        with redis.Redis.from_url(self.redis_url) as client:
-            client.flushall()
+        for url in {self.redis_url, self.staging_url}:
+            with new_client(url) as client:
+                client.flushall()
 
     def stop_database(self) -> None:
         """As `pg_ctl stop -m immediate`: every connection is cut, nothing is written down."""
