@@ -120,9 +120,11 @@ def _value_of(parameter, values: dict, database):
 
 
 def _cursor_of(database):
-    """On PostgreSQL one that has the server prepare what it runs, unless that is switched off (`prepare_threshold`)."""
-    if database.vendor != "postgresql":
+    """On PostgreSQL one that has the server prepare what it runs, unless that is switched off (`prepare_threshold`).
+
+    Where queries are logged, for DEBUG or a test, it is Django's own, which can tell what it ran.
+    """
+    if database.vendor != "postgresql" or database.queries_logged:
         return database.cursor()
     database.ensure_connection()
-    wrap = database.make_debug_cursor if database.queries_logged else database.make_cursor
-    return wrap(PreparingCursor(database.connection))
+    return database.make_cursor(PreparingCursor(database.connection))
