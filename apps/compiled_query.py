@@ -10,7 +10,7 @@ from functools import cache, cached_property
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.models import Expression, Model, QuerySet
+from django.db.models import AutoField, Expression, Model, QuerySet
 
 
 class PreparingCursor(psycopg.Cursor):
@@ -63,8 +63,8 @@ class CompiledQuery:
 
 
 def insert(instance: Model) -> None:
-    """Write a new row whose primary key is set. No signal is sent."""
-    database, fields = connections[DEFAULT_DB_ALIAS], instance._meta.concrete_fields
+    """Write a new row. No signal is sent, and a key that the database makes is not known afterwards."""
+    database, fields = connections[DEFAULT_DB_ALIAS], _fields_to_insert(type(instance))
     with _cursor_of(database) as cursor:
         cursor.execute(
             _insert_into(type(instance)),
@@ -97,8 +97,13 @@ def _update_of(model: type[Model], names: tuple[str, ...]) -> str:
 
 
 @cache
+def _fields_to_insert(model: type[Model]) -> list:
+    return [field for field in model._meta.concrete_fields if not isinstance(field, AutoField)]
+
+
+@cache
 def _insert_into(model: type[Model]) -> str:
-    quote, fields = connections[DEFAULT_DB_ALIAS].ops.quote_name, model._meta.concrete_fields
+    quote, fields = connections[DEFAULT_DB_ALIAS].ops.quote_name, _fields_to_insert(model)
     columns, values = ", ".join(quote(field.column) for field in fields), ", ".join(["%s"] * len(fields))
     return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES ({values})"  # noqa: S608 (our own names)
 

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 from redis.exceptions import RedisError
+from rq import get_current_job
 
 from apps import metrics
 from apps.queue import default_queue
@@ -18,6 +19,7 @@ from apps.request_id import on_behalf_of
 from apps.tickets import cloud, outcomes, staging
 from apps.tickets.models import Image, Ticket
 from apps.tickets.pause import PROBE_EVERY_SECONDS, Pause, current_pause, pause_uploads
+from apps.tickets.transitions import acting_as
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +55,13 @@ def deliver_photo(image_id: str) -> None:
 
     No lock and no database connection is held while Cloudinary works.
     """
+    job = get_current_job()
     try:
-        image = _start_attempt(image_id)
-        if image is not None:
-            with on_behalf_of(image.request_id):
-                _attempt(image)
+        with acting_as(f"job {job.id}" if job else "job"):
+            image = _start_attempt(image_id)
+            if image is not None:
+                with on_behalf_of(image.request_id):
+                    _attempt(image)
     except Ticket.DoesNotExist:
         logger.info("image %s: deleted while it was being delivered", image_id)
 

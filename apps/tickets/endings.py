@@ -38,8 +38,7 @@ def expire_due_tickets() -> int:
 def _end(ticket_id: int, move, *, code: str, detail: str) -> bool:
     with transaction.atomic():
         ticket = Ticket.objects.lock(ticket_id)
-        is_due = move is not Ticket.expire or (ticket.expires_at and ticket.expires_at <= timezone.now())
-        if not ticket.takes_photos or not is_due:
+        if not ticket.takes_photos or (move is Ticket.expire and not ticket.is_overdue):
             return False
         move(ticket)
         for image in ticket.images.filter(status__in=IN_FLIGHT):

@@ -18,7 +18,6 @@ from django.conf import settings
 from django.core.files.uploadhandler import FileUploadHandler
 from django.db import transaction
 from django.db.models import Aggregate, BigIntegerField, CharField, Count, Max, OuterRef, Subquery
-from django.utils import timezone
 from redis.exceptions import RedisError
 
 from apps import metrics
@@ -42,6 +41,7 @@ from apps.tickets.errors import (
 )
 from apps.tickets.models import Image, Ticket, look_again_at_the_latest
 from apps.tickets.states import TicketStatus
+from apps.tickets.transitions import acting_as
 
 logger = logging.getLogger(__name__)
 
@@ -285,7 +285,7 @@ def require_open(ticket: Ticket) -> None:
         raise TicketCompletedError
     if ticket.status == TicketStatus.CANCELLED:
         raise TicketCancelledError
-    if ticket.status == TicketStatus.EXPIRED or (ticket.expires_at and ticket.expires_at <= timezone.now()):
+    if ticket.status == TicketStatus.EXPIRED or ticket.is_overdue:
         raise TicketExpiredError
 
 
@@ -315,7 +315,8 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
             look_again_at=look_again_at_the_latest(),
         )
         insert(image)
-        ticket.begin()
+        with acting_as(f"user {ticket.owner_id}"):
+            ticket.begin()
         if also is not None:
             also(image)
         # Robust: with the queue away the photo is accepted all the same, and reconcile enqueues it.

@@ -19,6 +19,7 @@ from apps.compiled_query import CompiledQuery, Parameter, columns_of, instance_o
 from apps.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
 from apps.request_id import current_request_id
 from apps.tickets.states import IN_FLIGHT, OPEN_TICKET, ImageStatus, TicketStatus
+from apps.tickets.transitions import record
 
 # How long past its own deadline an attempt may take to record its outcome before someone else may take over.
 LEASE_SLACK_SECONDS = 5
@@ -110,6 +111,10 @@ class Ticket(models.Model):
     def takes_photos(self) -> bool:
         return self.status in OPEN_TICKET
 
+    @property
+    def is_overdue(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
     def progress(self) -> Progress:
         """Counted in the database now. For a page of tickets use `progress_of`, one query for all."""
         return progress_of([self])[self.pk]
@@ -125,6 +130,8 @@ class Ticket(models.Model):
 
     def touch(self, **changes) -> None:
         """Write the changes and raise the version. The ticket must come from `lock`, in the same transaction."""
+        if changes.get("status", self.status) != self.status:
+            record(ticket_id=self.pk, from_status=self.status, to_status=changes["status"])
         update(self, **changes, version=self.version + 1, updated_at=timezone.now())
 
     def begin(self) -> None:
@@ -138,6 +145,11 @@ class Ticket(models.Model):
     def expire(self) -> None:
         """-> expired, likewise."""
         self.touch(status=TicketStatus.EXPIRED)
+
+    def reopen(self, *, expires_at) -> None:
+        """expired -> in_progress, or pending when no photo was ever accepted: staff gave it more time."""
+        begun = self.images.exists()
+        self.touch(status=TicketStatus.IN_PROGRESS if begun else TicketStatus.PENDING, expires_at=expires_at)
 
     def complete(self) -> None:
         """-> completed, once: under the lock, when the last image is stored."""
@@ -244,10 +256,10 @@ class Image(models.Model):
         """queued -> uploading, one attempt more. False when the image is not queued, or its retry is not due yet."""
         now = timezone.now()
         lease = timedelta(seconds=settings.UPLOAD_TIMEOUT_SECONDS + LEASE_SLACK_SECONDS)
-        due = Q(next_retry_at=None) | Q(next_retry_at__lte=now)
         return self._move(
-            due & Q(status=ImageStatus.QUEUED, attempts=self.attempts),
-            status=ImageStatus.UPLOADING,
+            [ImageStatus.QUEUED],
+            to=ImageStatus.UPLOADING,
+            when=Q(next_retry_at=None) | Q(next_retry_at__lte=now),
             attempts=self.attempts + 1,
             next_retry_at=None,
             look_again_at=now + lease,
@@ -259,8 +271,8 @@ class Image(models.Model):
         From `queued` too: the answer came after its attempt was given up, or was lost and the asset is found there.
         """
         return self._move(
-            Q(status__in=IN_FLIGHT, attempts=self.attempts),
-            status=ImageStatus.STORED,
+            IN_FLIGHT,
+            to=ImageStatus.STORED,
             asset_id=asset_id,
             asset_version=asset_version,
             asset_format=asset_format,
@@ -274,8 +286,9 @@ class Image(models.Model):
     def retry_at(self, moment, *, code: str, detail: str) -> bool:
         """uploading -> queued: passing trouble ended this attempt, the next one starts at `moment`."""
         return self._move(
-            self._this_attempt(),
-            status=ImageStatus.QUEUED,
+            [ImageStatus.UPLOADING],
+            to=ImageStatus.QUEUED,
+            reason=code,
             error_code=code,
             error_detail=detail[:500],
             next_retry_at=moment,
@@ -285,8 +298,9 @@ class Image(models.Model):
     def give_back(self, moment) -> bool:
         """uploading -> queued, and the attempt does not count: it failed for a reason that is no photo's fault."""
         return self._move(
-            self._this_attempt(),
-            status=ImageStatus.QUEUED,
+            [ImageStatus.UPLOADING],
+            to=ImageStatus.QUEUED,
+            reason="uploads_paused",
             attempts=self.attempts - 1,
             next_retry_at=moment,
             look_again_at=moment,
@@ -295,8 +309,9 @@ class Image(models.Model):
     def fail(self, *, code: str, detail: str) -> bool:
         """-> failed from any state in flight that has not moved on meanwhile; the place is free again."""
         return self._move(
-            Q(status__in=IN_FLIGHT, attempts=self.attempts),
-            status=ImageStatus.FAILED,
+            IN_FLIGHT,
+            to=ImageStatus.FAILED,
+            reason=code,
             error_code=code,
             error_detail=detail[:500],
             next_retry_at=None,
@@ -306,25 +321,54 @@ class Image(models.Model):
     def lose_asset(self, *, code: str, detail: str) -> bool:
         """stored -> failed: an audit found that Cloudinary does not hold the photo."""
         return self._move(
-            Q(status=ImageStatus.STORED), status=ImageStatus.FAILED, error_code=code, error_detail=detail[:500]
+            [ImageStatus.STORED], to=ImageStatus.FAILED, reason=code, error_code=code, error_detail=detail[:500]
+        )
+
+    def revive(self, *, position: int) -> bool:
+        """failed -> queued, on a place that is free: staff have it tried again, with all attempts before it."""
+        return self._move(
+            [ImageStatus.FAILED],
+            to=ImageStatus.QUEUED,
+            reason="tried_again",
+            position=position,
+            attempts=0,
+            error_code="",
+            error_detail="",
+            look_again_at=look_again_at_the_latest(),
         )
 
     def look_again_in(self, seconds: float) -> bool:
         """Stay in flight, and be looked at again by reconcile after that time."""
-        return self._move(
-            Q(status__in=IN_FLIGHT, attempts=self.attempts), look_again_at=timezone.now() + timedelta(seconds=seconds)
-        )
+        moment = timezone.now() + timedelta(seconds=seconds)
+        return self._update(Q(status__in=IN_FLIGHT), look_again_at=moment)
 
-    def _this_attempt(self) -> Q:
-        return Q(status=ImageStatus.UPLOADING, attempts=self.attempts)
+    def retry_now(self) -> bool:
+        """Of an image that waits for its next attempt: it need not wait any more."""
+        waits = Q(status=ImageStatus.QUEUED, next_retry_at__gt=timezone.now())
+        return self._update(waits, next_retry_at=None, look_again_at=look_again_at_the_latest())
 
-    def _move(self, allowed: Q, **changes) -> bool:
+    def _move(self, from_statuses, *, to: str, reason: str = "", when: Q | None = None, **changes) -> bool:
+        # One status after the other, its own first: the log of transitions says where it came from.
+        for status in sorted(from_statuses, key=lambda status: status != self.status):
+            if self._update((when or Q()) & Q(status=status), status=to, **changes):
+                record(
+                    ticket_id=self.ticket_id,
+                    image_id=self.pk,
+                    from_status=status,
+                    to_status=to,
+                    reason=reason,
+                    request_id=self.request_id,
+                )
+                return True
+        return False
+
+    def _update(self, allowed: Q, **changes) -> bool:
         changes["updated_at"] = timezone.now()
-        moved = type(self).objects.filter(allowed, pk=self.pk).update(**changes)
-        if moved:
+        updated = type(self).objects.filter(allowed, pk=self.pk, attempts=self.attempts).update(**changes)
+        if updated:
             for field, value in changes.items():
                 setattr(self, field, value)
-        return bool(moved)
+        return bool(updated)
 
 
 class AssetRemoval(models.Model):

@@ -8,12 +8,15 @@ import logging
 from django.db import transaction
 
 from apps import metrics
-from apps.tickets import staging
+from apps.tickets import set_aside, staging
 from apps.tickets.models import Image, Ticket
 from apps.tickets.removal import remove_asset_of
 from apps.tickets.signals import image_failed, image_stored
 
 logger = logging.getLogger(__name__)
+
+# Of these nobody will want another attempt. The bytes of others are kept for a while: see interventions.try_again.
+NOT_TO_BE_TRIED_AGAIN = {"bytes_lost", "ticket_cancelled"}
 
 
 def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_format: str) -> bool:
@@ -42,6 +45,8 @@ def record_failed(image: Image, *, code: str, detail: str) -> bool:
         ticket.touch()
         remove_asset_of(image)
         image_failed.send(sender=Image, image=image, ticket=ticket)
+        if code not in NOT_TO_BE_TRIED_AGAIN:
+            transaction.on_commit(lambda: set_aside.put(image.pk), robust=True)
         _discard_on_commit(image)
         transaction.on_commit(lambda: metrics.count("hopla_photos_failed", code=code), robust=True)
     fields = image.log_fields | {"code": code}

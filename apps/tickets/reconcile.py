@@ -19,6 +19,7 @@ from apps.tickets.idempotency import forget_old_keys
 from apps.tickets.models import Image
 from apps.tickets.removal import remove_due_assets
 from apps.tickets.states import IN_FLIGHT, ImageStatus
+from apps.tickets.transitions import acting_as
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +37,14 @@ def reconcile() -> int:
     if not turn.acquire():
         return 0
     try:
-        return (
-            expire_due_tickets()
-            + _settle_due_images()
-            + _discard_unclaimed_bytes()
-            + remove_due_assets()
-            + forget_old_keys()
-        )
+        with acting_as("reconcile"):
+            return (
+                expire_due_tickets()
+                + _settle_due_images()
+                + _discard_unclaimed_bytes()
+                + remove_due_assets()
+                + forget_old_keys()
+            )
     finally:
         with suppress(LockError):  # it took longer than a turn, and someone else has it now
             turn.release()

@@ -15,9 +15,10 @@ from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 from django.utils import timezone
 
-from apps.tickets import cloud, staging
+from apps.tickets import cloud, set_aside, staging
 from apps.tickets.models import LEASE_SLACK_SECONDS, AssetRemoval, Image, Ticket
 from apps.tickets.states import ImageStatus
+from apps.tickets.transitions import DELETED, record
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +49,18 @@ def lock_ticket_of_image_to_be_deleted(*, instance: Image, **kwargs):
 
 
 @receiver(post_delete, sender=Image)
+@receiver(post_delete, sender=Ticket)
+def record_deletion(*, instance: Image | Ticket, **kwargs):
+    which = {"ticket_id": instance.ticket_id, "image_id": instance.pk} if isinstance(instance, Image) else {}
+    record(**{"ticket_id": instance.pk} | which, from_status=instance.status, to_status=DELETED)
+
+
+@receiver(post_delete, sender=Image)
 def remove_asset_of_deleted_image(*, instance: Image, **kwargs):
     """Deleting an image, or its ticket, takes its asset and its staged bytes along, in the background."""
     remove_asset_of(instance)
     image_id = instance.pk  # None by the time of the commit
-    transaction.on_commit(lambda: staging.discard(image_id), robust=True)
+    transaction.on_commit(lambda: (staging.discard(image_id), set_aside.drop(image_id)), robust=True)
 
 
 def schedule_removal(public_id: str, *, due_at=None) -> None:

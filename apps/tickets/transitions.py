@@ -1,0 +1,90 @@
+"""Every move of a ticket or an image, written down in the transaction that makes it, and never changed: from, to, when,
+why, by whom or by which job. It outlives what it tells of.
+"""
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.compiled_query import insert
+from apps.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
+from apps.request_id import current_request_id
+
+DELETED = "deleted"  # no status of a row: there is none any more
+ACTOR_MAX_LENGTH = 100
+
+_actor: ContextVar[str] = ContextVar("actor", default="")
+
+
+@contextmanager
+def acting_as(actor: str):
+    """Inside, moves are written down as made by this actor: `user 5`, `staff 2 (ana)`, `job <id>`, `reconcile`."""
+    token = _actor.set(actor[:ACTOR_MAX_LENGTH])
+    try:
+        yield
+    finally:
+        _actor.reset(token)
+
+
+class NeverChangedError(Exception):
+    """Somebody tried to rewrite history."""
+
+
+class TransitionQuerySet(models.QuerySet):
+    def update(self, **kwargs):
+        raise NeverChangedError
+
+    def delete(self):
+        raise NeverChangedError
+
+
+class Transition(models.Model):
+    """One move. It names its ticket and image by number alone: they may be deleted, this stays."""
+
+    ticket_id = models.BigIntegerField(_("ticket"))
+    image_id = models.UUIDField(_("image"), null=True, help_text=_("Empty: the ticket itself moved."))
+    from_status = models.CharField(_("from"), max_length=16)
+    to_status = models.CharField(_("to"), max_length=16)
+    reason = models.CharField(_("why"), max_length=64, blank=True)
+    actor = models.CharField(_("by"), max_length=ACTOR_MAX_LENGTH, blank=True)
+    request_id = models.CharField(_("request id"), max_length=REQUEST_ID_MAX_LENGTH, blank=True)
+    at = models.DateTimeField(_("when"), default=timezone.now)
+
+    objects = TransitionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("transition")
+        verbose_name_plural = _("transitions")
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["ticket_id", "id"], name="transition_of_ticket")]
+
+    def __str__(self):
+        return f"{self.from_status} → {self.to_status}"
+
+    def save(self, *args, **kwargs):
+        if not self._state.adding:
+            raise NeverChangedError
+        super().save(*args, **kwargs)
+
+    def delete(self, *args, **kwargs):
+        raise NeverChangedError
+
+
+def record(
+    *, ticket_id: int, image_id=None, from_status: str, to_status: str, reason: str = "", request_id: str = ""
+) -> None:
+    """Write a move down. Call it in the transaction that makes it."""
+    insert(
+        Transition(
+            ticket_id=ticket_id,
+            image_id=image_id,
+            from_status=from_status,
+            to_status=to_status,
+            reason=reason[:64],
+            actor=_actor.get(),
+            request_id=current_request_id() or request_id,
+        )
+    )

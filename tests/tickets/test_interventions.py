@@ -1,0 +1,220 @@
+"""What staff do to tickets and photos, as the admin calls it."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.test import override_settings
+from django.utils import timezone
+
+from apps.tickets import interventions, outcomes, set_aside, staging
+from apps.tickets.endings import cancel_ticket, expire_due_tickets
+from apps.tickets.interventions import CannotBeDone, extend_expiry, try_again, try_failed_again
+from apps.tickets.models import AssetRemoval, Image, Ticket
+from apps.tickets.reconcile import reconcile
+from tests.case import ApiTestCase, default_queue, staged_photos
+from tests.makers import make_accepted_image, make_image, make_ticket, running_sandbox
+
+
+class InterventionTestCase(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.sandbox = self.enterContext(running_sandbox())
+        self.ticket = make_ticket(num_images=2)
+
+    def fail(self, image: Image) -> Image:
+        with self.captureOnCommitCallbacks(execute=True):
+            outcomes.record_failed(image, code="cloudinary_refused", detail="no")
+        return image
+
+    def failed_photo(self, seed: int = 0, ticket: Ticket | None = None) -> Image:
+        return self.fail(make_accepted_image(ticket or self.ticket, seed=seed))
+
+    def try_again(self, image: Image) -> Image:
+        with self.captureOnCommitCallbacks(execute=True):
+            try_again(image.pk)
+        image.refresh_from_db()
+        return image
+
+    def assert_refused(self, image: Image, words: str) -> None:
+        before = Image.objects.values().get(pk=image.pk)
+        with self.assertRaisesMessage(CannotBeDone, words):
+            try_again(image.pk)
+        self.assertEqual(Image.objects.values().get(pk=image.pk), before)
+
+
+class TryAgainTests(InterventionTestCase):
+    def test_failed_photo_is_delivered_after_all(self):
+        image = self.failed_photo()
+
+        self.try_again(image)
+        self.assertEqual((image.status, image.attempts, image.error_code), ("queued", 0, ""))
+        self.assertEqual(len(default_queue().job_ids), 1)
+        image = self.deliver(image)
+
+        self.assertEqual(image.status, "stored")
+        self.assertEqual((staged_photos(), staging.bytes_in_use()), ([], 0))
+
+    def test_it_completes_its_ticket(self):
+        ticket = make_ticket(num_images=1)
+        self.deliver(self.try_again(self.failed_photo(ticket=ticket)))
+        ticket.refresh_from_db()
+        self.assertEqual(ticket.status, "completed")
+
+    def test_its_asset_is_no_longer_to_be_removed(self):
+        image = make_accepted_image(self.ticket)
+        Image.objects.update(status="uploading", attempts=1)
+        image.refresh_from_db()
+        self.fail(image)
+        self.assertTrue(AssetRemoval.objects.exists())
+
+        self.deliver(self.try_again(image))
+        AssetRemoval.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+        reconcile()
+
+        self.assertEqual(len(self.sandbox.assets), 1)
+
+    def test_photo_whose_place_was_taken_takes_another(self):
+        image = self.failed_photo()
+        make_accepted_image(self.ticket, seed=1)
+
+        self.assertEqual(self.try_again(image).position, 2)
+
+    def test_full_ticket_takes_none_back(self):
+        image = self.failed_photo()
+        for seed in (1, 2):
+            make_accepted_image(self.ticket, seed=seed)
+        self.assert_refused(image, "none is free")
+
+    def test_photo_whose_bytes_are_gone_cannot_be(self):
+        image = self.failed_photo()
+        set_aside.drop(image.pk)
+        self.assert_refused(image, "Its bytes are gone")
+        self.assertEqual(staging.bytes_in_use(), 0)
+
+    def test_ticket_that_has_ended_takes_none_back(self):
+        image = self.failed_photo()
+        for fields in (
+            {"status": "cancelled"},
+            {"status": "completed"},
+            {"status": "in_progress", "expires_at": timezone.now() - timedelta(seconds=1)},
+        ):
+            with self.subTest(fields):
+                Ticket.objects.update(**fields)
+                self.assert_refused(image, "Its ticket has ended")
+
+    def test_photo_that_waits_for_its_time_waits_no_longer(self):
+        image = make_accepted_image(self.ticket)
+        later = timezone.now() + timedelta(minutes=5)
+        Image.objects.update(next_retry_at=later, look_again_at=later, attempts=3)
+
+        self.try_again(image)
+        self.assertEqual((image.status, image.next_retry_at, image.attempts), ("queued", None, 3))
+
+        self.assertEqual(self.deliver(image).status, "stored")
+
+    def test_what_is_under_way_or_done_is_left_alone(self):
+        self.assert_refused(make_image(self.ticket, status="uploading", attempts=1), "being sent")
+        self.assert_refused(make_image(self.ticket, position=2, status="stored"), "being sent")
+
+    def test_what_waits_for_a_worker_is_left_alone(self):
+        self.assert_refused(make_accepted_image(self.ticket), "waits for a worker")
+
+    def test_twice_is_once(self):
+        image = self.failed_photo()
+        self.try_again(image)
+        self.assert_refused(image, "waits for a worker")
+
+    def test_readers_of_the_ticket_see_it(self):
+        image = self.failed_photo()
+        before = Ticket.objects.get(pk=self.ticket.pk).etag
+        self.try_again(image)
+        self.assertNotEqual(Ticket.objects.get(pk=self.ticket.pk).etag, before)
+
+
+class TryAllAgainTests(InterventionTestCase):
+    def test_all_that_can_be_are_and_the_reasons_of_the_others_are_told(self):
+        first, second = self.failed_photo(1), self.failed_photo(2)
+        third = self.failed_photo(3)
+        set_aside.drop(first.pk)
+
+        tried, reasons = try_failed_again(self.ticket.pk)
+
+        self.assertEqual((tried, len(reasons)), (2, 1))
+        self.assertIn("bytes are gone", reasons[0])
+        self.assertCountEqual(Image.objects.filter(status="queued").values_list("pk", flat=True), [second.pk, third.pk])
+
+
+class KeptBytesTests(InterventionTestCase):
+    def test_they_hold_none_of_the_budget(self):
+        image = self.failed_photo()
+        self.assertEqual((staging.bytes_in_use(), staged_photos()), (0, []))
+        self.assertEqual(set_aside.which_are_kept([image.pk]), {image.pk})
+
+    def test_they_go_after_a_while_at_the_latest(self):
+        image = self.failed_photo()
+        seconds = staging.connection().ttl(f"{set_aside.SET_ASIDE}{image.pk}")
+        self.assertTrue(0 < seconds <= settings.STAGING_TTL_SECONDS)
+
+    def test_oldest_make_room(self):
+        sizes = [make_accepted_image(self.ticket, seed=seed).size for seed in (1, 2)]
+        images = list(Image.objects.order_by("created_at"))
+        with override_settings(STAGING_MAX_BYTES=set_aside.SHARE_OF_BUDGET * max(sizes)):
+            for image in images:
+                self.fail(image)
+
+        self.assertEqual(set_aside.which_are_kept([image.pk for image in images]), {images[1].pk})
+
+    def test_photos_of_cancelled_tickets_are_not_kept(self):
+        image = make_accepted_image(self.ticket)
+        with self.captureOnCommitCallbacks(execute=True):
+            cancel_ticket(self.ticket.pk)
+        self.assertEqual(set_aside.which_are_kept([image.pk]), set())
+
+    def test_deleted_photo_takes_them_along(self):
+        image = self.failed_photo()
+        pk = image.pk
+        with self.captureOnCommitCallbacks(execute=True):
+            image.delete()
+        self.assertEqual(set_aside.which_are_kept([pk]), set())
+
+
+class ExtendExpiryTests(InterventionTestCase):
+    def setUp(self):
+        super().setUp()
+        self.later = timezone.now() + timedelta(days=1)
+
+    def extended(self, ticket: Ticket, expires_at) -> Ticket:
+        interventions.extend_expiry(ticket.pk, expires_at=expires_at)
+        ticket.refresh_from_db()
+        return ticket
+
+    def test_open_ticket_gets_more_time_or_no_end(self):
+        for moment in (self.later, None):
+            self.assertEqual(self.extended(self.ticket, moment).expires_at, moment)
+        self.assertEqual(self.ticket.status, "pending")
+
+    def test_expired_ticket_takes_photos_again(self):
+        image = make_accepted_image(self.ticket)
+        Ticket.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+        with self.captureOnCommitCallbacks(execute=True):
+            expire_due_tickets()
+        image.refresh_from_db()
+        self.assertEqual((image.status, image.error_code), ("failed", "ticket_expired"))
+
+        self.assertEqual(self.extended(self.ticket, self.later).status, "in_progress")
+
+        self.assertEqual(self.deliver(self.try_again(image)).status, "stored")
+
+    def test_expired_ticket_without_photos_is_pending_again(self):
+        Ticket.objects.update(status="expired")
+        self.assertEqual(self.extended(self.ticket, self.later).status, "pending")
+
+    def test_time_that_has_passed_is_refused(self):
+        with self.assertRaisesMessage(CannotBeDone, "has passed"):
+            extend_expiry(self.ticket.pk, expires_at=timezone.now())
+
+    def test_ended_ticket_stays_ended(self):
+        for status in ("completed", "cancelled"):
+            Ticket.objects.update(status=status)
+            with self.subTest(status), self.assertRaisesMessage(CannotBeDone, "has ended"):
+                extend_expiry(self.ticket.pk, expires_at=self.later)
