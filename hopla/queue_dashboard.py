@@ -17,8 +17,8 @@ from django_rq.urls import get_admin_urlpatterns, get_api_urlpatterns
 
 PERMISSION = "django_rq.admin"
 
-# The style elements of django-rq 4.2's pages. Their one script is not let in: Django's own does its work since 3.2, and
-# it only fails. Neither is the `onclick` on rows of results, which have a link as well.
+# The style elements of django-rq 4.2's pages. Their one script is left out by templates/django_rq/; the `onclick` on
+# rows of results is not let in, and they have a link as well.
 INLINE_STYLES = {
     "style-src": [
         "'sha256-KKjBAGERxCMkpnyRzzx30Ft5uJyWEE4TggCMJ9MJhMw='",

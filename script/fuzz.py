@@ -3,7 +3,6 @@ sends what the schema allows and what it forbids, as a user and as staff, and fi
 """
 
 import argparse
-import hashlib
 import os
 import subprocess
 import sys
@@ -11,11 +10,10 @@ import time
 
 from script import servers
 from script.children import ChildFailed, Children, StopAsked
-from script.install import ROOT, VENV, say
+from script.install import ROOT, VENV, install_extra
 from script.run_newman import start_hopla
 
 REQUIREMENTS = ROOT / "requirements-fuzz.txt"
-STAMP = VENV / "hopla-fuzz-installed"
 CONFIG = ROOT / "tests" / "fuzz" / "schemathesis.toml"
 NO_LIMITS = {f"THROTTLE_{scope}": "" for scope in ("LOGIN", "REGISTER", "TICKETS", "UPLOADS")}
 ROLES = {
@@ -26,7 +24,7 @@ ROLES = {
 
 def main(arguments: list[str]) -> int:
     options, passed_on = parse(arguments)
-    ensure_installed()
+    install_extra(REQUIREMENTS)
     started = time.monotonic()
     owner = servers.unprivileged_user()
     with servers.private_folder() as folder, servers.private_folder(owner) as postgres_folder, Children() as children:
@@ -54,18 +52,6 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument("--as", action="append", choices=ROLES, dest="roles", help="as whom (default: one by one)")
     return parser.parse_known_args(arguments)
-
-
-def ensure_installed() -> None:
-    """Leaves requirements-fuzz.txt in .venv; does nothing when the stamp says it already is."""
-    files = sorted(ROOT.glob("requirements*.txt"))
-    wanted = hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
-    if STAMP.exists() and STAMP.read_text() == wanted:
-        return
-    say(f"Installing {REQUIREMENTS.name} into .venv")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--requirement", REQUIREMENTS], check=True, stdin=subprocess.DEVNULL)
-    STAMP.write_text(wanted)
 
 
 def passes(children: Children, name: str, command: list, **options) -> bool:

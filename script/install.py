@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -72,8 +73,8 @@ def version_of(python: Path) -> str | None:
     return answer.stdout.strip() if answer.returncode == 0 else None
 
 
-def requirements_hash(folder: Path = ROOT) -> str:
-    return hashlib.sha256(b"\0".join((folder / name).read_bytes() for name in REQUIREMENTS)).hexdigest()
+def requirements_hash(folder: Path = ROOT, names: Iterable[str] = REQUIREMENTS) -> str:
+    return hashlib.sha256(b"\0".join((folder / name).read_bytes() for name in names)).hexdigest()
 
 
 def make_venv() -> None:
@@ -98,6 +99,18 @@ def install_requirements() -> None:
             f"{pip.stdout}{pip.stderr}\npip could not install requirements-dev.txt: its own words are above. "
             "It needs the network, and Python 3.10 to 3.13."
         )
+
+
+def install_extra(requirements: Path) -> None:
+    """Leaves what that file of ours names in .venv; does nothing when a stamp says it already is there."""
+    stamp = VENV / f"hopla-installed-{requirements.stem}"
+    wanted = requirements_hash(names=sorted(path.name for path in ROOT.glob("requirements*.txt")))
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    say(f"Installing {requirements.name} into .venv")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--requirement", requirements], check=True, stdin=subprocess.DEVNULL)
+    stamp.write_text(wanted)
 
 
 def say(sentence: str) -> None:

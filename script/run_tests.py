@@ -9,13 +9,13 @@ from unittest import mock
 
 import environ
 
-from script import servers
+from script import browser, servers
 from script.children import Child, ChildFailed, Children, StopAsked
 from script.install import ROOT
 
 EXPECTED_SKIPS = {
-    "postgres": ("needs SQLite",),
-    "sqlite": ("needs PostgreSQL", "Database doesn't support feature"),
+    "postgres": ("needs SQLite", browser.NEEDED),
+    "sqlite": ("needs PostgreSQL", "Database doesn't support feature", browser.NEEDED),
 }
 
 # The sandbox's account where nothing listens: a test that wants Cloudinary starts a sandbox of its own.

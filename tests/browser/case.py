@@ -1,0 +1,95 @@
+"""Base of the tests that see hopla's pages as people do: in a real Chromium, from the real web server."""
+
+import os
+from contextlib import ExitStack
+from unittest import SkipTest, mock
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.test import Client
+
+from apps.accounts.models import User
+from script.browser import NEEDED, find_chromium
+from tests.case import CommittingTestCase
+from tests.makers import make_user
+from tests.web_server import running_web_server
+
+DESKTOP = {"width": 1280, "height": 850}
+PHONE = {"width": 390, "height": 844}
+
+# Of the page's background, 0 to 255.
+BRIGHTNESS = "Math.max(...getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number))"
+
+
+class BrowserTestCase(CommittingTestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        path = find_chromium()
+        if not path:
+            raise SkipTest(NEEDED)
+        from playwright.sync_api import sync_playwright
+
+        with ExitStack() as stack:
+            # Playwright's own event loop runs in this thread; our code here is as synchronous as ever.
+            stack.enter_context(mock.patch.dict(os.environ, {"DJANGO_ALLOW_ASYNC_UNSAFE": "1"}))
+            host, port = stack.enter_context(running_web_server())
+            playwright = stack.enter_context(sync_playwright())
+            cls.chromium = stack.enter_context(playwright.chromium.launch(executable_path=path))
+            cls.addClassCleanup(stack.pop_all().close)
+        cls.url = f"http://{host}:{port}"
+
+    def setUp(self):
+        super().setUp()
+        self.superuser = make_user("boss", is_staff=True, is_superuser=True)
+
+    def open_browser(self, *, user: User | None, scheme: str = "light", size: dict = DESKTOP) -> "Tab":
+        """A tab of a fresh browser in which this user, or nobody, is logged in to the admin."""
+        context = self.chromium.new_context(color_scheme=scheme, viewport=size, locale="en-GB", base_url=self.url)
+        self.addCleanup(context.close)
+        if user is not None:
+            session = Client()
+            session.force_login(user)
+            name = settings.SESSION_COOKIE_NAME
+            context.add_cookies([{"name": name, "value": session.cookies[name].value, "url": self.url}])
+        return Tab(context.new_page(), host=urlsplit(self.url).netloc)
+
+
+class Tab:
+    """A page of Playwright's, and everything that went wrong in it."""
+
+    def __init__(self, page, *, host: str):
+        self.page = page
+        self._complaints = []
+        page.on("console", lambda message: self._note_message(message.type, message.text))
+        page.on("pageerror", lambda error: self._complaints.append(str(error)))
+        page.on("request", lambda request: self._note_request(request.url, host))
+        page.on("response", lambda response: self._note_answer(response.status, response.url))
+
+    def open(self, path: str) -> list[str]:
+        """Go there, and answer what went wrong on the way: errors, answers that failed, words with other hosts."""
+        self.page.goto(path, wait_until="load")
+        return self.complaints()
+
+    def complaints(self) -> list[str]:
+        found, self._complaints[:] = list(self._complaints), []
+        return found
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than the window."""
+        return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+    def is_dark(self) -> bool:
+        return self.page.evaluate(BRIGHTNESS) < 128
+
+    def _note_message(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self._complaints.append(text)
+
+    def _note_request(self, url: str, host: str) -> None:
+        if urlsplit(url).netloc not in ("", host):
+            self._complaints.append(f"asks {url}")
+
+    def _note_answer(self, status: int, url: str) -> None:
+        if status >= 400:
+            self._complaints.append(f"{status} from {url}")
