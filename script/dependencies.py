@@ -74,7 +74,7 @@ def report(packages: list[dict]) -> int:
 def tool(requirement: str):
     """A folder with that package, and an environment in which Python and the shell find it."""
     with tempfile.TemporaryDirectory(prefix="hopla-") as folder:
-        installed = pip("install", "--quiet", "--retries=1", "--timeout=10", "--target", folder, requirement)
+        installed = pip("install", "--quiet", "--retries=1", "--timeout=5", "--target", folder, requirement)
         if installed.returncode != 0:
             raise NotInstalled(f"{requirement} could not be installed: {last_line(installed.stderr)}")
         yield Path(folder), os.environ | {"PYTHONPATH": folder}
