@@ -148,6 +148,8 @@ else:
         },
     }
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # One would have to keep its connection between two fetches, which a PgBouncer that pools by transaction gives away.
+    DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis and jobs ---

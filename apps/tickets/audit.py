@@ -39,7 +39,7 @@ def audit_assets(*, grace: timedelta = GRACE) -> Findings:
     before = timezone.now() - grace  # Cloudinary first: what is stored while it is listed is too recent to judge
     bytes_by_id = {asset.public_id: asset.bytes for asset in cloud.list_assets()}
     findings = Findings(assets=len(bytes_by_id), orphans=_unclaimed(bytes_by_id))
-    for image in Image.objects.filter(status=ImageStatus.STORED, stored_at__lt=before).iterator(CHUNK):
+    for image in _stored(before=before):
         findings.images += 1
         if image.public_id not in bytes_by_id:
             findings.missing.append(image)
@@ -60,6 +60,14 @@ def mend(findings: Findings) -> None:
         outcomes.record_asset_lost(
             image, code="asset_changed", detail=gettext_noop("Cloudinary holds other bytes than were sent.")
         )
+
+
+def _stored(*, before):
+    """A chunk after the other by primary key, each a query of its own: none holds a connection, or memory for all."""
+    chunk = images = Image.objects.filter(status=ImageStatus.STORED, stored_at__lt=before).order_by("pk")
+    while found := list(chunk[:CHUNK]):
+        yield from found
+        chunk = images.filter(pk__gt=found[-1].pk)
 
 
 def _unclaimed(public_ids) -> list[str]:

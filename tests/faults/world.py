@@ -17,6 +17,7 @@ from django.test import override_settings
 from apps.redis_client import new_client
 from apps.sandbox.server import SandboxServer
 from script import servers
+from tests.faults.pgbouncer import start_pgbouncer
 from tests.faults.processes import Process, Processes
 from tests.faults.watched_redis import WatchedRedis
 
@@ -37,9 +38,10 @@ QUICK = {
 class World:
     """Use as a context manager. Inside, settings of this process point at the same servers as hopla's processes do.
 
-    `own_database`: a PostgreSQL that may be killed too; else the database of the tests serves. `own_staging`: a Redis
-    for the photos alone. `sentinel`: a Redis with a replica and a Sentinel, `watched_redis`. `environment`: variables
-    beside or instead of QUICK. `workers`: how many `rqworker default` run.
+    `own_database`: a PostgreSQL that may be killed too; else the database of the tests serves. `pgbouncer`: hopla's
+    processes reach that one through a PgBouncer. `own_staging`: a Redis for the photos alone. `sentinel`: a Redis with
+    a replica and a Sentinel, `watched_redis`. `environment`: variables beside or instead of QUICK. `workers`: how many
+    `rqworker default` run.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class World:
         *,
         workers: int = 1,
         own_database: bool = False,
+        pgbouncer: bool = False,
         own_staging: bool = False,
         sentinel: bool = False,
         environment: dict | None = None,
     ):
         self._number_of_workers = workers
         self._own_database = own_database
+        self._pgbouncer = pgbouncer
         self._own_staging = own_staging
         self._sentinel = sentinel
         self._given = environment or {}
@@ -83,6 +87,8 @@ class World:
             self.database_url = servers.start_postgres(database, folder=home, owner=owner)
             self._database_process, self._database_folder = database["postgres"], home
             keep_what_is_committed(home)
+            if self._pgbouncer:
+                self.database_url = start_pgbouncer(self.processes, folder=home, owner=owner)
             stack.enter_context(connected_to(home))
         self.sandbox = stack.enter_context(SandboxServer())
         stack.enter_context(override_settings(CLOUDINARY_URL=self.sandbox.cloudinary_url))
