@@ -1,5 +1,6 @@
 import re
 
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
@@ -28,6 +29,22 @@ class AdminSiteTests(ApiTestCase):
         self.assertContains(page, "<title>Overview | hopla</title>")
         self.assertContains(page, "hopla/favicon.svg")
         self.assertNotContains(page, "Django administration")
+
+    def test_models_stand_under_hoplas_own_headings(self):
+        apps = self.admin.get("/admin/").context["available_apps"]
+
+        self.assertEqual([app["name"] for app in apps], ["Tickets", "Support desk", "Accounts", "Queue"])
+        names = {model["object_name"] for model in apps[2]["models"]}
+        self.assertEqual(names, {"User", "AuthToken", "Group", "OutstandingToken"})
+
+    def test_staff_see_no_heading_without_a_model_for_them(self):
+        clerk = make_user(is_staff=True)
+        clerk.user_permissions.add(Permission.objects.get(codename="view_outstandingtoken"))
+        self.admin.force_login(clerk)
+
+        apps = self.admin.get("/admin/").context["available_apps"]
+
+        self.assertEqual([app["app_label"] for app in apps], ["token_blacklist"])
 
     def test_pages_carry_nothing_inline_and_nothing_from_elsewhere(self):
         for path in self.pages():

@@ -1,9 +1,11 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class TicketsConfig(AppConfig):
     name = "apps.tickets"
     label = "tickets"
+    verbose_name = _("Tickets")
 
     def ready(self):
         from apps.tickets import checks, removal, signals  # noqa: F401  connects receivers, registers checks

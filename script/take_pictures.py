@@ -1,0 +1,86 @@
+"""Takes the pictures of the admin in docs/pictures, from a hopla of its own after a busy hour."""
+
+import io
+import os
+import sys
+
+from script import servers
+from script.browser import NEEDED, REQUIREMENTS, find_chromium
+from script.children import ChildFailed, Children, StopAsked
+from script.install import ROOT, install_extra
+from script.run_newman import start_hopla
+
+FOLDER = ROOT / "docs" / "pictures"
+DESKTOP, PHONE = (1280, 900), (390, 844)
+MAX_BYTES = 150_000  # of a file
+
+
+def main() -> None:
+    install_extra(REQUIREMENTS)
+    path = find_chromium()
+    if not path:
+        sys.exit(f"script/pictures {NEEDED}")
+    from apps.sandbox.server import SandboxServer
+
+    with servers.private_folder() as folder, SandboxServer() as sandbox, Children() as children:
+        started = {
+            "CLOUDINARY_URL": sandbox.cloudinary_url,
+            "CLOUDINARY_DELIVERY_URL": sandbox.url,
+            "UPLOAD_TIMEOUT_SECONDS": "900",
+        }
+        _server, url = start_hopla(children, folder=folder, **started)
+        os.environ |= {
+            "DATABASE_URL": f"sqlite:///{folder / 'hopla.sqlite3'}",
+            "DJANGO_SETTINGS_MODULE": "hopla.settings",
+        }
+        import django
+
+        django.setup()
+        from script.demo_data import live_through_a_busy_hour
+
+        ticket = live_through_a_busy_hour(url=url, sandbox=sandbox)
+        photograph(path, url=url, ticket_id=ticket.pk)
+
+
+def photograph(chromium: str, *, url: str, ticket_id: int) -> None:
+    from playwright.sync_api import sync_playwright
+
+    from apps.accounts.management.commands.make_demo_user import PASSWORD, USERNAME
+
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium) as browser:
+        for name, path, scheme, (width, height) in (
+            ("admin-overview", "/admin/", "light", DESKTOP),
+            ("admin-overview-phone", "/admin/", "dark", PHONE),
+            ("admin-tickets", "/admin/tickets/ticket/", "dark", DESKTOP),
+            ("admin-ticket", f"/admin/tickets/ticket/{ticket_id}/change/", "light", DESKTOP),
+        ):
+            context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height})
+            page = context.new_page()
+            page.goto(f"{url}/admin/login/?next={path}")
+            page.fill("#id_username", USERNAME)
+            page.fill("#id_password", PASSWORD)
+            page.press("#id_password", "Enter")
+            page.wait_for_url(f"{url}{path}", wait_until="networkidle")
+            save(page.screenshot(), FOLDER / f"{name}.webp")
+            context.close()
+
+
+def save(png: bytes, path) -> None:
+    """As WebP, which shows text as well in a third of the bytes."""
+    from PIL import Image as Picture
+
+    Picture.open(io.BytesIO(png)).convert("RGB").save(path, "WEBP", quality=85, method=6)
+    size = path.stat().st_size
+    print(f"{path.relative_to(ROOT)}: {size:,} bytes")
+    if size > MAX_BYTES:
+        sys.exit(f"{path.name} is larger than {MAX_BYTES:,} bytes.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except StopAsked as stop:
+        print("Stopped.", file=sys.stderr)
+        sys.exit(stop.exit_code)
+    except (ChildFailed, servers.NotInstalled) as error:
+        sys.exit(f"script/pictures: {error}")
