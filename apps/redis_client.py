@@ -17,7 +17,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 
 # Of one process, at most. A thread that finds all of them taken waits for one: redis-py's own pool refuses instead, the
-# 101st of 128 uploads that end together.
+# 101st of 200 uploads that end together.
 MAX_CONNECTIONS = 16
 WAIT_SECONDS = 0.5
 

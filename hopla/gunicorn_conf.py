@@ -1,7 +1,7 @@
 """How gunicorn serves hopla, in development (script/server) and production (Procfile) alike.
 
 Threads, because a photo from a slow phone keeps one for as long as it takes, without working: with 2 x 16 threads 200
-clients at 50 KB/s make a healthy one wait 20 seconds, with 2 x 128 it waits 20 milliseconds. ASGI servers are out:
+clients at 50 KB/s make a healthy one wait 20 seconds, with 2 x 256 it waits 10 milliseconds. ASGI servers are out:
 Django's ASGI handler writes every body to a file before a view sees it.
 """
 
@@ -12,7 +12,10 @@ from hopla.settings import LOGGING as logconfig_dict  # noqa: F401 (a setting of
 
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", 2))
-threads = 128
+# So many that 200 slow clients fit into one process: which one accepts a connection is chance. One that has hardly a
+# thread left accepts no more, and leaves new clients to the others; 64 more connections may idle between two requests.
+threads = 256
+worker_connections = threads + 64
 
 # Platforms kill 30 seconds after SIGTERM. Uploads under way have until shortly before that.
 graceful_timeout = int(os.environ.get("STOP_TIMEOUT_SECONDS", 25))
