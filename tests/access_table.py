@@ -81,6 +81,7 @@ token_blacklist.outstandingtoken                                     login    lo
 tickets.ticket                                                       login    login login     V      VCD       VCD
 tickets.image                                                        login    login login     V       VD        VD
 tickets.assetremoval                                                 login    login login     -        V        VD
+tickets.transition                                                   login    login login     V        V         V
 support.supportticket                                                login    login login    VC        -       VCD
 support.email                                                        login    login login     V        V        VD
 """

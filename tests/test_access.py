@@ -20,6 +20,7 @@ from apps.accounts.emails import enqueue_password_reset
 from apps.accounts.models import AuthToken
 from apps.accounts.tokens import new_jwt_pair
 from apps.support.subscriptions import unsubscribe_url
+from apps.tickets.transitions import record
 from tests.access_table import ADMIN_MODELS, ADMIN_PARTS, ENDPOINTS
 from tests.accounts.credentials import bearer_client_for
 from tests.case import ApiTestCase, default_queue
@@ -238,6 +239,7 @@ class AdminModelTests(AccessTestCase):
         self.pair.blacklist()
         support_email = apps.get_model("support.Email").objects.first()
         removal = apps.get_model("tickets.AssetRemoval").objects.create(public_id="gone", due_at=self.ticket.created_at)
+        record(ticket_id=self.ticket.pk, from_status="pending", to_status="in_progress")
         self.objects = {
             "accounts.user": make_user(),
             "accounts.authtoken": AuthToken.objects.first(),
@@ -247,6 +249,7 @@ class AdminModelTests(AccessTestCase):
             "tickets.ticket": self.ticket,
             "tickets.image": self.image,
             "tickets.assetremoval": removal,
+            "tickets.transition": apps.get_model("tickets.Transition").objects.first(),
             "support.supportticket": self.support_ticket,
             "support.email": support_email,
         }

@@ -1,12 +1,35 @@
-"""Tickets and their photos for staff: the only place where a ticket is cancelled or deleted."""
+"""Tickets and their photos for staff: the only place where they are changed or go, through the domain as all else is.
 
+What staff do is in Django's history of each page, and each move that follows in the log of transitions, under their
+name.
+"""
+
+import uuid
+from contextlib import contextmanager
+
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import Coalesce
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
+from apps.admin_lists import DateFilter, LargeAdmin, LargeChangeList, TypedFilter
+from apps.badge import badge
+from apps.tickets import cloud, set_aside
 from apps.tickets.endings import cancel_ticket
-from apps.tickets.models import AssetRemoval, Image, Ticket
+from apps.tickets.interventions import CannotBeDone, extend_expiry, require_extendable, try_again, try_failed_again
+from apps.tickets.models import AssetRemoval, Image, Ticket, progress_of
+from apps.tickets.states import ImageStatus
+from apps.tickets.transitions import Transition, acting_as
+
+PHOTOS_SHOWN = TRANSITIONS_SHOWN = 500
+RECENT_TITLES = 10_000  # that a search for a title looks through, the newest
 
 
 class ReadOnly:
@@ -19,49 +42,368 @@ class ReadOnly:
         return False
 
 
-class ImageInline(ReadOnly, admin.TabularInline):
-    model = Image
-    extra = 0
-    can_delete = False
-    show_change_link = True
-    fields = ("position", "status", "filename", "size", "attempts", "error_code", "next_retry_at", "stored_at")
-    readonly_fields = fields
+class ActingStaff:
+    """Mixed into admins: what its pages do is done, says the log of transitions, by whoever asked for it."""
+
+    def changelist_view(self, request, *args, **kwargs):
+        with acting_as_staff(request.user):
+            return super().changelist_view(request, *args, **kwargs)
+
+    def changeform_view(self, request, *args, **kwargs):
+        with acting_as_staff(request.user):
+            return super().changeform_view(request, *args, **kwargs)
+
+    def delete_view(self, request, *args, **kwargs):
+        with acting_as_staff(request.user):
+            return super().delete_view(request, *args, **kwargs)
+
+    def tell(self, request, done: str, number: int, refusals: list[str]) -> None:
+        if number or not refusals:
+            self.message_user(request, done, messages.SUCCESS)
+        for reason in sorted(set(refusals)):
+            told = ngettext(
+                "%(number)d photo cannot be tried again: %(reason)s",
+                "%(number)d photos cannot be tried again: %(reason)s",
+                refusals.count(reason),
+            )
+            self.message_user(request, told % {"number": refusals.count(reason), "reason": reason}, messages.WARNING)
+
+
+@contextmanager
+def acting_as_staff(user):
+    with acting_as(f"staff {user.pk} ({user.get_username()})"):
+        yield
+
+
+class OwnerFilter(TypedFilter):
+    title = _("owner's username or e-mail")
+    parameter_name = "owner_is"
+
+    def queryset(self, request, queryset):
+        typed = self.value()
+        return queryset.filter(owner__in=list(users_called(typed))) if typed else queryset
+
+
+class FirstDayFilter(DateFilter):
+    title = _("first day")
+    parameter_name = "first_day"
+    field = "created_at"
+
+
+class LastDayFilter(DateFilter):
+    title = _("last day")
+    parameter_name = "last_day"
+    field, is_last = "created_at", True
+
+
+class FailuresFilter(admin.SimpleListFilter):
+    title = _("failures")
+    parameter_name = "failures"
+
+    def lookups(self, request, model_admin):
+        return [("yes", _("has failed photos"))]
+
+    def queryset(self, request, queryset):
+        if self.value() != "yes":
+            return queryset
+        return queryset.filter(pk__in=Image.objects.filter(status=ImageStatus.FAILED).values("ticket_id"))
+
+
+def users_called(name: str):
+    """The ids of the users with this username or e-mail address, whatever the case."""
+    users = get_user_model().objects.filter(Q(username__iexact=name) | Q(email__iexact=name))
+    return users.values_list("pk", flat=True)[:10]
+
+
+class TicketChangeList(LargeChangeList):
+    def get_results(self, request):
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        progress = progress_of(self.result_list)
+        for ticket in self.result_list:
+            ticket.counted = progress[ticket.pk]
+
+
+class TicketForm(forms.ModelForm):
+    def clean_expires_at(self):
+        expires_at = self.cleaned_data["expires_at"]
+        if "expires_at" in self.changed_data:
+            try:
+                require_extendable(self.instance, expires_at=expires_at)
+            except CannotBeDone as refusal:
+                raise forms.ValidationError(str(refusal)) from refusal
+        return expires_at
 
 
 @admin.register(Ticket)
-class TicketAdmin(admin.ModelAdmin):
-    list_display = ("id", "title", "owner", "status", "num_images", "created_at", "completed_at")
-    list_filter = ("status", "created_at")
+class TicketAdmin(ActingStaff, LargeAdmin):
+    list_display = ("id", "title", "owned_by", "state", "bar", "created_at", "completed_at")
+    list_filter = (
+        "status",
+        FailuresFilter,
+        OwnerFilter,
+        FirstDayFilter,
+        LastDayFilter,
+    )
     list_select_related = ("owner",)
-    search_fields = ("=id", "title", "owner__username", "owner__email")
+    ordering = ("-created_at", "-id")
+    sortable_by = ("created_at",)
+    search_fields = ("=id",)  # and what get_search_results does
+    search_help_text = _("A ticket's number; a username or e-mail address, and after it words of the title.")
     date_hierarchy = "created_at"
-    readonly_fields = ("owner", "status", "num_images", "created_at", "updated_at", "completed_at")
-    inlines = [ImageInline]
-    actions = ["cancel"]
+    fields = ("title", "description", "owner", "state", "bar", "expires_at", "created_at", "updated_at", "completed_at")
+    readonly_fields = ("owner", "state", "bar", "created_at", "updated_at", "completed_at")
+    actions = ["try_failed_photos_again", "cancel"]
+    change_form_template = "admin/ticket.html"
+
+    def get_changelist(self, request, **kwargs):
+        return TicketChangeList
 
     def has_add_permission(self, request):
         return False  # tickets are opened by their owners, through the API
 
+    @admin.display(description=_("owner"), ordering=None)
+    def owned_by(self, ticket):
+        return format_html('<a href="?owner_is={}">{}</a>', ticket.owner.get_username(), ticket.owner)
+
+    @admin.display(description=_("status"))
+    def state(self, ticket):
+        return badge(ticket.status, ticket.get_status_display())
+
+    @admin.display(description=_("photos"))
+    def bar(self, ticket):
+        progress = getattr(ticket, "counted", None) or ticket.progress()
+        told = gettext("%(stored)d of %(declared)d") % {"stored": progress.stored, "declared": progress.declared}
+        more = [
+            gettext("%(number)d on their way") % {"number": progress.in_flight} if progress.in_flight else "",
+            gettext("%(number)d failed") % {"number": progress.failed} if progress.failed else "",
+        ]
+        return format_html(
+            '<progress class="progress{}" max="{}" value="{}" aria-label="{}"></progress> {}{}',
+            " progress-full" if progress.stored >= progress.declared else "",
+            str(progress.declared),
+            str(progress.stored),
+            told,
+            told,
+            "".join(f", {part}" for part in more if part),
+        )
+
+    # --- Finding ---
+
+    def get_search_results(self, request, queryset, search_term):
+        """By number; else by owner, and words of the title among theirs; else words of the newest tickets' titles."""
+        first, *words = search_term.split() or [""]
+        if not first:
+            return queryset, False
+        if first.isdecimal() and first.isascii() and len(first) < 19 and not words:
+            return queryset.filter(pk=int(first)), False
+        if owners := list(users_called(first)):
+            queryset = queryset.filter(owner__in=owners)
+        else:
+            words = [first, *words]
+            newest = Ticket.objects.order_by("-created_at", "-id").values("pk")[:RECENT_TITLES]
+            queryset = queryset.filter(pk__in=newest)
+        for word in words:
+            queryset = queryset.filter(title__icontains=word)
+        return queryset, False
+
+    # --- One ticket ---
+
+    def get_form(self, request, obj=None, **kwargs):
+        return super().get_form(request, obj, form=TicketForm, **kwargs)
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        return super().change_view(request, object_id, form_url, self.seen(object_id) | (extra_context or {}))
+
+    @staticmethod
+    def seen(ticket_id: str) -> dict:
+        """Its photos and every move, for the page."""
+        if not ticket_id.isdecimal():
+            return {}
+        photos = list(Image.objects.filter(ticket_id=ticket_id).order_by("position", "created_at")[:PHOTOS_SHOWN])
+        for photo in photos:
+            photo.thumbnail = thumbnail(photo)
+            photo.state = badge(photo.status, photo.get_status_display())
+        moves = Transition.objects.filter(ticket_id=ticket_id).order_by("-id")[:TRANSITIONS_SHOWN]
+        return {"photos": photos, "transitions": moves, "has_failed_photos": any(p.status == "failed" for p in photos)}
+
     def save_model(self, request, obj, form, change):
-        """What staff edit is seen by the readers: raise the version that the ETag is made of."""
+        """What staff edit is seen by the readers: the domain raises the version that the ETag is made of."""
+        changed = {name: form.cleaned_data[name] for name in form.changed_data}
         with transaction.atomic():
-            Ticket.objects.lock(obj.pk).touch(**{name: form.cleaned_data[name] for name in form.changed_data})
+            if "expires_at" in changed:
+                extend_expiry(obj.pk, expires_at=changed.pop("expires_at"))
+            if changed:
+                Ticket.objects.lock(obj.pk).touch(**changed)
+
+    # --- Actions ---
+
+    @admin.action(description=_("Try the failed photos again"), permissions=["change"])
+    def try_failed_photos_again(self, request, queryset):
+        number, refusals = 0, []
+        for ticket in queryset:
+            tried, reasons = try_failed_again(ticket.pk)
+            number += tried
+            refusals += reasons
+            if tried:
+                self.log_change(request, ticket, gettext("Tried %(number)d failed photos again.") % {"number": tried})
+        done = ngettext("%(number)d photo is tried again.", "%(number)d photos are tried again.", number)
+        self.tell(request, done % {"number": number}, number, refusals)
 
     @admin.action(description=_("Cancel the selected tickets"), permissions=["change"])
     def cancel(self, request, queryset):
-        cancelled = sum(cancel_ticket(pk) for pk in queryset.values_list("pk", flat=True))
-        message = ngettext("%(number)d ticket was cancelled.", "%(number)d tickets were cancelled.", cancelled)
-        self.message_user(request, message % {"number": cancelled}, messages.SUCCESS)
+        cancelled = [ticket for ticket in queryset if cancel_ticket(ticket.pk)]
+        for ticket in cancelled:
+            self.log_change(request, ticket, gettext("Cancelled."))
+        message = ngettext("%(number)d ticket was cancelled.", "%(number)d tickets were cancelled.", len(cancelled))
+        self.message_user(request, message % {"number": len(cancelled)}, messages.SUCCESS)
+
+    def get_deleted_objects(self, objs, request):
+        """What goes, by its numbers: Django would list every photo."""
+        lost = Image.objects.filter(ticket__in=[ticket.pk for ticket in objs]).aggregate(
+            photos=Count("pk"),
+            assets=Count("pk", filter=Q(status=ImageStatus.STORED)),
+            size=Coalesce(Sum("size", filter=Q(status=ImageStatus.STORED)), 0),
+        )
+        told = ngettext(
+            "%(photos)d photo, of it %(assets)d stored at Cloudinary (%(size)s): it goes there, too",
+            "%(photos)d photos, of them %(assets)d stored at Cloudinary (%(size)s): they go there, too",
+            lost["photos"],
+        )
+        listed = [f"{ticket._meta.verbose_name} {ticket.pk}: {ticket}" for ticket in objs]
+        listed.append(told % {**lost, "size": filesizeformat(lost["size"])})
+        missing = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
+        counts = {self.opts.verbose_name_plural: len(objs), Image._meta.verbose_name_plural: lost["photos"]}
+        return listed, counts, missing, []
+
+
+def thumbnail(image: Image) -> str:
+    """A small picture of a stored photo; "" of others."""
+    if image.status != ImageStatus.STORED:
+        return ""
+    url = cloud.thumbnail_url(public_id=image.public_id, version=image.asset_version)
+    return format_html('<img class="thumbnail" loading="lazy" src="{}" alt="">', url)
+
+
+class CodeFilter(TypedFilter):
+    title = _("error code")
+    parameter_name = "code"
+
+    def queryset(self, request, queryset):
+        return queryset.filter(error_code=self.value()) if self.value() else queryset
 
 
 @admin.register(Image)
-class ImageAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ("id", "ticket", "position", "status", "attempts", "error_code", "created_at", "stored_at")
-    list_filter = ("status", "error_code")
+class ImageAdmin(ActingStaff, ReadOnly, LargeAdmin):
+    list_display = ("id", "ticket", "position", "state", "attempts", "error_code", "next_retry_at", "created_at")
+    list_filter = ("status", CodeFilter)
     list_select_related = ("ticket",)
+    sortable_by = ()
     search_fields = ("=id", "=ticket__id")
+    search_help_text = _("The id of a photo, or the number of a ticket.")
+    actions = ["try_again"]
+    change_form_template = "admin/image.html"
+    fields = (
+        ("ticket", "position"),
+        ("state", "attempts", "next_retry_at"),
+        ("error_code", "error_detail"),
+        ("picture", "address"),
+        ("filename", "content_type", "format"),
+        ("size", "width", "height"),
+        ("sha256", "duplicate_of"),
+        ("asset_id", "asset_version", "asset_format"),
+        ("created_at", "updated_at", "stored_at"),
+        "request_id",
+    )
+    readonly_fields = [name for row in fields for name in ([row] if isinstance(row, str) else row)]
+
+    def get_ordering(self, request):
+        """By what an index holds of photos of the status looked for: their number would not matter otherwise."""
+        by_status = {ImageStatus.FAILED: ("-updated_at",), ImageStatus.STORED: ("-stored_at",)}
+        return by_status.get(request.GET.get("status__exact"), ("-ticket_id", "position"))
+
+    def has_operate_permission(self, request):
+        return request.user.has_perm("tickets.change_image")
+
+    @admin.display(description=_("status"))
+    def state(self, image):
+        return badge(image.status, image.get_status_display())
+
+    @admin.display(description=_("picture"))
+    def picture(self, image):
+        return thumbnail(image) or "-"
+
+    @admin.display(description=_("address"))
+    def address(self, image):
+        if image.status != ImageStatus.STORED:
+            return "-"
+        url = cloud.delivery_url(public_id=image.public_id, version=image.asset_version, format=image.asset_format)
+        return format_html('<a href="{}" rel="noreferrer">{}</a>', url, url)
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        image = self.get_object(request, object_id)
+        seen = {}
+        if image is not None:
+            moves = Transition.objects.filter(ticket_id=image.ticket_id, image_id=image.pk).order_by("-id")
+            seen = {"transitions": moves[:TRANSITIONS_SHOWN], "bytes_are_kept": bytes_are_kept(image)}
+        return super().change_view(request, object_id, form_url, seen | (extra_context or {}))
+
+    @admin.action(description=_("Try the selected photos again"), permissions=["operate"])
+    def try_again(self, request, queryset):
+        number, refusals = 0, []
+        for image in queryset:
+            try:
+                try_again(image.pk)
+            except CannotBeDone as refusal:
+                refusals.append(str(refusal))
+            else:
+                number += 1
+                self.log_change(request, image, gettext("Tried again."))
+        done = ngettext("%(number)d photo is tried again.", "%(number)d photos are tried again.", number)
+        self.tell(request, done % {"number": number}, number, refusals)
+
+
+def bytes_are_kept(image: Image) -> bool:
+    return image.status == ImageStatus.FAILED and bool(set_aside.which_are_kept([image.pk]))
+
+
+@admin.register(Transition)
+class TransitionAdmin(ReadOnly, LargeAdmin):
+    list_display = ("at", "ticket_link", "image_id", "from_status", "to_status", "reason", "actor", "request_id")
+    list_display_links = None
+    sortable_by = ()
+    search_fields = ("=ticket_id", "=image_id")
+    search_help_text = _("The number of a ticket, or the id of a photo.")
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    @admin.display(description=_("ticket"))
+    def ticket_link(self, move):
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:tickets_ticket_change", args=[move.ticket_id]), str(move.ticket_id)
+        )
+
+    def get_search_results(self, request, queryset, search_term):
+        term = search_term.strip()
+        if term.isdecimal() and term.isascii() and len(term) < 19:
+            return queryset.filter(ticket_id=int(term)), False
+        image = find_image(term)
+        if image is not None:
+            return queryset.filter(ticket_id=image.ticket_id, image_id=image.pk), False
+        return (queryset.none() if term else queryset), False
+
+
+def find_image(image_id: str) -> Image | None:
+    try:
+        return Image.objects.filter(pk=uuid.UUID(image_id)).first()
+    except ValueError:
+        return None
 
 
 @admin.register(AssetRemoval)
-class AssetRemovalAdmin(ReadOnly, admin.ModelAdmin):
+class AssetRemovalAdmin(ReadOnly, LargeAdmin):
     list_display = ("public_id", "due_at", "attempts", "error")
+    sortable_by = ()
+    ordering = ("due_at",)
+    search_fields = ("=public_id",)

@@ -70,17 +70,23 @@ def try_failed_again(ticket_id: int) -> tuple[int, list[str]]:
     return tried, reasons
 
 
+def require_extendable(ticket: Ticket, *, expires_at) -> None:
+    """Raise CannotBeDone when this ticket cannot be given that time."""
+    if ticket.status in (TicketStatus.COMPLETED, TicketStatus.CANCELLED):
+        raise CannotBeDone(_("The ticket has ended."))
+    if ticket.status == TicketStatus.EXPIRED and expires_at is not None and expires_at <= timezone.now():
+        raise CannotBeDone(_("That time has passed already."))
+
+
 def extend_expiry(ticket_id: int, *, expires_at) -> None:
-    """Let the ticket take photos until then; None: without end. One that has expired takes photos again.
+    """Let the ticket take photos until then; None: without end. One that has expired takes photos again; an open one
+    given a time that has passed expires.
 
     Raises CannotBeDone, Ticket.DoesNotExist. Photos that failed when it expired stay so: see try_failed_again.
     """
-    if expires_at is not None and expires_at <= timezone.now():
-        raise CannotBeDone(_("That time has passed already."))
     with transaction.atomic():
         ticket = Ticket.objects.lock(ticket_id)
-        if ticket.status in (TicketStatus.COMPLETED, TicketStatus.CANCELLED):
-            raise CannotBeDone(_("Its ticket has ended."))
+        require_extendable(ticket, expires_at=expires_at)
         if ticket.status == TicketStatus.EXPIRED:
             ticket.reopen(expires_at=expires_at)
         else:

@@ -102,6 +102,13 @@ class Ticket(models.Model):
         indexes = [
             models.Index("owner", F("created_at").desc(), F("id").desc(), name="ticket_owner_newest"),
             models.Index("owner", "status", F("created_at").desc(), F("id").desc(), name="ticket_owner_status_newest"),
+            # Of everyone's, for staff.
+            models.Index(F("created_at").desc(), F("id").desc(), name="ticket_newest"),
+            models.Index("status", F("created_at").desc(), F("id").desc(), name="ticket_status_newest"),
+            # The reconciler looks every second for those whose time has come.
+            models.Index(
+                fields=["expires_at"], condition=Q(status__in=["pending", "in_progress"]), name="ticket_to_expire"
+            ),
         ]
 
     def __str__(self):

@@ -1,14 +1,21 @@
 """Tickets, images and removals as staff see them."""
 
 from datetime import timedelta
+from unittest import mock
 
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from apps.tickets import outcomes, set_aside
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.reconcile import reconcile
 from apps.tickets.removal import schedule_removal
+from apps.tickets.transitions import Transition
 from tests.case import ApiTestCase, staged_photos
 from tests.makers import make_accepted_image, make_image, make_ticket, make_user, running_sandbox
 
@@ -37,7 +44,13 @@ class AdminTestCase(ApiTestCase):
         return self.log_in(user)
 
     def pages(self) -> list[str]:
-        things = (("ticket", self.ticket), ("image", self.image), ("assetremoval", self.removal))
+        move = Transition.objects.first()
+        things = (
+            ("ticket", self.ticket),
+            ("image", self.image),
+            ("assetremoval", self.removal),
+            ("transition", move),
+        )
         return [f"{ADMIN}{name}/{page}" for name, thing in things for page in ("", f"{thing.pk}/change/")]
 
     def post(self, path: str, client=None, **form):
@@ -55,7 +68,7 @@ class PageTests(AdminTestCase):
                 self.assertEqual(self.admin.get(page).status_code, 200)
 
     def test_staff_with_the_permission_to_look_may_look(self):
-        viewer = self.staff_who_may("view_ticket", "view_image", "view_assetremoval")
+        viewer = self.staff_who_may("view_ticket", "view_image", "view_assetremoval", "view_transition")
         for page in self.pages():
             with self.subTest(page):
                 self.assertEqual(viewer.get(page).status_code, 200)
@@ -97,6 +110,171 @@ class PageTests(AdminTestCase):
         self.assertEqual(AssetRemoval.objects.get().public_id, "hopla/of-nobody")
 
 
+class ListTests(AdminTestCase):
+    def listed(self, name: str = "ticket", client=None, **query) -> list[int]:
+        page = (client or self.admin).get(f"{ADMIN}{name}/", query)
+        self.assertEqual(page.status_code, 200)
+        return [row.pk for row in page.context["cl"].result_list]
+
+    def test_bars_show_how_far_each_ticket_is(self):
+        self.deliver(self.image)
+        make_image(self.ticket, position=2, status="failed")
+        make_image(self.ticket, position=2)
+
+        page = self.admin.get(f"{ADMIN}ticket/")
+
+        self.assertContains(
+            page, '<progress class="progress" max="3" value="1" aria-label="1 of 3"></progress>', html=True
+        )
+        self.assertContains(page, "1 of 3, 1 on their way, 1 failed")
+
+    def test_queries_do_not_grow_with_the_rows(self):
+        for name in ("ticket", "image", "assetremoval", "transition"):
+            with self.subTest(name):
+                with CaptureQueriesContext(connection) as few:
+                    self.listed(name)
+                for number in range(20):
+                    ticket = make_ticket()
+                    make_accepted_image(ticket, seed=100 + number)
+                    schedule_removal(f"hopla/of-nobody-{ticket.pk}")
+                with self.assertNumQueries(len(few)):
+                    self.assertGreater(len(self.listed(name)), 20)
+
+    def test_no_list_counts_or_scans_a_whole_table(self):
+        for name in ("ticket", "image", "assetremoval", "transition"):
+            with self.subTest(name), CaptureQueriesContext(connection) as captured:
+                self.listed(name)
+            counts = [query["sql"] for query in captured if "COUNT(" in query["sql"] and "tickets_" in query["sql"]]
+            for sql in counts:
+                self.assertTrue("LIMIT" in sql or "GROUP BY" in sql, sql)
+            self.assertNotIn("DISTINCT", " ".join(query["sql"] or "" for query in captured))
+
+    def test_more_than_are_counted_are_told(self):
+        make_ticket()
+        with mock.patch("apps.admin_lists.COUNT_LIMIT", 1):
+            self.assertContains(self.admin.get(f"{ADMIN}ticket/"), "There are more than 1.")
+
+    def test_filters(self):
+        other = make_ticket(status="completed", owner=make_user("ana", email="ana@example.com"))
+        Ticket.objects.filter(pk=other.pk).update(created_at="2020-02-03T23:30:00Z")
+        make_image(other, status="failed")
+        for query in (
+            {"status__exact": "completed"},
+            {"failures": "yes"},
+            {"owner_is": "ANA"},
+            {"owner_is": "ana@example.com"},
+            {"last_day": "2020-02-03"},
+            {"first_day": "2020-02-03", "last_day": "2020-02-03"},
+            {"created_at__year": 2020},
+            {"created_at__year": 2020, "created_at__month": 2, "created_at__day": 3},
+        ):
+            with self.subTest(query):
+                self.assertEqual(self.listed(**query), [other.pk])
+        for query in ({"owner_is": "nobody"}, {"first_day": "2020-02-31"}, {"last_day": "2020-02-02"}):
+            with self.subTest(query):
+                self.assertEqual(self.listed(**query), [])
+
+    def test_dates_lead_from_years_to_days(self):
+        Ticket.objects.update(created_at="2020-02-03T12:00:00Z")
+        for query, link in (
+            ({}, "?created_at__year=2020"),
+            ({"created_at__year": 2020}, "?created_at__month=2&amp;created_at__year=2020"),
+            (
+                {"created_at__year": 2020, "created_at__month": 2},
+                "?created_at__day=29&amp;created_at__month=2&amp;created_at__year=2020",
+            ),
+        ):
+            with self.subTest(query):
+                self.assertContains(self.admin.get(f"{ADMIN}ticket/", query), link)
+
+    def test_search_by_number_owner_and_words_of_the_title(self):
+        ana = make_user("ana", email="ana@example.com")
+        storm = make_ticket(owner=ana, title="Storm, roof")
+        make_ticket(owner=ana, title="Storm, door")
+        for typed in (str(storm.pk), "ana roof", "ana@example.com roof", "storm roof"):
+            with self.subTest(typed):
+                self.assertEqual(self.listed(q=typed), [storm.pk])
+        self.assertEqual(len(self.listed(q="ana")), 2)
+        self.assertEqual(self.listed(q="bert"), [])
+
+    def test_photos_by_status_and_code(self):
+        failed = make_image(self.ticket, position=2, status="failed", error_code="cloudinary_refused")
+        for query in ({"status__exact": "failed"}, {"code": "cloudinary_refused"}, {"q": str(failed.pk)}):
+            with self.subTest(query):
+                self.assertEqual(self.listed("image", **query), [failed.pk])
+
+    def test_moves_by_ticket_and_photo(self):
+        self.deliver(self.image)
+        make_accepted_image(make_ticket())
+        self.assertEqual(len(self.listed("transition", q=str(self.ticket.pk))), 4 - 1)
+        self.assertEqual(len(self.listed("transition", q=str(self.image.pk))), 2)
+        self.assertEqual(self.listed("transition", q="nonsense"), [])
+
+
+class TryAgainTests(AdminTestCase):
+    def setUp(self):
+        super().setUp()
+        with self.captureOnCommitCallbacks(execute=True):
+            outcomes.record_failed(self.image, code="cloudinary_refused", detail="no")
+
+    def status(self) -> str:
+        return Image.objects.get(pk=self.image.pk).status
+
+    def of_ticket(self, client=None):
+        return self.post("ticket/", client, action="try_failed_photos_again", _selected_action=self.ticket.pk)
+
+    def of_photo(self, client=None):
+        return self.post("image/", client, action="try_again", _selected_action=self.image.pk)
+
+    def test_pages_offer_it(self):
+        for page in (f"ticket/{self.ticket.pk}", f"image/{self.image.pk}"):
+            with self.subTest(page):
+                self.assertContains(self.admin.get(f"{ADMIN}{page}/change/"), 'value="try_')
+
+    def test_photo_is_tried_again_and_stored(self):
+        self.assertContains(self.of_photo(), "1 photo is tried again.")
+        self.assertEqual(self.deliver(self.image).status, "stored")
+
+    def test_all_failed_photos_of_a_ticket_are(self):
+        self.assertContains(self.of_ticket(), "1 photo is tried again.")
+        self.assertEqual(self.deliver(self.image).status, "stored")
+
+    def test_history_and_log_name_who_did_it(self):
+        self.of_photo()
+
+        user = get_user_model().objects.get(is_superuser=True)
+        self.assertEqual(LogEntry.objects.get().change_message, "Tried again.")
+        move = Transition.objects.get(image_id=self.image.pk, to_status="queued")
+        self.assertEqual((move.actor, move.reason), (f"staff {user.pk} ({user.username})", "tried_again"))
+        self.assertContains(self.admin.get(f"{ADMIN}ticket/{self.ticket.pk}/change/"), "tried_again")
+
+    def test_photo_whose_bytes_are_gone_is_refused_with_the_reason(self):
+        set_aside.drop(self.image.pk)
+
+        for act in (self.of_photo, self.of_ticket):
+            with self.subTest(act.__name__):
+                self.assertContains(act(), "1 photo cannot be tried again: Its bytes are gone")
+        self.assertEqual(self.status(), "failed")
+
+    def test_who_may_only_look_may_not(self):
+        viewer = self.staff_who_may("view_ticket", "view_image")
+        for page in (f"ticket/{self.ticket.pk}", f"image/{self.image.pk}"):
+            self.assertNotContains(viewer.get(f"{ADMIN}{page}/change/"), 'value="try_')
+        for act in (self.of_photo, self.of_ticket):
+            act(viewer)
+        self.assertEqual(self.status(), "failed")
+
+    def test_customers_and_the_anonymous_may_not(self):
+        for client in (self.log_in(self.ticket.owner), Client()):
+            for act in (self.of_photo, self.of_ticket):
+                act(client)
+        self.assertEqual(self.status(), "failed")
+
+    def test_operator_may(self):
+        self.of_photo(self.staff_who_may("view_image", "change_image"))
+        self.assertEqual(self.status(), "queued")
+
+
 class EditTests(AdminTestCase):
     NO_IMAGES = {"images-TOTAL_FORMS": 0, "images-INITIAL_FORMS": 0}
 
@@ -130,6 +308,22 @@ class EditTests(AdminTestCase):
         ticket = Ticket.objects.get()
         self.assertEqual((ticket.status, ticket.title), ("completed", "Hail again"))
         self.assertGreater(ticket.version, version + 2)
+
+    def test_expired_ticket_is_given_more_time(self):
+        Ticket.objects.update(status="expired")
+
+        self.edit(expires_at_0="2099-12-31", expires_at_1="12:00:00")
+
+        self.assertEqual(Ticket.objects.get().status, "in_progress")
+        self.assertIn("staff ", Transition.objects.get(from_status="expired").actor)
+
+    def test_ended_ticket_is_not(self):
+        Ticket.objects.update(status="cancelled")
+
+        page = self.edit(expires_at_0="2099-12-31", expires_at_1="12:00:00")
+
+        self.assertContains(page, "The ticket has ended.")
+        self.assertIsNone(Ticket.objects.get().expires_at)
 
     def test_ticket_whose_expiry_is_set_to_the_past_expires(self):
         self.edit(expires_at_0="2020-01-01", expires_at_1="00:00:00")
@@ -186,6 +380,20 @@ class DeleteTests(AdminTestCase):
         self.assertEqual(list(Image.objects.all()), left)
         self.assertEqual(staged_photos(), [str(image.pk) for image in left if image.status == "queued"])
         self.assertEqual(len(self.sandbox.assets), len([image for image in left if image.status == "stored"]))
+
+    def test_page_says_what_goes(self):
+        page = self.admin.get(f"{ADMIN}ticket/{self.ticket.pk}/delete/")
+
+        self.assertContains(page, "2 photos, of them 1 stored at Cloudinary")
+        self.assertNotContains(page, self.stored.pk)
+
+    def test_deletion_is_written_down(self):
+        pk = self.ticket.pk
+        self.post(f"ticket/{pk}/delete/", post="yes")
+
+        deleted = Transition.objects.filter(ticket_id=pk, to_status="deleted")
+        self.assertEqual(deleted.count(), 3)
+        self.assertTrue(all(move.actor.startswith("staff ") for move in deleted))
 
     def test_deleted_ticket_takes_photos_and_assets_along(self):
         self.post(f"ticket/{self.ticket.pk}/delete/", post="yes")
