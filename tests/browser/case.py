@@ -20,6 +20,16 @@ PHONE = {"width": 390, "height": 844}
 # Of the page's background, 0 to 255.
 BRIGHTNESS = "Math.max(...getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number))"
 
+CUT_OFF = """
+[...document.querySelectorAll("input, select, textarea, button, .button")]
+    .filter(field => field.checkVisibility() && !field.closest(".results, .tabular, table, .selector"))
+    .filter(field => {
+        const box = (field.closest(".module") ?? document.documentElement).getBoundingClientRect();
+        return field.getBoundingClientRect().right > box.right;
+    })
+    .map(field => `${field.tagName} ${field.id} ${field.className}`)
+"""
+
 
 class BrowserTestCase(CommittingTestCase):
     @classmethod
@@ -43,9 +53,11 @@ class BrowserTestCase(CommittingTestCase):
         super().setUp()
         self.superuser = make_user("boss", is_staff=True, is_superuser=True)
 
-    def open_browser(self, *, user: User | None, scheme: str = "light", size: dict = DESKTOP) -> "Tab":
+    def open_browser(
+        self, *, user: User | None, scheme: str = "light", size: dict = DESKTOP, language: str = "en"
+    ) -> "Tab":
         """A tab of a fresh browser in which this user, or nobody, is logged in to the admin."""
-        context = self.chromium.new_context(color_scheme=scheme, viewport=size, locale="en-GB", base_url=self.url)
+        context = self.chromium.new_context(color_scheme=scheme, viewport=size, locale=language, base_url=self.url)
         self.addCleanup(context.close)
         if user is not None:
             session = Client()
@@ -78,6 +90,10 @@ class Tab:
     def overflow(self) -> int:
         """By how many pixels the page is wider than the window."""
         return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+    def cut_off(self) -> list[str]:
+        """What people fill in or press, and cannot see the end of; what lies in a table that scrolls can be seen."""
+        return self.page.evaluate(CUT_OFF)
 
     def is_dark(self) -> bool:
         return self.page.evaluate(BRIGHTNESS) < 128

@@ -17,7 +17,7 @@ QUEUE = "/admin/django_rq/dashboard/"
 
 
 class AdminPageTests(BrowserTestCase):
-    """Every page of the admin, in light on a desktop and in dark on a phone."""
+    """Every page of the admin, in light on a desktop and in dark on a phone, in the languages with the longer words."""
 
     def setUp(self):
         super().setUp()
@@ -56,12 +56,13 @@ class AdminPageTests(BrowserTestCase):
         return [QUEUE + page for page in (*pages, "workers/0/", f"workers/0/{self.worker.key}/")]
 
     def test_pages_open_without_a_complaint_and_fit_the_window(self):
-        for scheme, size in (("light", DESKTOP), ("dark", PHONE)):
-            tab = self.open_browser(user=self.superuser, scheme=scheme, size=size)
+        for scheme, size, language in (("light", DESKTOP, "es"), ("dark", PHONE, "pl")):
+            tab = self.open_browser(user=self.superuser, scheme=scheme, size=size, language=language)
             for path in [*self.pages(), *self.queue_pages()]:
                 with self.subTest(path, scheme=scheme, width=size["width"]):
                     self.assertEqual(tab.open(path), [])
                     self.assertLessEqual(tab.overflow(), 0)
+                    self.assertEqual(tab.cut_off(), [])
                     self.assertEqual(tab.is_dark(), scheme == "dark")
 
     def test_login_page_needs_nobody_logged_in(self):
