@@ -125,6 +125,9 @@ class TicketChangeList(LargeChangeList):
 
 
 class TicketForm(forms.ModelForm):
+    class Meta:
+        widgets = {"description": forms.Textarea(attrs={"rows": 3})}
+
     def clean_expires_at(self):
         expires_at = self.cleaned_data["expires_at"]
         if "expires_at" in self.changed_data:
