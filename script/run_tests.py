@@ -14,7 +14,7 @@ from script.children import Child, ChildFailed, Children, StopAsked
 from script.install import ROOT
 
 EXPECTED_SKIPS = {
-    "postgres": ("needs SQLite", browser.NEEDED, "needs PgBouncer"),
+    "postgres": ("needs SQLite", browser.NEEDED, "needs PgBouncer", "needs network namespaces"),
     "sqlite": ("needs PostgreSQL", "Database doesn't support feature", browser.NEEDED),
 }
 

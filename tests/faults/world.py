@@ -17,6 +17,7 @@ from django.test import override_settings
 from apps.redis_client import new_client
 from apps.sandbox.server import SandboxServer
 from script import servers
+from tests.faults.hosts import Gate, can_be_separated, on_host
 from tests.faults.pgbouncer import start_pgbouncer
 from tests.faults.processes import Process, Processes
 from tests.faults.watched_redis import WatchedRedis
@@ -34,6 +35,8 @@ QUICK = {
     "STAGING_MAX_BYTES": str(64 * 1024 * 1024),
 }
 
+LISTENING = re.compile(r"Listening at: (http://(127\.0\.0\.\d+:\d+))")
+
 
 class World:
     """Use as a context manager. Inside, settings of this process point at the same servers as hopla's processes do.
@@ -41,7 +44,7 @@ class World:
     `own_database`: a PostgreSQL that may be killed too; else the database of the tests serves. `pgbouncer`: hopla's
     processes reach that one through a PgBouncer. `own_staging`: a Redis for the photos alone. `sentinel`: a Redis with
     a replica and a Sentinel, `watched_redis`. `environment`: variables beside or instead of QUICK. `workers`: how many
-    `rqworker default` run.
+    `rqworker default` run; with `hosts` each on a host of its own, where the system permits that.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class World:
         pgbouncer: bool = False,
         own_staging: bool = False,
         sentinel: bool = False,
+        hosts: bool = False,
         environment: dict | None = None,
     ):
         self._number_of_workers = workers
@@ -59,6 +63,7 @@ class World:
         self._pgbouncer = pgbouncer
         self._own_staging = own_staging
         self._sentinel = sentinel
+        self._hosts = hosts and can_be_separated()
         self._given = environment or {}
         self._stack = ExitStack()
 
@@ -92,6 +97,8 @@ class World:
             stack.enter_context(connected_to(home))
         self.sandbox = stack.enter_context(SandboxServer())
         stack.enter_context(override_settings(CLOUDINARY_URL=self.sandbox.cloudinary_url))
+        if self._hosts:
+            self._gate = stack.enter_context(Gate(folder / "sandbox.sock", port=self.sandbox.port))
         self.environment = self._environment()
         stack.enter_context(override_settings(**_as_settings(self.environment)))
         if self._own_database:
@@ -100,7 +107,9 @@ class World:
         # Started side by side: each takes a second or two to import Django.
         self._bind = "127.0.0.1:0"
         self._start_web()
-        self.workers = [self.start_worker() for _ in range(self._number_of_workers)]
+        self.workers = []
+        for _ in range(self._number_of_workers):
+            self.workers.append(self.start_worker())
         self._wait_for_web()
         for worker in self.workers:
             self.wait_for_worker(worker)
@@ -127,9 +136,8 @@ class World:
         self.web = self.processes.start("web", [*gunicorn, "hopla.wsgi"], env=self.environment)
 
     def _wait_for_web(self) -> None:
-        listening = r"Listening at: (http://(127\.0\.0\.1:\d+))"
-        self.processes.wait_until(lambda: re.search(listening, self.web.output), child=self.web, timeout_seconds=30)
-        self.url, self._bind = re.search(listening, self.web.output).groups()
+        self.processes.wait_until(lambda: LISTENING.search(self.web.output), child=self.web, timeout_seconds=60)
+        self.url, self._bind = LISTENING.search(self.web.output).groups()
         self.processes.wait_until(self._web_answers, child=self.web, timeout_seconds=60)
 
     def _web_answers(self) -> bool:
@@ -143,8 +151,19 @@ class World:
         self._start_web()
         self._wait_for_web()
 
+    def start_another_web(self, host: str) -> str:
+        """A web server beside the first, on another address of this machine, 127.0.0.2 or so. Returns its URL."""
+        gunicorn = [sys.executable, "-m", "gunicorn", "--config", "hopla/gunicorn_conf.py", "--bind", f"{host}:0"]
+        web = self.processes.start(f"web-{host}", [*gunicorn, "hopla.wsgi"], env=self.environment)
+        self.processes.wait_until(lambda: LISTENING.search(web.output), child=web, timeout_seconds=60)
+        return LISTENING.search(web.output)[1]
+
     def start_worker(self) -> Process:
-        return self.processes.manage("rqworker", "default", env=self.environment, name="worker")
+        command = [sys.executable, "manage.py", "rqworker", "default"]
+        if self._hosts:
+            name = f"host-{len(self.workers) + 1}"
+            command = on_host(name, command, gate=self._gate.path, port=self.sandbox.port)
+        return self.processes.start("worker", command, env=self.environment)
 
     def wait_for_worker(self, worker: Process) -> None:
         self.processes.wait_until(lambda: "Listening on default" in worker.output, child=worker, timeout_seconds=60)
