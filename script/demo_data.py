@@ -48,7 +48,7 @@ def live_through_a_busy_hour(*, url: str, sandbox: SandboxServer) -> Ticket:
     sandbox.misbehave("refuse", status=400, times=1)
     client.post_photo(shown, seed=3)
     wait_until(lambda: Image.objects.filter(ticket_id=shown, status=ImageStatus.FAILED).exists())
-    sandbox.misbehave("refuse", status=503, retry_after=600, times=1)
+    sandbox.misbehave("refuse", status=429, retry_after=600, times=1)
     client.post_photo(shown, seed=4)
     wait_until(lambda: Image.objects.filter(ticket_id=shown, next_retry_at__isnull=False).exists())
     sandbox.misbehave("latency", seconds=600)

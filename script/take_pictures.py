@@ -11,7 +11,7 @@ from script.install import ROOT, install_extra
 from script.run_newman import start_hopla
 
 FOLDER = ROOT / "docs" / "pictures"
-DESKTOP, PHONE = (1280, 900), (390, 844)
+DESKTOP, PHONE, TALL = (1280, 900), (390, 844), (1280, 1500)
 MAX_BYTES = 150_000  # of a file
 
 
@@ -52,7 +52,7 @@ def photograph(chromium: str, *, url: str, ticket_id: int) -> None:
             ("admin-overview", "/admin/", "light", DESKTOP),
             ("admin-overview-phone", "/admin/", "dark", PHONE),
             ("admin-tickets", "/admin/tickets/ticket/", "dark", DESKTOP),
-            ("admin-ticket", f"/admin/tickets/ticket/{ticket_id}/change/", "light", DESKTOP),
+            ("admin-ticket", f"/admin/tickets/ticket/{ticket_id}/change/", "light", TALL),
         ):
             context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height})
             page = context.new_page()

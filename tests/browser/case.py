@@ -1,4 +1,5 @@
-"""Base of the tests that see hopla's pages as people do: in a real Chromium, from the real web server."""
+"""Base of the tests that see hopla's pages as people do: in a real Chromium, from the real web server, with photos from
+the sandbox."""
 
 import os
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from django.test import Client
 from apps.accounts.models import User
 from script.browser import NEEDED, find_chromium
 from tests.case import CommittingTestCase
-from tests.makers import make_user
+from tests.makers import make_user, running_sandbox
 from tests.web_server import running_web_server
 
 DESKTOP = {"width": 1280, "height": 850}
@@ -43,11 +44,14 @@ class BrowserTestCase(CommittingTestCase):
         with ExitStack() as stack:
             # Playwright's own event loop runs in this thread; our code here is as synchronous as ever.
             stack.enter_context(mock.patch.dict(os.environ, {"DJANGO_ALLOW_ASYNC_UNSAFE": "1"}))
-            host, port = stack.enter_context(running_web_server())
+            sandbox = stack.enter_context(running_sandbox())
+            photos = {"CLOUDINARY_URL": sandbox.cloudinary_url, "CLOUDINARY_DELIVERY_URL": sandbox.url}
+            host, port = stack.enter_context(running_web_server(**photos))
             playwright = stack.enter_context(sync_playwright())
             cls.chromium = stack.enter_context(playwright.chromium.launch(executable_path=path))
             cls.addClassCleanup(stack.pop_all().close)
         cls.url = f"http://{host}:{port}"
+        cls.hosts = {urlsplit(url).netloc for url in (cls.url, sandbox.url)}
 
     def setUp(self):
         super().setUp()
@@ -64,22 +68,23 @@ class BrowserTestCase(CommittingTestCase):
             session.force_login(user)
             name = settings.SESSION_COOKIE_NAME
             context.add_cookies([{"name": name, "value": session.cookies[name].value, "url": self.url}])
-        return Tab(context.new_page(), host=urlsplit(self.url).netloc)
+        return Tab(context.new_page(), hosts=self.hosts)
 
 
 class Tab:
     """A page of Playwright's, and everything that went wrong in it."""
 
-    def __init__(self, page, *, host: str):
+    def __init__(self, page, *, hosts: set[str]):
         self.page = page
         self._complaints = []
         page.on("console", lambda message: self._note_message(message.type, message.text))
         page.on("pageerror", lambda error: self._complaints.append(str(error)))
-        page.on("request", lambda request: self._note_request(request.url, host))
+        page.on("request", lambda request: self._note_request(request.url, hosts))
         page.on("response", lambda response: self._note_answer(response.status, response.url))
 
     def open(self, path: str) -> list[str]:
-        """Go there, and answer what went wrong on the way: errors, answers that failed, words with other hosts."""
+        """Go there, and answer what went wrong on the way: errors, answers that failed, words with hosts
+        other than hopla's and its photos'."""
         self.page.goto(path, wait_until="load")
         return self.complaints()
 
@@ -102,8 +107,8 @@ class Tab:
         if kind in ("error", "warning"):
             self._complaints.append(text)
 
-    def _note_request(self, url: str, host: str) -> None:
-        if urlsplit(url).netloc not in ("", host):
+    def _note_request(self, url: str, hosts: set[str]) -> None:
+        if urlsplit(url).netloc not in {"", *hosts}:
             self._complaints.append(f"asks {url}")
 
     def _note_answer(self, status: int, url: str) -> None:

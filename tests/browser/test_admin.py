@@ -1,19 +1,18 @@
-from datetime import timedelta
-
 from django.urls import reverse
-from django.utils import timezone
 from rq import SimpleWorker
 
 from apps.accounts.models import AuthToken
 from apps.accounts.tokens import new_jwt_pair
 from apps.support.models import Email, SupportTicket
+from apps.tickets.delivery import deliver_photo
 from apps.tickets.models import Image, Ticket
 from tests.browser.case import DESKTOP, PHONE, BrowserTestCase
 from tests.case import default_queue
-from tests.makers import make_image, make_ticket, token_for
+from tests.makers import make_accepted_image, make_image, make_ticket, token_for
 from tests.support.makers import make_support_ticket
 
 QUEUE = "/admin/django_rq/dashboard/"
+HAS_ITS_PICTURE = "image => image.decode().then(() => image.naturalWidth > 0)"
 
 
 class AdminPageTests(BrowserTestCase):
@@ -22,7 +21,8 @@ class AdminPageTests(BrowserTestCase):
     def setUp(self):
         super().setUp()
         ticket = make_ticket(self.superuser, num_images=4, title="Claim 7, with a title that is rather long")
-        make_image(ticket, position=1, status="stored", stored_at=timezone.now() - timedelta(minutes=3))
+        deliver_photo(str(make_accepted_image(ticket).pk))
+        default_queue().empty()
         make_image(ticket, position=2, status="failed", error_code="cloudinary_rejected", filename="a-long-name" * 9)
         make_image(ticket, position=3)
         make_support_ticket(self.superuser)
@@ -32,8 +32,9 @@ class AdminPageTests(BrowserTestCase):
         self.worker.register_birth()
 
     def pages(self) -> list[str]:
-        models = ("tickets.ticket", "tickets.image", "tickets.assetremoval", "support.supportticket", "support.email")
-        models += ("accounts.user", "accounts.authtoken", "token_blacklist.outstandingtoken", "auth.group")
+        models = ["tickets.ticket", "tickets.image", "tickets.transition", "tickets.assetremoval"]
+        models += ["support.supportticket", "support.email", "accounts.user", "accounts.authtoken", "auth.group"]
+        models += ["token_blacklist.outstandingtoken"]
         lists = [reverse(f"admin:{model.replace('.', '_')}_changelist") for model in models]
         rows = [Ticket.objects.get(), Image.objects.first(), SupportTicket.objects.get(), Email.objects.first()]
         rows += [self.superuser, AuthToken.objects.get()]
@@ -47,6 +48,7 @@ class AdminPageTests(BrowserTestCase):
             user.replace("change", "history"),
             user.replace("change", "delete"),
             user.replace("change", "password"),
+            reverse("admin:tickets_ticket_delete", args=[Ticket.objects.get().pk]),
         ]
         return others + lists + changes
 
@@ -107,6 +109,20 @@ class AdminPageTests(BrowserTestCase):
             "bars => bars.map(bar => bar.getBoundingClientRect().height)"
         )
         self.assertEqual((len(heights), len([height for height in heights if height > 50])), (60, 1))
+
+    def test_ticket_shows_its_progress_and_its_photos(self):
+        ticket = Ticket.objects.get()
+        for scheme, size in (("light", DESKTOP), ("dark", PHONE)):
+            tab = self.open_browser(user=self.superuser, scheme=scheme, size=size)
+            for path in ("/admin/tickets/ticket/", f"/admin/tickets/ticket/{ticket.pk}/change/"):
+                with self.subTest(path, scheme=scheme):
+                    tab.open(path)
+                    bar = tab.page.locator("progress.progress")
+                    self.assertEqual([bar.get_attribute("value"), bar.get_attribute("max")], ["1", "4"])
+                    self.assertGreater(bar.bounding_box()["width"], 50)
+            thumbnail = tab.page.locator("img.thumbnail")
+            thumbnail.scroll_into_view_if_needed()
+            self.assertTrue(thumbnail.evaluate(HAS_ITS_PICTURE))
 
     def test_box_in_the_head_of_the_queue_ticks_every_job(self):
         tab = self.open_browser(user=self.superuser)
