@@ -35,6 +35,7 @@ from rq.worker.base import BaseWorker, WorkerStatus
 from apps.accounts.tokens import forget_expired_tokens
 from apps.support.emails import enqueue_due_emails
 from apps.tickets.cloud import interrupt_calls
+from apps.tickets.leases import keep_leases
 from apps.tickets.reconcile import reconcile
 
 logger = logging.getLogger(__name__)
@@ -169,6 +170,7 @@ class ThreadedWorker(BaseWorker):
             self._start_scheduler(burst, logging_level)
         reconciler = threading.Thread(target=self._reconcile_until_stopped, name="reconciler", daemon=True)
         reconciler.start()
+        threading.Thread(target=keep_leases, args=[self._ended], name="leases", daemon=True).start()
         threading.Thread(target=self._watch_the_stop, name="stop", daemon=True).start()
         idle_since = time.monotonic()
         with ThreadPoolExecutor(settings.WORKER_CONCURRENCY, thread_name_prefix="lane") as self._pool:

@@ -17,6 +17,7 @@ from apps import metrics
 from apps.queue import default_queue
 from apps.request_id import on_behalf_of
 from apps.tickets import cloud, outcomes, staging
+from apps.tickets.leases import held, lease_seconds
 from apps.tickets.models import Image, Ticket
 from apps.tickets.pause import PROBE_EVERY_SECONDS, Pause, current_pause, pause_uploads
 from apps.tickets.transitions import acting_as
@@ -60,7 +61,7 @@ def deliver_photo(image_id: str) -> None:
         with acting_as(f"job {job.id}" if job else "job"):
             image = _start_attempt(image_id)
             if image is not None:
-                with on_behalf_of(image.request_id):
+                with on_behalf_of(image.request_id), held(image):
                     _attempt(image)
     except Ticket.DoesNotExist:
         logger.info("image %s: deleted while it was being delivered", image_id)
@@ -136,7 +137,7 @@ def _start_attempt(image_id: str) -> Image | None:
         image.look_again_in((pause.until - timezone.now()).total_seconds() + _spread())
         return None
     with transaction.atomic():
-        started = Ticket.objects.lock_and_touch(image.ticket_id) and image.start_upload()
+        started = Ticket.objects.lock_and_touch(image.ticket_id) and image.start_upload(lease_seconds=lease_seconds())
         if not started:
             transaction.set_rollback(True)  # for readers of the ticket nothing has changed
     if not connection.in_atomic_block:  # as it is inside a TestCase

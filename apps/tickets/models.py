@@ -259,17 +259,19 @@ class Image(models.Model):
         """The name at Cloudinary. It follows from the id alone, so a repeated upload replaces and never doubles."""
         return f"hopla/{self.pk}"
 
-    def start_upload(self) -> bool:
-        """queued -> uploading, one attempt more. False when the image is not queued, or its retry is not due yet."""
+    def start_upload(self, *, lease_seconds: float) -> bool:
+        """queued -> uploading, one attempt more. False when the image is not queued, or its retry is not due yet.
+
+        After `lease_seconds` it is taken for lost, unless they are prolonged.
+        """
         now = timezone.now()
-        lease = timedelta(seconds=settings.UPLOAD_TIMEOUT_SECONDS + LEASE_SLACK_SECONDS)
         return self._move(
             [ImageStatus.QUEUED],
             to=ImageStatus.UPLOADING,
             when=Q(next_retry_at=None) | Q(next_retry_at__lte=now),
             attempts=self.attempts + 1,
             next_retry_at=None,
-            look_again_at=now + lease,
+            look_again_at=now + timedelta(seconds=lease_seconds),
         )
 
     def store(self, *, asset_id: str, asset_version: int, asset_format: str) -> bool:

@@ -16,7 +16,7 @@ from apps.tickets import outcomes, staging
 from apps.tickets.delivery import enqueue_delivery, queued_image_ids, settle_lost
 from apps.tickets.endings import expire_due_tickets
 from apps.tickets.idempotency import forget_old_keys
-from apps.tickets.models import Image
+from apps.tickets.models import Image, look_again_at_the_latest
 from apps.tickets.removal import remove_due_assets
 from apps.tickets.states import IN_FLIGHT, ImageStatus
 from apps.tickets.transitions import acting_as
@@ -55,14 +55,14 @@ def _settle_due_images() -> int:
     if not images:
         return 0
     gone = staging.which_are_gone([image.pk for image in images])
-    waiting = queued_image_ids()
+    queued = queued_image_ids()
+    waiting = {image.pk for image in images if image.status == ImageStatus.QUEUED and str(image.pk) in queued} - gone
+    Image.objects.filter(pk__in=waiting, status=ImageStatus.QUEUED).update(look_again_at=look_again_at_the_latest())
     for image in images:
-        if image.pk in gone:
+        if image.pk in gone or image.pk in waiting:
             continue
         if image.status == ImageStatus.UPLOADING:
             _take_over(image)
-        elif str(image.pk) in waiting:
-            image.look_again_in(settings.RECONCILE_AFTER_SECONDS)
         else:
             _enqueue(image)
     if gone:

@@ -70,7 +70,7 @@ class AgreementTests(AuditTestCase):
     def test_photos_in_flight_are_no_findings(self):
         self.sandbox.misbehave("store_then_drop", times=1)
         landed = self.deliver(make_accepted_image(self.ticket, seed=1))
-        make_accepted_image(self.ticket, seed=2).start_upload()
+        make_accepted_image(self.ticket, seed=2).start_upload(lease_seconds=30)
         self.assertEqual(landed.status, "queued")
 
         self.assert_agree(images=0, assets=1)

@@ -52,7 +52,7 @@ class CancelTests(EndingTestCase):
     def test_photos_in_flight_fail_and_what_is_stored_stays(self):
         stored = self.deliver(make_accepted_image(self.ticket, seed=1))
         queued, uploading = (make_accepted_image(self.ticket, seed=seed) for seed in (2, 3))
-        uploading.start_upload()
+        uploading.start_upload(lease_seconds=30)
 
         self.assertTrue(self.end())
 

@@ -154,7 +154,7 @@ class ChangeTests(EtagTestCase):
 
     def test_attempt_whose_worker_was_lost(self):
         image = self.accept()
-        image.start_upload()
+        image.start_upload(lease_seconds=30)
         make_due(image)
 
         self.change(reconcile)

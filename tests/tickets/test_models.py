@@ -38,27 +38,29 @@ class MoveTests(ApiTestCase):
     def test_two_workers_start_one_attempt(self):
         other = self.again()
 
-        self.assertEqual((self.image.start_upload(), other.start_upload()), (True, False))
+        self.assertEqual(
+            (self.image.start_upload(lease_seconds=30), other.start_upload(lease_seconds=30)), (True, False)
+        )
         self.assertEqual(self.again().attempts, 1)
 
     def test_attempt_starts_only_when_its_retry_is_due(self):
         self.image.next_retry_at = timezone.now() + timedelta(minutes=1)
         self.image.save()
 
-        self.assertFalse(self.image.start_upload())
+        self.assertFalse(self.image.start_upload(lease_seconds=30))
 
     def test_two_workers_store_once(self):
-        self.image.start_upload()
+        self.image.start_upload(lease_seconds=30)
         other = self.again()
 
         self.assertEqual((self.image.store(**ASSET), other.store(**ASSET)), (True, False))
 
     def test_overtaken_attempt_changes_nothing(self):
-        self.image.start_upload()
+        self.image.start_upload(lease_seconds=30)
         late = self.again()
         self.image.retry_at(timezone.now(), code="worker_lost", detail="-")
         next_attempt = self.again()
-        next_attempt.start_upload()
+        next_attempt.start_upload(lease_seconds=30)
 
         moves = (
             late.store(**ASSET),
@@ -71,18 +73,18 @@ class MoveTests(ApiTestCase):
         self.assertTrue(next_attempt.store(**ASSET))
 
     def test_stored_image_does_not_fail_and_failed_one_is_not_stored(self):
-        self.image.start_upload()
+        self.image.start_upload(lease_seconds=30)
         failed = self.again()
         self.image.store(**ASSET)
         self.assertFalse(failed.fail(code="x", detail="-"))
 
         other = make_image(self.image.ticket, position=2)
-        other.start_upload()
+        other.start_upload(lease_seconds=30)
         other.fail(code="x", detail="-")
         self.assertFalse(other.store(**ASSET))
 
     def test_text_of_an_error_is_cut_to_what_the_column_holds(self):
-        self.image.start_upload()
+        self.image.start_upload(lease_seconds=30)
 
         self.image.fail(code="cloudinary_refused", detail="x" * 2000)
 

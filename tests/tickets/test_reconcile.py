@@ -99,7 +99,7 @@ class LostJobTests(ReconcileTestCase):
 
 class LostWorkerTests(ReconcileTestCase):
     def test_attempt_past_its_lease_is_taken_over(self):
-        self.image.start_upload()
+        self.image.start_upload(lease_seconds=30)
         make_due(self.image)
 
         image = self.reconcile()
@@ -110,7 +110,7 @@ class LostWorkerTests(ReconcileTestCase):
 
     @override_settings(UPLOAD_MAX_ATTEMPTS=1)
     def test_last_attempt_past_its_lease_fails_the_photo(self):
-        self.image.start_upload()
+        self.image.start_upload(lease_seconds=30)
         make_due(self.image)
 
         image = self.reconcile()
@@ -120,7 +120,7 @@ class LostWorkerTests(ReconcileTestCase):
         self.assertEqual(AssetRemoval.objects.get().public_id, image.public_id)
 
     def test_attempt_within_its_lease_goes_on(self):
-        self.image.start_upload()
+        self.image.start_upload(lease_seconds=30)
 
         image = self.reconcile()
 
@@ -139,7 +139,7 @@ class LostBytesTests(ReconcileTestCase):
         self.assertEqual(self.ticket.progress().remaining, 2)
 
     def test_attempt_of_which_nothing_landed(self):
-        self.image.start_upload()
+        self.image.start_upload(lease_seconds=30)
         staging.connection().flushdb()
         make_due(self.image)
 

@@ -89,7 +89,7 @@ class FailedPhotoTests(RemovalTestCase):
 class LateTests(RemovalTestCase):
     def test_asset_that_lands_after_its_removal_goes_too(self):
         late = self.image
-        late.start_upload()
+        late.start_upload(lease_seconds=30)
         outcomes.record_failed(Image.objects.get(), code="bytes_lost", detail="-")
         come_due()
         remove_due_assets()
@@ -219,7 +219,7 @@ class DeletionTests(RemovalTestCase):
 
     def test_image_whose_upload_is_under_way_is_removed_after_its_deadline(self):
         before = timezone.now()
-        self.image.start_upload()
+        self.image.start_upload(lease_seconds=30)
         self.delete(self.image)
 
         longest = timedelta(seconds=settings.UPLOAD_TIMEOUT_SECONDS)
@@ -227,7 +227,7 @@ class DeletionTests(RemovalTestCase):
 
     def test_attempt_that_began_after_the_image_was_read_is_seen(self):
         read_before = Image.objects.get()
-        self.image.start_upload()
+        self.image.start_upload(lease_seconds=30)
 
         self.delete(read_before)
 

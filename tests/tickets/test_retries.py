@@ -187,7 +187,7 @@ class ExhaustedTests(DeliveryTestCase):
     def test_attempt_whose_worker_was_lost_counts(self):
         for _ in range(2):
             image = Image.objects.get()
-            self.assertTrue(image.start_upload())
+            self.assertTrue(image.start_upload(lease_seconds=30))
             outcomes.record_retry(image, moment=timezone.now(), code="worker_lost", detail="-")
         self.sandbox.misbehave("refuse", status=503, times=1)
 
@@ -215,7 +215,7 @@ class LostBytesTests(ReconcileTestCase):
         self.assertEqual(list(AssetRemoval.objects.all()), [])
 
     def test_photo_whose_worker_was_killed_after_storing_is_stored(self):
-        self.image.start_upload()
+        self.image.start_upload(lease_seconds=30)
         cloud.put(public_id=self.image.public_id, content=staging.read(self.image.pk, self.image.size))
         staging.connection().flushdb()
         make_due(self.image)
@@ -310,7 +310,7 @@ class SettledBytesTests(ReconcileTestCase):
 
     def test_bytes_of_images_in_flight_stay(self):
         second = make_accepted_image(self.ticket, seed=2)
-        second.start_upload()
+        second.start_upload(lease_seconds=30)
 
         self.reconcile()
 
