@@ -1,10 +1,10 @@
-"""What a log line looks like: JSON for machines, or text for people. Whoever logs, hopla, Django, gunicorn or RQ."""
+"""What a log line looks like: JSON for machines, or plain for people. Whoever logs, hopla, Django, gunicorn or RQ."""
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 
 FIELDS = {"asctime": "time", "levelname": "level", "name": "logger"}
 FORMATTERS = {
-    "text": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+    "plain": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
     "json": {
         "()": "pythonjsonlogger.json.JsonFormatter",
         "format": "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s",

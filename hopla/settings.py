@@ -395,7 +395,7 @@ TEST_RUNNER = "tests.runner.HoplaTestRunner"
 
 # --- Logs ---
 
-LOG_FORMAT = env.str("LOG_FORMAT", default="") or ("text" if DEBUG else "json")
+LOG_FORMAT = env.str("LOG_FORMAT", default="") or ("plain" if DEBUG else "json")
 if LOG_FORMAT not in FORMATTERS:
     raise ImproperlyConfigured(f"LOG_FORMAT is {LOG_FORMAT!r}. Set it to {' or '.join(FORMATTERS)}, or leave it empty.")
 LOGGING = logging_config(LOG_FORMAT)

@@ -139,8 +139,8 @@ class LineTests(SimpleTestCase):
             current = self.written("json", lambda log: log.warning("x"))
         self.assertEqual([json.loads(line)["request_id"] for line in (own, current)], ["of-then", "of-now"])
 
-    def test_text_is_for_people(self):
-        self.assertIn(" WARNING hopla.test [-] hello", self.written("text", lambda log: log.warning("hello")))
+    def test_plain_is_for_people(self):
+        self.assertIn(" WARNING hopla.test [-] hello", self.written("plain", lambda log: log.warning("hello")))
 
 
 class SlowRequestTests(SimpleTestCase):

@@ -31,7 +31,7 @@ QUICK = {
     "THROTTLE_UPLOADS": "",
     "WEB_CONCURRENCY": "2",
     "DEBUG": "on",
-    "LOG_FORMAT": "text",
+    "LOG_FORMAT": "plain",
     "STAGING_MAX_BYTES": str(64 * 1024 * 1024),
 }
 
