@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import redis
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.models import Count, Min
+from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.utils.timezone import now
 from django.views.decorators.cache import never_cache
@@ -25,13 +25,19 @@ from psycopg_pool import PoolTimeout
 from apps import metrics
 from apps.queue import default_queue
 from apps.support.models import Email, EmailState
-from apps.tickets import staging
-from apps.tickets.models import AssetRemoval, Image
+from apps.tickets import figures, staging
+from apps.tickets.models import AssetRemoval
+from apps.tickets.outcomes import ERROR_CODES
 from apps.tickets.pause import current_pause
-from apps.tickets.states import IN_FLIGHT
+from apps.tickets.states import ImageStatus
 from hopla.worker import live_workers
 
 logger = logging.getLogger(__name__)
+
+# Label values that are there before they were counted: `increase` misses what a series begins with.
+FROM_THE_BEGINNING = {
+    name: [(code,) for code in ERROR_CODES] for name in ("hopla_photos_failed", "hopla_upload_retries")
+}
 
 
 @never_cache
@@ -62,6 +68,7 @@ class Collector:
         up = GaugeMetricFamily("hopla_up", "Whether this part could be asked.", labels=["part"])
         for part, collect, trouble in (
             ("redis", collect_redis, redis.RedisError),
+            ("staging", collect_staging, redis.RedisError),
             ("database", collect_database, (DatabaseError, InterfaceError, PoolTimeout)),
         ):
             try:
@@ -83,27 +90,33 @@ def collect_redis() -> Iterator[Metric]:
     yield jobs
     yield gauge("hopla_workers", "Workers alive.", len(live_workers(queue.connection)))
     yield gauge("hopla_uploads_paused", "1 while every upload waits for Cloudinary.", int(current_pause() is not None))
+
+
+def collect_staging() -> Iterator[Metric]:
     yield gauge("hopla_staging_bytes", "Photo bytes on their way.", staging.bytes_in_use())
     yield gauge("hopla_staging_max_bytes", "The most of them that are let in.", settings.STAGING_MAX_BYTES)
 
 
 def collect_database() -> Iterator[Metric]:
-    """Each query looks at what is under way alone, however many images are stored."""
+    """Each query looks at what is under way alone, or asks a partial index, however many images are stored."""
     try:
+        found = figures.in_flight()
         waiting = GaugeMetricFamily("hopla_photos_waiting", "Photos accepted and not settled.", labels=["status"])
-        found = Image.objects.filter(status__in=IN_FLIGHT).order_by().values_list("status")
-        found = {status: (number, oldest) for status, number, oldest in found.annotate(Count("pk"), Min("created_at"))}
-        for status in IN_FLIGHT:
-            waiting.add_metric([status], found.get(status, (0, None))[0])
+        waiting.add_metric([ImageStatus.QUEUED], found.ready + found.waiting)
+        waiting.add_metric([ImageStatus.UPLOADING], found.uploading)
         yield waiting
-        oldest = max(((now() - oldest).total_seconds() for _, oldest in found.values()), default=0)
+        oldest = (now() - found.oldest_accepted_at).total_seconds() if found.oldest_accepted_at else 0
         yield gauge("hopla_photos_oldest_waiting_seconds", "Since the oldest of them was accepted.", oldest)
         emails = GaugeMetricFamily("hopla_emails", "E-mails of the desk that have not been sent.", labels=["state"])
         for state in (EmailState.QUEUED, EmailState.FAILED):
             emails.add_metric([state], Email.objects.filter(state=state).count())
         yield emails
-        removals = AssetRemoval.objects.filter(due_at__lte=now()).count()
-        yield gauge("hopla_asset_removals_due", "Assets that should have gone from Cloudinary by now.", removals)
+        due, refused = Q(due_at__lte=now()), Q(attempts__gt=0)
+        removals = AssetRemoval.objects.aggregate(due=Count("pk", filter=due), refused=Count("pk", filter=refused))
+        yield gauge("hopla_asset_removals_due", "Assets that should have gone from Cloudinary by now.", removals["due"])
+        yield gauge(
+            "hopla_asset_removals_refused", "Assets that Cloudinary was asked in vain to remove.", removals["refused"]
+        )
     finally:
         if not connection.in_atomic_block:
             connection.close()
@@ -114,13 +127,14 @@ def gauge(name: str, documentation: str, value: float) -> Metric:
 
 
 def counted(totals: dict[tuple, float]) -> Iterator[Metric]:
-    """The counters and histograms, those at 0 without labels included: Prometheus wants to see a series begin."""
+    """The counters and histograms, at 0 too where their labels are known: Prometheus wants to see a series begin."""
     by_name = defaultdict(lambda: defaultdict(dict))
     for (name, labels, part), amount in totals.items():
         by_name[name][labels][part] = amount
     for name, (documentation, labels) in metrics.COUNTERS.items():
         family = CounterMetricFamily(name, documentation, labels=labels)
-        for values, parts in (by_name[name] or ({} if labels else {(): {}})).items():
+        at_zero = {values: {} for values in FROM_THE_BEGINNING.get(name, () if labels else [()])}
+        for values, parts in (at_zero | by_name[name]).items():
             family.add_metric(values, parts.get("", 0))
         yield family
     for name, (documentation, labels, bounds) in metrics.HISTOGRAMS.items():

@@ -11,12 +11,22 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from apps import metrics
 from apps.redis_client import redis_at
+from apps.support.models import Email, EmailState
 from apps.tickets import outcomes
 from apps.tickets.delivery import deliver_photo
 from apps.tickets.endings import cancel_ticket
-from apps.tickets.models import Image
+from apps.tickets.models import AssetRemoval, Image
 from tests.case import CommittingTestCase
-from tests.makers import client_for, jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
+from tests.makers import (
+    client_for,
+    jpeg_bytes,
+    make_accepted_image,
+    make_image,
+    make_ticket,
+    make_user,
+    running_sandbox,
+)
+from tests.support.makers import make_support_ticket
 
 TOKEN = "for-prometheus-alone"
 NOBODY_LISTENS = "redis://127.0.0.1:1/0"
@@ -105,9 +115,9 @@ class PhotoMetricsTests(MetricsTestCase):
         outcomes.record_failed(image, code="first", detail="")
         outcomes.record_failed(image, code="second", detail="")
 
-        codes = {key for key in self.scrape() if key[0] == "hopla_photos_failed_total"}
+        failed = {key for key, value in self.scrape().items() if key[0] == "hopla_photos_failed_total" and value}
 
-        self.assertEqual(codes, {("hopla_photos_failed_total", "code=first")})
+        self.assertEqual(failed, {("hopla_photos_failed_total", "code=first")})
 
     def test_waiting_photos_and_what_they_hold(self):
         ticket = make_ticket(num_images=3)
@@ -127,10 +137,24 @@ class PhotoMetricsTests(MetricsTestCase):
         self.assertEqual(seen["hopla_workers",], 0)
         self.assertEqual(seen["hopla_uploads_paused",], 0)
 
-    def test_series_without_labels_stand_at_0_before_anything_happened(self):
+    def test_known_series_stand_at_0_before_anything_happened(self):
         seen = self.scrape()
         for name in ("hopla_photos_accepted_total", "hopla_photos_stored_total", "hopla_upload_seconds_count"):
             self.assertEqual(seen[name,], 0)
+        for code in outcomes.ERROR_CODES:
+            self.assertEqual(seen["hopla_photos_failed_total", f"code={code}"], 0)
+            self.assertEqual(seen["hopla_upload_retries_total", f"code={code}"], 0)
+
+    def test_emails_given_up_and_removals_refused_are_told(self):
+        make_support_ticket(make_user())
+        Email.objects.update(state=EmailState.FAILED)
+        for attempts in (0, 3):
+            AssetRemoval.objects.create(public_id=f"hopla/{attempts}", due_at=timezone.now(), attempts=attempts)
+
+        seen = self.scrape()
+
+        self.assertEqual((seen["hopla_emails", "state=failed"], seen["hopla_emails", "state=queued"]), (1, 0))
+        self.assertEqual((seen["hopla_asset_removals_due",], seen["hopla_asset_removals_refused",]), (2, 1))
 
     def test_credentials_refused_show_as_a_pause(self):
         image = make_accepted_image(make_ticket())
@@ -170,6 +194,12 @@ class AddingUpTests(MetricsTestCase):
         self.assertIn(("hopla_photos_waiting", "status=queued"), seen)
 
         self.assertEqual(self.scrape()["hopla_photos_stored_total",], 1)
+
+    def test_staging_that_is_away_hides_nothing_else(self):
+        with override_settings(STAGING_REDIS_URL=NOBODY_LISTENS):
+            seen = self.scrape()
+        self.assertEqual((seen["hopla_up", "part=staging"], seen["hopla_up", "part=redis"]), (0, 1))
+        self.assertIn(("hopla_workers",), seen)
 
     def test_buckets_are_cumulated(self):
         for seconds in (0.05, 0.3, 0.3, 1000):

@@ -134,7 +134,10 @@ class Email(models.Model):
         verbose_name = _("e-mail")
         verbose_name_plural = _("e-mails")
         constraints = [models.UniqueConstraint(fields=["event", "audience"], name="email_once_per_event")]
-        indexes = [models.Index(fields=["due_at"], condition=models.Q(state="queued"), name="email_due")]
+        indexes = [
+            models.Index(fields=["due_at"], condition=models.Q(state="queued"), name="email_due"),
+            models.Index(fields=["id"], condition=models.Q(state="failed"), name="email_failed"),
+        ]
 
     def __str__(self):
         return self.to

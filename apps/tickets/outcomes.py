@@ -15,6 +15,20 @@ from apps.tickets.signals import image_failed, image_stored
 
 logger = logging.getLogger(__name__)
 
+# Every code that an image's error may have: docs/operations.md explains them.
+ERROR_CODES = (
+    "cloudinary_unavailable",
+    "cloudinary_rate_limited",
+    "cloudinary_answer_mismatch",
+    "cloudinary_refused",
+    "staging_unavailable",
+    "worker_lost",
+    "bytes_lost",
+    "ticket_cancelled",
+    "ticket_expired",
+    "asset_missing",
+    "asset_changed",
+)
 # Of these nobody will want another attempt. The bytes of others are kept for a while: see interventions.try_again.
 NOT_TO_BE_TRIED_AGAIN = {"bytes_lost", "ticket_cancelled"}
 
