@@ -14,8 +14,8 @@ from script.children import Child, ChildFailed, Children, StopAsked
 from script.install import ROOT
 
 EXPECTED_SKIPS = {
-    "postgres": ("needs SQLite", browser.NEEDED, "needs PgBouncer", "needs network namespaces"),
-    "sqlite": ("needs PostgreSQL", "Database doesn't support feature", browser.NEEDED),
+    "postgres": ("needs SQLite", browser.NEEDED, "needs PgBouncer", "needs network namespaces", "needs promtool"),
+    "sqlite": ("needs PostgreSQL", "Database doesn't support feature", "needs promtool", browser.NEEDED),
 }
 
 # The sandbox's account where nothing listens: a test that wants Cloudinary starts a sandbox of its own.
