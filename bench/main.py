@@ -9,7 +9,7 @@ import time
 from bench import results
 from bench.stage import Stage
 
-FIGURES = ("accept", "drain", "memory", "slow-clients", "lists", "polls", "recovery")
+FIGURES = ("accept", "drain", "traffic", "memory", "slow-clients", "lists", "polls", "recovery")
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from script.welcome import welcome
 
 MANAGE = [sys.executable, "manage.py"]
 READY_WITHIN_SECONDS = 60
-# Redis needs more than the photos it stages: 1.3 times their bytes, and room for the queue to go on when that is full.
-REDIS_BYTES_PER_STAGED_BYTE = 1.3
+# A string that grows takes up to twice its bytes in Redis. And room for the queue to go on when that is full.
+REDIS_BYTES_PER_STAGED_BYTE = 2
 REDIS_SPARE_BYTES = 128 * 1024 * 1024
 
 
