@@ -119,3 +119,15 @@ class DateFilter(TypedFilter):
         # Moments and not days are compared, as the index holds them.
         begins = timezone.make_aware(datetime.combine(day + timedelta(days=self.is_last), time.min))
         return queryset.filter(**{f"{self.field}__{'lt' if self.is_last else 'gte'}": begins})
+
+
+class FirstDayFilter(DateFilter):
+    title = _("first day")
+    parameter_name = "first_day"
+    field = "created_at"
+
+
+class LastDayFilter(DateFilter):
+    title = _("last day")
+    parameter_name = "last_day"
+    field, is_last = "created_at", True

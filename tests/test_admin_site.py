@@ -1,11 +1,17 @@
 import re
+from unittest import mock
 
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from apps import admin_lists
+from apps.accounts.tokens import new_jwt_pair
 from tests.case import ApiTestCase
-from tests.makers import make_user
+from tests.makers import make_image, make_ticket, make_user, token_for
+from tests.support.makers import make_support_ticket
 
 # Each page lists what it carries inline; the Content-Security-Policy lets none of it run.
 INLINE = re.compile(r"<style|<script(?![^>]*\bsrc=)[^>]*>|\sstyle=|\son\w+=", re.IGNORECASE)
@@ -68,3 +74,42 @@ class AdminSiteTests(ApiTestCase):
         )
 
         self.assertRedirects(response, "http://testserver/admin/auth/group/", fetch_redirect_response=False)
+
+
+class ListTests(ApiTestCase):
+    def setUp(self):
+        super().setUp()
+        self.admin = Client()
+        self.admin.force_login(make_user(is_staff=True, is_superuser=True))
+
+    def add_one_of_each(self):
+        user = make_user()
+        token_for(user)
+        new_jwt_pair(user)
+        make_support_ticket(user)  # with the e-mail that tells of it
+        make_image(make_ticket(user))
+
+    def test_rows_cost_no_queries(self):
+        self.add_one_of_each()
+        apps = self.admin.get("/admin/").context["available_apps"]
+        models = [model for app in apps for model in app["models"] if app["app_label"] != "django_rq"]
+        lists = [model["admin_url"] for model in models]
+        before = {path: self.queries_of(path) for path in lists}
+        for _ in range(4):
+            self.add_one_of_each()
+
+        for path in lists:
+            with self.subTest(path):
+                self.assertEqual(self.queries_of(path), before[path])
+
+    def queries_of(self, path: str) -> int:
+        with CaptureQueriesContext(connection) as captured:
+            self.assertEqual(self.admin.get(path).status_code, 200)
+        return len(captured)
+
+    def test_lists_of_tables_that_grow_count_no_further_than_they_show(self):
+        for path in ("accounts/user", "accounts/authtoken", "support/supportticket", "support/email"):
+            with self.subTest(path), mock.patch.object(admin_lists, "COUNT_LIMIT", 1):
+                self.add_one_of_each()
+                self.add_one_of_each()
+                self.assertContains(self.admin.get(f"/admin/{path}/"), "There are more than 1.")

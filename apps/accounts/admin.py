@@ -10,11 +10,13 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 
 from apps.accounts.models import AuthToken, User
 from apps.accounts.tokens import blacklist, end_sessions
+from apps.admin_lists import LargeAdmin
 
 
 @admin.register(User)
-class HoplaUserAdmin(UserAdmin):
+class HoplaUserAdmin(LargeAdmin, UserAdmin):
     list_display = ("username", "email", "name", "is_active", "is_staff", "date_joined", "last_login")
+    sortable_by = ("username",)
     search_fields = ("username", "email", "name", "phone")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
@@ -62,10 +64,11 @@ def what_must_stay_of(user: User) -> dict[str, int]:
     return kept
 
 
-class TokenAdmin(admin.ModelAdmin):
+class TokenAdmin(LargeAdmin):
     """What somebody is logged in with. It is made by logging in, and never changed."""
 
     list_select_related = ("user",)
+    sortable_by = ()
 
     def has_add_permission(self, request):
         return False  # its secret could be shown to nobody
@@ -105,9 +108,8 @@ class RefreshTokenAdmin(TokenAdmin):
     """
 
     list_display = ("jti", "user", "created_at", "expires_at", "blacklisted")
-    list_filter = ("created_at",)
     search_fields = ("jti", "user__username", "user__email")
-    ordering = ("-created_at", "-id")
+    ordering = ("-id",)
     fields = ("jti", "user", "created_at", "expires_at", "blacklisted")
     readonly_fields = fields
     actions = ["end"]
@@ -116,7 +118,7 @@ class RefreshTokenAdmin(TokenAdmin):
         on_the_list = Exists(BlacklistedToken.objects.filter(token=OuterRef("pk")))
         return super().get_queryset(request).annotate(is_blacklisted=on_the_list)
 
-    @admin.display(description=_("on the blacklist"), boolean=True, ordering="is_blacklisted")
+    @admin.display(description=_("on the blacklist"), boolean=True)
     def blacklisted(self, token):
         return token.is_blacklisted
 

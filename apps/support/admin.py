@@ -7,6 +7,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from apps.admin_lists import FirstDayFilter, LargeAdmin, LastDayFilter
 from apps.badge import badge
 from apps.support.conversations import change_status, write_message
 from apps.support.emails import send_again
@@ -39,7 +40,7 @@ class HistoryInline(ReadOnlyInline):
 class AnswerForm(forms.ModelForm):
     """The two things staff do to a ticket; neither is saved by the form itself, see SupportTicketAdmin.save_model."""
 
-    answer = forms.CharField(label=_("answer"), required=False, max_length=10_000, widget=forms.Textarea)
+    answer = forms.CharField(label=_("Answer"), required=False, max_length=10_000, widget=forms.Textarea)
 
     class Meta:
         model = SupportTicket
@@ -53,19 +54,20 @@ class AnswerForm(forms.ModelForm):
 
 
 @admin.register(SupportTicket)
-class SupportTicketAdmin(admin.ModelAdmin):
+class SupportTicketAdmin(LargeAdmin):
     form = AnswerForm
     list_display = ("id", "title", "owner", "status_badge", "created_at", "updated_at")
     list_display_links = ("id", "title")
-    list_filter = ("status", "created_at")
+    list_filter = ("status", FirstDayFilter, LastDayFilter)
     list_select_related = ("owner",)
+    sortable_by = ()
     search_fields = ("=id", "title", "body_text", "owner__username", "owner__email")
     date_hierarchy = "created_at"
     fields = ("title", "body_text", "owner", "upload_ticket", "owner_subscribed", "created_at", "status", "answer")
     readonly_fields = ("title", "body_text", "owner", "upload_ticket", "owner_subscribed", "created_at")
     inlines = [ThreadInline, HistoryInline]
 
-    @admin.display(description=_("status"), ordering="status")
+    @admin.display(description=_("status"))
     def status_badge(self, ticket):
         return badge(ticket.status, ticket.get_status_display())
 
@@ -91,7 +93,7 @@ class SupportTicketAdmin(admin.ModelAdmin):
 
 
 @admin.register(Email)
-class EmailAdmin(admin.ModelAdmin):
+class EmailAdmin(LargeAdmin):
     """The e-mails of the desk: sent, waiting, given up. Whoever may change them may have them sent again, no more."""
 
     list_display = ("id", "to", "ticket", "event", "state_badge", "attempts", "error", "due_at", "sent_at")
@@ -99,13 +101,14 @@ class EmailAdmin(admin.ModelAdmin):
     list_select_related = ("event__ticket",)
     search_fields = ("to",)
     ordering = ("-id",)
+    sortable_by = ()
     actions = ["send_now"]
 
-    @admin.display(description=_("state"), ordering="state")
+    @admin.display(description=_("state"))
     def state_badge(self, email):
         return badge(email.state, email.get_state_display())
 
-    @admin.display(description=_("support ticket"), ordering="event__ticket")
+    @admin.display(description=_("support ticket"))
     def ticket(self, email):
         url = reverse("admin:support_supportticket_change", args=[email.event.ticket_id])
         return format_html('<a href="{}">{}</a>', url, email.event.ticket)

@@ -19,7 +19,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.admin_lists import DateFilter, LargeAdmin, LargeChangeList, TypedFilter
+from apps.admin_lists import FirstDayFilter, LargeAdmin, LargeChangeList, LastDayFilter, TypedFilter
 from apps.badge import badge
 from apps.tickets import cloud, set_aside
 from apps.tickets.endings import cancel_ticket
@@ -82,18 +82,6 @@ class OwnerFilter(TypedFilter):
     def queryset(self, request, queryset):
         typed = self.value()
         return queryset.filter(owner__in=list(users_called(typed))) if typed else queryset
-
-
-class FirstDayFilter(DateFilter):
-    title = _("first day")
-    parameter_name = "first_day"
-    field = "created_at"
-
-
-class LastDayFilter(DateFilter):
-    title = _("last day")
-    parameter_name = "last_day"
-    field, is_last = "created_at", True
 
 
 class FailuresFilter(admin.SimpleListFilter):
