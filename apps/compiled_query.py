@@ -73,16 +73,23 @@ def insert(instance: Model) -> None:
     instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
 
 
-def update(instance: Model, **changes) -> None:
-    """Set these fields on the instance and write them to its row. No signal is sent."""
+def update(instance: Model, *, only_if: dict | None = None, **changes) -> bool:
+    """Write these fields to the instance's row, if the fields in `only_if` have those values there, and set them on the
+    instance. Answers whether the row was there, and so. No signal is sent.
+    """
     database, model = connections[DEFAULT_DB_ALIAS], type(instance)
-    for name, value in changes.items():
-        setattr(instance, name, value)
+    conditions = {model._meta.pk.name: instance.pk} | (only_if or {})
     with _cursor_of(database) as cursor:
-        values = [model._meta.get_field(name).get_db_prep_save(value, database) for name, value in changes.items()]
-        cursor.execute(
-            _update_of(model, tuple(changes)), [*values, model._meta.pk.get_db_prep_save(instance.pk, database)]
-        )
+        values = [
+            model._meta.get_field(name).get_db_prep_save(value, database)
+            for name, value in [*changes.items(), *conditions.items()]
+        ]
+        cursor.execute(_update_of(model, tuple(changes), tuple(conditions)), values)
+        updated = cursor.rowcount == 1
+    if updated:
+        for name, value in changes.items():
+            setattr(instance, name, value)
+    return updated
 
 
 def _field_of(model: type[Model], name: str):
@@ -90,10 +97,10 @@ def _field_of(model: type[Model], name: str):
 
 
 @cache
-def _update_of(model: type[Model], names: tuple[str, ...]) -> str:
+def _update_of(model: type[Model], names: tuple[str, ...], conditions: tuple[str, ...]) -> str:
     quote, meta = connections[DEFAULT_DB_ALIAS].ops.quote_name, model._meta
-    columns = ", ".join(f"{quote(meta.get_field(name).column)} = %s" for name in names)
-    return f"UPDATE {quote(meta.db_table)} SET {columns} WHERE {quote(meta.pk.column)} = %s"  # noqa: S608
+    columns, where = ([f"{quote(meta.get_field(name).column)} = %s" for name in each] for each in (names, conditions))
+    return f"UPDATE {quote(meta.db_table)} SET {', '.join(columns)} WHERE {' AND '.join(where)}"  # noqa: S608
 
 
 @cache

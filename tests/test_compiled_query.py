@@ -90,3 +90,12 @@ class CompiledQueryTests(TestCase):
 
         self.assertEqual(len(query.rows(moment=timezone.now() - timedelta(hours=1))), 2)
         self.assertEqual(query.rows(moment=timezone.now() + timedelta(hours=1)), [])
+
+    def test_guarded_update_changes_a_row_that_is_as_expected_and_no_other(self):
+        image = make_image(make_ticket(), status="uploading", attempts=2)
+
+        self.assertFalse(update(image, only_if={"status": "uploading", "attempts": 1}, error_code="x"))
+        self.assertEqual((image.error_code, Image.objects.get().error_code), ("", ""))
+
+        self.assertTrue(update(image, only_if={"status": "uploading", "attempts": 2}, error_code="x"))
+        self.assertEqual((image.error_code, Image.objects.get().error_code), ("x", "x"))

@@ -4,6 +4,7 @@ import logging
 import random
 import secrets
 import time
+import uuid
 from datetime import timedelta
 
 from django.conf import settings
@@ -128,9 +129,8 @@ def settle_lost(images: list[Image]) -> None:
 
 def _start_attempt(image_id: str) -> Image | None:
     """The image with its attempt begun, or None: settled, taken by another worker, not due yet, paused, or deleted."""
-    try:
-        image = Image.objects.get(pk=image_id)
-    except Image.DoesNotExist:
+    image = Image.objects.find(uuid.UUID(image_id))
+    if image is None:
         return None
     pause = current_pause()
     if pause is not None:

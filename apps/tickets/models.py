@@ -128,7 +128,7 @@ class Ticket(models.Model):
 
     def all_images_stored(self) -> bool:
         """Counted in the database now. Certain only under the ticket's lock."""
-        return self.images.filter(status=ImageStatus.STORED).count() == self.num_images
+        return _STORED.first(ticket_id=self.pk) == (self.num_images,)
 
     @property
     def etag(self) -> str:
@@ -169,10 +169,21 @@ def _locked_ticket():
     return ticket.select_for_update(no_key=no_key).values_list(*columns_of(Ticket))
 
 
+def _stored():
+    stored = Image.objects.filter(ticket_id=Parameter("ticket_id", models.BigIntegerField()), status=ImageStatus.STORED)
+    return stored.order_by().values("ticket_id").annotate(number=Count("*")).values_list("number")
+
+
 _LOCKED_TICKET = CompiledQuery(_locked_ticket)
+_STORED = CompiledQuery(_stored)
 
 
 class ImageQuerySet(models.QuerySet):
+    def find(self, image_id) -> "Image | None":
+        """The image of this id."""
+        row = _IMAGE.first(image_id=image_id)
+        return row and instance_of(Image, row)
+
     def holding_a_place(self):
         return self.exclude(status=ImageStatus.FAILED)
 
@@ -264,11 +275,12 @@ class Image(models.Model):
 
         After `lease_seconds` it is taken for lost, unless they are prolonged.
         """
+        if self.waits_for_its_time:
+            return False
         now = timezone.now()
         return self._move(
             [ImageStatus.QUEUED],
             to=ImageStatus.UPLOADING,
-            when=Q(next_retry_at=None) | Q(next_retry_at__lte=now),
             attempts=self.attempts + 1,
             next_retry_at=None,
             look_again_at=now + timedelta(seconds=lease_seconds),
@@ -349,17 +361,22 @@ class Image(models.Model):
     def look_again_in(self, seconds: float) -> bool:
         """Stay in flight, and be looked at again by reconcile after that time."""
         moment = timezone.now() + timedelta(seconds=seconds)
-        return self._update(Q(status__in=IN_FLIGHT), look_again_at=moment)
+        return any(self._update(status, look_again_at=moment) for status in self._own_first(IN_FLIGHT))
 
     def retry_now(self) -> bool:
         """Of an image that waits for its next attempt: it need not wait any more."""
-        waits = Q(status=ImageStatus.QUEUED, next_retry_at__gt=timezone.now())
-        return self._update(waits, next_retry_at=None, look_again_at=look_again_at_the_latest())
+        return self.waits_for_its_time and self._update(
+            ImageStatus.QUEUED, next_retry_at=None, look_again_at=look_again_at_the_latest()
+        )
 
-    def _move(self, from_statuses, *, to: str, reason: str = "", when: Q | None = None, **changes) -> bool:
-        # One status after the other, its own first: the log of transitions says where it came from.
-        for status in sorted(from_statuses, key=lambda status: status != self.status):
-            if self._update((when or Q()) & Q(status=status), status=to, **changes):
+    @property
+    def waits_for_its_time(self) -> bool:
+        return self.next_retry_at is not None and self.next_retry_at > timezone.now()
+
+    def _move(self, from_statuses, *, to: str, reason: str = "", **changes) -> bool:
+        # One status after the other: the log of transitions says where it came from.
+        for status in self._own_first(from_statuses):
+            if self._update(status, status=to, **changes):
                 record(
                     ticket_id=self.ticket_id,
                     image_id=self.pk,
@@ -371,13 +388,18 @@ class Image(models.Model):
                 return True
         return False
 
-    def _update(self, allowed: Q, **changes) -> bool:
-        changes["updated_at"] = timezone.now()
-        updated = type(self).objects.filter(allowed, pk=self.pk, attempts=self.attempts).update(**changes)
-        if updated:
-            for field, value in changes.items():
-                setattr(self, field, value)
-        return bool(updated)
+    def _own_first(self, statuses) -> list:
+        return sorted(statuses, key=lambda status: status != self.status)
+
+    def _update(self, is_status: str, **changes) -> bool:
+        """Guarded: only while the row has this status, and no other attempt has begun since this image was read."""
+        only_if = {"status": is_status, "attempts": self.attempts}
+        return update(self, only_if=only_if, updated_at=timezone.now(), **changes)
+
+
+_IMAGE = CompiledQuery(
+    lambda: Image.objects.filter(pk=Parameter("image_id", models.UUIDField())).values_list(*columns_of(Image))
+)
 
 
 class AssetRemoval(models.Model):
