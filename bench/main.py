@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from bench import results
+from bench import results, scaling_page
 from bench.stage import Stage
 
 FIGURES = ("accept", "drain", "traffic", "memory", "slow-clients", "lists", "polls", "recovery")
@@ -33,6 +33,7 @@ def run(figure: str, options: argparse.Namespace) -> None:
     if figure == "lists":
         command += f" --tickets {options.tickets}"
     print(results.write(figure, module.__doc__, tables, command=command, load_before=load_before))
+    scaling_page.PAGE.write_text(scaling_page.page())
     print(f"({time.monotonic() - started:.0f} s)\n", flush=True)
 
 
