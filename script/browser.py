@@ -16,7 +16,9 @@ REQUIREMENTS = ROOT / "requirements-browser.txt"
 NEEDED = "needs a browser: script/browser gets one"  # what skipped tests say
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 GET_WITHIN_SECONDS = 240
-DEBIAN = (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "--no-install-recommends", NAMES[0]])
+# With a font: a bare image has none, and a page without letters is not what people see.
+PACKAGES = (NAMES[0], "fonts-dejavu-core")
+DEBIAN = (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "--no-install-recommends", *PACKAGES])
 
 
 def main() -> int:
