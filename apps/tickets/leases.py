@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 from psycopg_pool import PoolTimeout
 
@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 LEASE_SECONDS = 15
 PROLONG_EVERY_SECONDS = 3
 
-_held: set = set()  # the images whose attempts this process makes
+# The attempts that this process makes, by image and number: one may be overtaken by another in the same process.
+_held: set[tuple] = set()
 _kept = threading.Event()
 
 
@@ -36,11 +37,12 @@ def lease_seconds() -> float:
 @contextmanager
 def held(image: Image):
     """Inside, the image's attempt is being made by this process."""
-    _held.add(image.pk)
+    attempt = (image.pk, image.attempts)
+    _held.add(attempt)
     try:
         yield
     finally:
-        _held.discard(image.pk)
+        _held.discard(attempt)
 
 
 def prolong_leases() -> int:
@@ -49,8 +51,15 @@ def prolong_leases() -> int:
     """
     if not _held:
         return 0
-    uploading = Image.objects.filter(pk__in=_held.copy(), status=ImageStatus.UPLOADING)
-    return uploading.update(look_again_at=timezone.now() + timedelta(seconds=lease_seconds()))
+    with transaction.atomic():
+        # Rows that are locked are being settled. Waiting for them with others locked could be waiting in a circle:
+        # whoever cancels a ticket locks its images in an order of its own.
+        uploading = Image.objects.filter(
+            pk__in={image_id for image_id, _ in _held.copy()}, status=ImageStatus.UPLOADING
+        )
+        mine = list(uploading.order_by().select_for_update(skip_locked=True).values_list("pk", flat=True))
+        moment = timezone.now() + timedelta(seconds=lease_seconds())
+        return Image.objects.filter(pk__in=mine).update(look_again_at=moment)
 
 
 def keep_leases(until: threading.Event) -> None:

@@ -1,7 +1,10 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from unittest import skipUnless
 
 from django.conf import settings
+from django.db import connection, transaction
 from django.test import override_settings
 from django.utils import timezone
 
@@ -39,6 +42,32 @@ class LeaseTests(ApiTestCase):
         with leases.held(image):
             self.assertEqual(leases.prolong_leases(), 0)
         self.assertIsNone(Image.objects.get().look_again_at)
+
+    def test_end_of_an_overtaken_attempt_leaves_the_next_ones_lease_alone(self):
+        image = self.uploading()
+        with leases.held(image):
+            image.attempts += 1  # as another attempt in the same process has it
+            self.enterContext(leases.held(image))
+
+        self.assertEqual(leases.prolong_leases(), 1)
+
+
+@skipUnless(connection.vendor == "postgresql", "SQLite locks no rows")
+class LockedPhotoTests(CommittingTestCase):
+    def test_photo_that_somebody_is_settling_is_not_waited_for(self):
+        images = [make_image(make_ticket(), status="uploading", attempts=1) for _ in range(2)]
+        for image in images:
+            self.enterContext(leases.held(image))
+
+        with ThreadPoolExecutor() as pool, transaction.atomic():
+            Image.objects.select_for_update().get(pk=images[0].pk)
+            self.assertEqual(pool.submit(self.prolong).result(timeout=30), 1)
+
+    def prolong(self) -> int:
+        try:
+            return leases.prolong_leases()
+        finally:
+            connection.close()
 
 
 class KeepingTests(CommittingTestCase):
