@@ -11,6 +11,7 @@ from apps.admin_lists import FirstDayFilter, LargeAdmin, LastDayFilter
 from apps.badge import badge
 from apps.support.conversations import change_status, write_message
 from apps.support.emails import send_again
+from apps.support.errors import SupportTicketClosedError
 from apps.support.models import Email, Event, Message, SupportStatus, SupportTicket
 
 
@@ -45,6 +46,11 @@ class AnswerForm(forms.ModelForm):
     class Meta:
         model = SupportTicket
         fields = ["status"]
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if "status" in self.fields:
+            self.fields["status"].show_hidden_initial = True  # so that a page opened a while ago changes nothing back
 
     def clean(self):
         stays_closed = self.initial["status"] == self.cleaned_data.get("status") == SupportStatus.CLOSED
@@ -83,11 +89,17 @@ class SupportTicketAdmin(LargeAdmin):
 
     def save_model(self, request, obj, form, change):
         """Through the same door as the API, so that events and e-mails are the same."""
-        status, answer = form.cleaned_data["status"], form.cleaned_data["answer"]
-        if status != SupportStatus.CLOSED:
+        answer = form.cleaned_data["answer"]
+        # Only what was chosen here: another agent may have changed the status since this page was opened.
+        status = form.cleaned_data["status"] if "status" in form.changed_data else None
+        if status not in (None, SupportStatus.CLOSED):
             change_status(ticket_id=obj.pk, actor=request.user, status=status)
         if answer:
-            write_message(ticket_id=obj.pk, author=request.user, text=answer)
+            try:
+                write_message(ticket_id=obj.pk, author=request.user, text=answer)
+            except SupportTicketClosedError:
+                refusal = gettext("Somebody has closed this ticket meanwhile: your answer was not sent.")
+                self.message_user(request, refusal, messages.ERROR)
         if status == SupportStatus.CLOSED:  # the last word comes before the door is shut
             change_status(ticket_id=obj.pk, actor=request.user, status=status)
 

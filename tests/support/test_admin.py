@@ -2,6 +2,7 @@
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
+from django.contrib.messages import get_messages
 from django.core import mail
 from django.test import override_settings
 from django.urls import reverse
@@ -67,6 +68,14 @@ class DeskAdminTests(ApiTestCase):
         self.assertContains(self.save(status="CL", answer="One more"), "set it to active first")
         self.assertEqual(self.save(status="AC", answer="One more").status_code, 302)
         self.assertEqual(Message.objects.get().text, "One more")
+
+    def test_page_opened_before_somebody_closed_the_ticket_neither_opens_it_nor_loses_the_answer_in_silence(self):
+        SupportTicket.objects.update(status="CL")
+
+        response = self.save(**{"answer": "One more thing", "status": "AC", "initial-status": "AC"})
+
+        self.assertIn("was not sent", str(next(iter(get_messages(response.wsgi_request)))))
+        self.assertEqual((SupportTicket.objects.get().status, Message.objects.count()), ("CL", 0))
 
     def test_staff_without_the_role_see_nothing(self):
         self.client.force_login(make_user("cy", is_staff=True))
