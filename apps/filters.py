@@ -60,16 +60,36 @@ class OrderingsField(BaseCSVField):
         return super().clean(value)
 
 
+class AnyOfFilter(django_filters.MultipleChoiceFilter):
+    """One of these values. django-filter's own asks for distinct rows, and those are compared column by column."""
+
+    def filter(self, queryset, value):
+        return queryset.filter(**{f"{self.field_name}__in": value}) if value else queryset
+
+
+def reversed_order(name: str) -> str:
+    return name[1:] if name.startswith("-") else f"-{name}"
+
+
 class TotalOrderingFilter(django_filters.OrderingFilter):
-    """Equal values are ordered by id, or pages would repeat some rows and skip others; what has no value comes last."""
+    """Equal values are ordered by id, or pages would repeat some rows and skip others; what has no value comes last.
+
+    `ties` names for an ordering what else its equal values are ordered by, where an index holds them so.
+    """
 
     base_field_class = OrderingsField
+
+    def __init__(self, *args, ties: dict[str, list[str]] | None = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.ties = ties or {}
 
     def filter(self, queryset, value):
         if not value:
             return queryset
-        id_like_first = "-id" if value[0].startswith("-") else "id"
-        return queryset.order_by(*(self.get_ordering_value(name) for name in value), id_like_first)
+        ties = self.ties.get(value[0].lstrip("-"), ["id"]) if len(value) == 1 else ["id"]
+        if value[0].startswith("-"):
+            ties = [reversed_order(name) for name in ties]
+        return queryset.order_by(*(self.get_ordering_value(name) for name in value), *ties)
 
     def get_ordering_value(self, param):
         name = super().get_ordering_value(param)

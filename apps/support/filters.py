@@ -3,14 +3,12 @@
 import django_filters
 from django.db.models import Q
 
-from apps.filters import CreatedBetween, PositiveIntegerFilter, TotalOrderingFilter
+from apps.filters import AnyOfFilter, CreatedBetween, PositiveIntegerFilter, TotalOrderingFilter
 from apps.support.models import SupportStatus, SupportTicket
 
 
 class SupportTicketFilter(CreatedBetween):
-    status = django_filters.MultipleChoiceFilter(
-        choices=SupportStatus.choices, help_text="Any of these: `status=AC&status=FR`."
-    )
+    status = AnyOfFilter(choices=SupportStatus.choices, help_text="Any of these: `status=AC&status=FR`.")
     owner = PositiveIntegerFilter(field_name="owner_id", help_text="The id of the user who opened it.")
     ticket = PositiveIntegerFilter(field_name="ticket_id", help_text="The id of the upload ticket it is about.")
     search = django_filters.CharFilter(method="matching", max_length=200, help_text="Text in the title or body.")

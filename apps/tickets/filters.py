@@ -3,7 +3,7 @@
 import django_filters
 from django.db.models import Q
 
-from apps.filters import CreatedBetween, PositiveIntegerFilter, TotalOrderingFilter
+from apps.filters import AnyOfFilter, CreatedBetween, PositiveIntegerFilter, TotalOrderingFilter
 from apps.tickets.models import Ticket
 from apps.tickets.states import TicketStatus
 
@@ -11,15 +11,14 @@ ORDERINGS = ("created_at", "updated_at", "completed_at", "num_images", "status")
 
 
 class TicketFilter(CreatedBetween):
-    status = django_filters.MultipleChoiceFilter(
-        choices=TicketStatus.choices, help_text="Any of these: `status=pending&status=in_progress`."
-    )
+    status = AnyOfFilter(choices=TicketStatus.choices, help_text="Any of these: `status=pending&status=in_progress`.")
     owner = PositiveIntegerFilter(
         field_name="owner_id", help_text="The id of a user. Staff see that user's tickets, others none but their own."
     )
     search = django_filters.CharFilter(method="matching", max_length=200, help_text="Text in the title or description.")
     ordering = TotalOrderingFilter(
         fields=[(name, name) for name in ORDERINGS],
+        ties={"status": ["-created_at", "-id"]},  # as ticket_owner_status_newest holds them
         help_text="The order; a minus reverses it. Cursor pages know `created_at` and `-created_at` (default) alone.",
     )
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.compiled_query import CompiledQuery, Parameter, columns_of, instance_of, update
+from apps.indexes import NullsLastIndex
 from apps.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
 from apps.request_id import current_request_id
 from apps.tickets.states import IN_FLIGHT, OPEN_TICKET, ImageStatus, TicketStatus
@@ -80,7 +81,11 @@ class Ticket(models.Model):
     """A declared set of `num_images` photos; `completed` exactly when that many are stored."""
 
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="tickets", verbose_name=_("owner")
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="tickets",
+        db_index=False,  # others begin with it, see below
+        verbose_name=_("owner"),
     )
     title = models.CharField(_("title"), max_length=200, blank=True)
     description = models.TextField(_("description"), max_length=5000, blank=True)
@@ -102,6 +107,18 @@ class Ticket(models.Model):
         indexes = [
             models.Index("owner", F("created_at").desc(), F("id").desc(), name="ticket_owner_newest"),
             models.Index("owner", "status", F("created_at").desc(), F("id").desc(), name="ticket_owner_status_newest"),
+            # Each ordering that the API offers. An index of updated_at makes PostgreSQL write every index of a ticket
+            # anew with each photo: 0.06 ms; without one, the newest of 100,000 are found in 100 ms.
+            models.Index(fields=["owner", "num_images", "id"], name="ticket_owner_num_images"),
+            models.Index(fields=["owner", "updated_at", "id"], name="ticket_owner_updated"),
+            models.Index(fields=["owner", "completed_at", "id"], name="ticket_owner_completed"),
+            # What has no value comes last here too, so that this is not the one above read backwards.
+            NullsLastIndex(
+                "owner",
+                F("completed_at").desc(nulls_last=True),
+                F("id").desc(),
+                name="ticket_owner_completed_last",
+            ),
             # Of everyone's, for staff.
             models.Index(F("created_at").desc(), F("id").desc(), name="ticket_newest"),
             models.Index("status", F("created_at").desc(), F("id").desc(), name="ticket_status_newest"),
@@ -198,7 +215,13 @@ class Image(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    ticket = models.ForeignKey(Ticket, on_delete=models.CASCADE, related_name="images", verbose_name=_("ticket"))
+    ticket = models.ForeignKey(
+        Ticket,
+        on_delete=models.CASCADE,
+        related_name="images",
+        db_index=False,  # image_ticket_status begins with it
+        verbose_name=_("ticket"),
+    )
     position = models.PositiveIntegerField(_("position"))
     status = models.CharField(_("status"), max_length=16, choices=ImageStatus, default=ImageStatus.QUEUED)
 
@@ -211,7 +234,12 @@ class Image(models.Model):
     size = models.PositiveIntegerField(_("size in bytes"))
     sha256 = models.CharField(max_length=64)
     duplicate_of = models.ForeignKey(
-        "self", on_delete=models.SET_NULL, null=True, editable=False, verbose_name=_("duplicate of")
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        editable=False,
+        db_index=False,  # image_duplicate_of, without the many that have none
+        verbose_name=_("duplicate of"),
     )
     format = models.CharField(_("format"), max_length=8)
     width = models.PositiveIntegerField(_("width"))
@@ -247,6 +275,7 @@ class Image(models.Model):
         ]
         indexes = [
             models.Index(fields=["ticket", "status"], name="image_ticket_status"),
+            models.Index(fields=["duplicate_of"], condition=Q(duplicate_of__isnull=False), name="image_duplicate_of"),
             models.Index(
                 fields=["look_again_at"], condition=Q(status__in=["queued", "uploading"]), name="image_look_again"
             ),

@@ -49,7 +49,7 @@ class TicketsView(GenericAPIView):
     def get_queryset(self):
         tickets = Ticket.objects.visible_to(self.request.user)
         # Staff see everyone's when they name an owner, and otherwise, like anyone, their own.
-        return tickets if "owner" in self.request.query_params else tickets.owned_by(self.request.user)
+        return tickets if self.request.query_params.get("owner") else tickets.owned_by(self.request.user)
 
     @swagger_auto_schema(**docs.LIST_TICKETS)
     def get(self, request):
