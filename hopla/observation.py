@@ -30,9 +30,7 @@ class ObservationMiddleware:
 
 def observe(request, response, *, seconds: float, body_seconds: float) -> None:
     """`seconds`: without the `body_seconds` that were spent waiting for the body."""
-    # Labels from a fixed set: what a client makes up, a path or a method, would make a series of its own each time.
-    method = request.method if request.method in METHODS else "other"
-    route = getattr(request.resolver_match, "view_name", None) or "none"
+    method, route = method_and_route(request)
     metrics.count("hopla_http_requests", method=method, route=route, status=str(response.status_code))
     metrics.observe("hopla_http_request_seconds", seconds, method=method, route=route)
     fields = {"route": route, "status": response.status_code, "seconds": round(seconds, 3)}
@@ -47,3 +45,9 @@ def observe(request, response, *, seconds: float, body_seconds: float) -> None:
             *(method, route, seconds, body_seconds),
             extra=fields,
         )
+
+
+def method_and_route(request) -> tuple[str, str]:
+    """Both from a fixed set: what a client makes up, a path or a method, would make a series of its own each time."""
+    method = request.method if request.method in METHODS else "other"
+    return method, getattr(request.resolver_match, "view_name", None) or "none"

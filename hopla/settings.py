@@ -83,10 +83,15 @@ INSTALLED_APPS = [
 if DEBUG:
     INSTALLED_APPS.append("apps.sandbox")
 
+# See hopla/telemetry.py. Their packages read further variables, SENTRY_… and OTEL_…, by themselves.
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
+
 MIDDLEWARE = [
     "hopla.request_id.RequestIdMiddleware",
     "hopla.observation.ObservationMiddleware",
     "hopla.health.ProbesMiddleware",
+    *(["hopla.telemetry.TracingMiddleware"] if OTEL_EXPORTER_OTLP_ENDPOINT else []),
     "hopla.unread_body.UnreadBodyMiddleware",
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "hopla.problems.ProblemDetailsMiddleware",
