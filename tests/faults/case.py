@@ -58,7 +58,7 @@ class FaultsTestCase(TransactionTestCase):
         found = Image.objects.order_by("ticket_id", "created_at")
         return list(found.filter(status=status) if status else found)
 
-    def wait_until(self, condition, *, timeout_seconds: float = 60):
+    def wait_until(self, condition, *, timeout_seconds: float = 180):
         value = wait_until(condition, timeout_seconds=timeout_seconds)
         self.assertTrue(value, "it never came true")
         return value

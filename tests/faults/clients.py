@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import urllib3
 from PIL import Image as Picture
 
-TIMEOUT_SECONDS = 15
-PATIENCE_SECONDS = 90
+TIMEOUT_SECONDS = 30
+PATIENCE_SECONDS = 240
 LONGEST_WAIT_SECONDS = 2
 
 

@@ -2,11 +2,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import photo
+from tests.faults.world import PATIENT
 
 
 @needs_postgres
 class DatabaseTests(FaultsTestCase):
-    world_options = {"own_database": True}
+    world_options = {"own_database": True, "environment": PATIENT}
 
     def test_photo_posted_without_a_database_is_refused_and_taken_once_it_is_back(self):
         ticket = self.open_ticket(1)

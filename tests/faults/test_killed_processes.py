@@ -1,6 +1,7 @@
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from django.db import transaction
 
@@ -12,9 +13,12 @@ from tests.case import staged_photos
 from tests.faults.books import let_time_pass
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import CutUpload, OutOfPatienceError, new_key, photo
+from tests.faults.world import PATIENT
 
 
 class KilledProcessesTests(FaultsTestCase):
+    world_options = {"environment": PATIENT}
+
     def test_fresh_worker_takes_up_what_a_killed_one_had_in_flight(self):
         self.sandbox.misbehave("hang", times=2)
         ticket = self.open_ticket(4)
@@ -40,13 +44,14 @@ class KilledProcessesTests(FaultsTestCase):
         self.assertTrue(turn.acquire())  # as if it had been reconciling just then
         self.world.workers[0].start()
 
-        self.wait_until(lambda: self.images("stored"), timeout_seconds=30)
+        self.wait_until(lambda: self.images("stored"), timeout_seconds=90)
         self.assert_books_balance()
 
     def kill_web_processes(self) -> None:
         """Those that serve requests; their parent starts others."""
         for pid in self.world.web.children():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     @needs_postgres
     def test_half_a_photo_takes_no_place_and_its_bytes_expire(self):
@@ -60,7 +65,7 @@ class KilledProcessesTests(FaultsTestCase):
         self.assertEqual(self.images(), [])
         self.assertLessEqual(staging.connection().ttl(staging.key_of(image_id)), staging.INCOMING_TTL_SECONDS)
         let_time_pass(staging.INCOMING_TTL_SECONDS)
-        self.wait_until(lambda: not staging.connection().exists(*staging.BUDGET_KEYS), timeout_seconds=10)
+        self.wait_until(lambda: not staging.connection().exists(*staging.BUDGET_KEYS))
         self.client.fill_ticket(ticket, [photo(1, size=2_000_000)])
         self.assert_books_balance()
 
@@ -90,7 +95,7 @@ class KilledProcessesTests(FaultsTestCase):
             self.assertIsInstance(posting.exception(timeout=30), OutOfPatienceError)
         self.assertEqual(self.images(), [])
         let_time_pass(staging.INCOMING_TTL_SECONDS)
-        self.wait_until(lambda: not staged_photos() and not staging.bytes_in_use(), timeout_seconds=10)
+        self.wait_until(lambda: not staged_photos() and not staging.bytes_in_use())
 
 
 @needs_postgres

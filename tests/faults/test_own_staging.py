@@ -5,17 +5,14 @@ from apps.redis_client import redis_at
 from tests.case import default_queue, staged_photos
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import photo
+from tests.faults.world import PATIENT
 
 
 @needs_postgres
 class OwnStagingTests(FaultsTestCase):
     """Photos on a Redis of their own, STAGING_REDIS_URL; the queue on another."""
 
-    # Attempts enough for as long as a busy machine may take.
-    world_options = {
-        "own_staging": True,
-        "environment": {"UPLOAD_TIMEOUT_SECONDS": "20", "UPLOAD_MAX_ATTEMPTS": "12"},
-    }
+    world_options = {"own_staging": True, "environment": PATIENT}
 
     def missing(self) -> set[str]:
         checks = urllib3.request("GET", f"{self.world.url}/readyz", retries=False).json()["checks"]

@@ -8,6 +8,7 @@ from django.test import Client as Browser
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import photo
 from tests.faults.pgbouncer import CONNECTIONS, connections_used
+from tests.faults.world import PATIENT
 from tests.makers import make_user
 
 
@@ -18,7 +19,7 @@ class PgBouncerTests(FaultsTestCase):
         "own_database": True,
         "pgbouncer": True,
         "workers": 2,
-        "environment": {"DATABASE_PREPARED_STATEMENTS": "off", "UPLOAD_TIMEOUT_SECONDS": "20"},
+        "environment": PATIENT | {"DATABASE_PREPARED_STATEMENTS": "off"},
     }
 
     def test_many_clients_and_two_workers_share_a_few_connections(self):

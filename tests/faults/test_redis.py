@@ -5,10 +5,13 @@ import redis
 
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import new_key, photo
+from tests.faults.world import PATIENT
 
 
 @needs_postgres
 class RedisTests(FaultsTestCase):
+    world_options = {"environment": PATIENT}
+
     def redis(self) -> redis.Redis:
         client = redis.Redis.from_url(self.world.redis_url)
         self.addCleanup(client.close)

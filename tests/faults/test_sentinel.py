@@ -7,6 +7,7 @@ from django.test import Client as Browser
 from apps.redis_client import redis_at
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import photo
+from tests.faults.world import PATIENT
 from tests.makers import make_user
 
 
@@ -16,8 +17,8 @@ class SentinelTests(FaultsTestCase):
 
     world_options = {
         "sentinel": True,
-        "environment": {
-            "UPLOAD_TIMEOUT_SECONDS": "20",
+        "environment": PATIENT
+        | {
             "THROTTLE_TICKETS": "1000/min",
             "THROTTLE_UPLOADS": "10000/min",
             "UPLOAD_BYTES_PER_DAY": "1000000000",

@@ -9,6 +9,7 @@ from apps.redis_client import new_client
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import new_key, photo
 from tests.faults.hosts import can_be_separated
+from tests.faults.world import PATIENT
 from tests.makers import make_user
 
 
@@ -18,7 +19,7 @@ class SeveralHostsTests(FaultsTestCase):
     world_options = {
         "workers": 2,
         "hosts": True,
-        "environment": {"WORKER_CONCURRENCY": "4", "UPLOAD_TIMEOUT_SECONDS": "20", "ALLOWED_HOSTS": "*"},
+        "environment": PATIENT | {"UPLOAD_TIMEOUT_SECONDS": "20", "WORKER_CONCURRENCY": "4", "ALLOWED_HOSTS": "*"},
     }
 
     def setUp(self):
@@ -27,7 +28,7 @@ class SeveralHostsTests(FaultsTestCase):
             if not worker.is_alive():
                 worker.start()
         self.wait_until(lambda: len(self.live_workers()) == 2)
-        self.client = self.client_of(make_user(), patience_seconds=240)
+        self.client = self.client_of(make_user())
 
     def live_workers(self) -> list[Worker]:
         with new_client(settings.REDIS_URL) as client:
@@ -43,7 +44,7 @@ class SeveralHostsTests(FaultsTestCase):
 
     def wait_until_both_work(self) -> None:
         """Eight uploads at once are more than the four of one worker."""
-        self.wait_until(lambda: len(self.images("uploading")) == 8, timeout_seconds=120)
+        self.wait_until(lambda: len(self.images("uploading")) == 8)
 
     @skipUnless(can_be_separated(), "needs network namespaces")
     def test_each_worker_has_a_network_and_a_name_of_its_own(self):
@@ -85,7 +86,7 @@ class SeveralHostsTests(FaultsTestCase):
 
     def test_two_web_servers_fill_the_same_tickets(self):
         here = self.client
-        there = self.client_of(make_user(), patience_seconds=240)
+        there = self.client_of(make_user())
         there.url, there.headers = self.world.start_another_web("127.0.0.2"), here.headers
         ticket, key = self.open_ticket(13), new_key()
         with ThreadPoolExecutor() as pool:
