@@ -7,7 +7,7 @@ FORMATTERS = {
     "plain": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
     "json": {
         "()": "pythonjsonlogger.json.JsonFormatter",
-        "format": "%(asctime)s %(levelname)s %(name)s %(request_id)s %(message)s",
+        "format": "%(asctime)s %(levelname)s %(name)s %(process)d %(request_id)s %(message)s",
         "rename_fields": FIELDS,
         "reserved_attrs": [*RESERVED_ATTRS, "request"],  # it would show the query string
         "datefmt": "%Y-%m-%dT%H:%M:%S%z",

@@ -11,6 +11,7 @@ from django.test import RequestFactory, SimpleTestCase, override_settings
 
 from apps.accounts.models import User
 from apps.request_id import on_behalf_of
+from apps.tickets.transitions import Transition
 from hopla.logs import logging_config
 from hopla.observation import observe
 from tests.faults.case import FaultsTestCase
@@ -44,7 +45,7 @@ class ProductionLogTests(FaultsTestCase):
                 lines = self.lines_of(process)
                 self.assertGreater(len(lines), 1)
                 for line in lines:
-                    self.assertLessEqual({"time", "level", "logger", "message", "request_id"}, line.keys())
+                    self.assertLessEqual({"time", "level", "logger", "process", "message", "request_id"}, line.keys())
                     datetime.strptime(line["time"], "%Y-%m-%dT%H:%M:%S%z")
 
     def test_id_of_the_request_goes_with_the_photo_to_the_worker(self):
@@ -58,11 +59,13 @@ class ProductionLogTests(FaultsTestCase):
         def lines_about_it(process):
             return [line for line in self.lines_of(process) if line.get("image") == str(image.pk)]
 
-        self.wait_until(lambda: lines_about_it(self.world.workers[0]))
-        (accepted,), (stored,) = lines_about_it(self.world.web), lines_about_it(self.world.workers[0])
-        self.assertEqual((accepted["request_id"], stored["request_id"]), ("follow-me-1", "follow-me-1"))
-        self.assertIn("stored", stored["message"])
-        self.assertEqual((stored["ticket"], stored["attempt"]), (ticket, 1))
+        self.wait_until(lambda: len(lines_about_it(self.world.workers[0])) == 2)
+        (accepted,), (begun, stored) = lines_about_it(self.world.web), lines_about_it(self.world.workers[0])
+        for line in (accepted, begun, stored):
+            self.assertEqual((line["request_id"], line["ticket"]), ("follow-me-1", ticket))
+        self.assertEqual((stored["from"], stored["to"], stored["attempt"]), ("uploading", "stored", 1))
+        self.assertRegex(stored["by"], "^job ")
+        self.assertGreater(stored["seconds"], 0)
 
     def test_refusal_is_told_once_with_its_reason(self):
         headers = {"X_Request_ID": "refuse-me-1", "Content-Type": "image/jpeg"}
@@ -76,13 +79,15 @@ class ProductionLogTests(FaultsTestCase):
     def test_each_move_is_told_once(self):
         ticket = self.post(2)
         self.wait_until_settled()
-        worker = self.world.workers[0]
-        self.wait_until(lambda: any("completed" in line["message"] for line in self.lines_of(worker)))
 
-        told = [line["message"] for line in self.lines_of(worker) if line.get("ticket") == ticket]
+        def told():
+            lines = self.lines_of(self.world.web) + self.lines_of(self.world.workers[0])
+            return [(line["from"], line["to"]) for line in lines if "from" in line and line["ticket"] == ticket]
 
-        self.assertEqual(sorted("stored" in message for message in told), [False, True, True])
-        self.assertIn(f"ticket {ticket}: completed, 2 photos", told)
+        self.wait_until(lambda: ("in_progress", "completed") in told())
+        moves = Transition.objects.filter(ticket_id=ticket).values_list("from_status", "to_status")
+        self.assertEqual(len(moves), 6)
+        self.assertCountEqual(told(), moves)
 
     def test_no_secret_is_in_any_line(self):
         user = make_user("careful")

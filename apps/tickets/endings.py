@@ -4,8 +4,6 @@ Photos in flight settle at once, as failed: nobody waits for them any more. One 
 finds its image failed, and its asset is removed there.
 """
 
-import logging
-
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
@@ -13,8 +11,6 @@ from django.utils.translation import gettext_noop
 from apps.tickets import outcomes
 from apps.tickets.models import Ticket
 from apps.tickets.states import IN_FLIGHT, OPEN_TICKET
-
-logger = logging.getLogger(__name__)
 
 EXPIRE_BATCH = 100
 
@@ -43,5 +39,4 @@ def _end(ticket_id: int, move, *, code: str, detail: str) -> bool:
         move(ticket)
         for image in ticket.images.filter(status__in=IN_FLIGHT):
             outcomes.record_failed(image, code=code, detail=detail)
-    logger.info("ticket %s: %s", ticket_id, ticket.status, extra={"ticket": ticket_id})
     return True

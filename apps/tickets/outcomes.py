@@ -3,8 +3,6 @@
 All are safe to run twice or late: a move that is no longer allowed changes nothing, and then nothing is signalled.
 """
 
-import logging
-
 from django.db import transaction
 
 from apps import metrics
@@ -12,8 +10,6 @@ from apps.tickets import set_aside, staging
 from apps.tickets.models import Image, Ticket
 from apps.tickets.removal import remove_asset_of
 from apps.tickets.signals import image_failed, image_stored
-
-logger = logging.getLogger(__name__)
 
 # Every code that an image's error may have: docs/operations.md explains them.
 ERROR_CODES = (
@@ -45,8 +41,6 @@ def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_form
         image_stored.send(sender=Image, image=image, ticket=ticket)
         _discard_on_commit(image)
         transaction.on_commit(lambda: _count_stored(image), robust=True)
-    told = "image %s of ticket %s: stored, attempt %s"
-    logger.info(told, image.pk, image.ticket_id, image.attempts, extra=image.log_fields)
     return True
 
 
@@ -63,8 +57,6 @@ def record_failed(image: Image, *, code: str, detail: str) -> bool:
             transaction.on_commit(lambda: set_aside.put(image.pk), robust=True)
         _discard_on_commit(image)
         transaction.on_commit(lambda: metrics.count("hopla_photos_failed", code=code), robust=True)
-    fields = image.log_fields | {"code": code}
-    logger.warning("image %s of ticket %s: failed, %s", image.pk, image.ticket_id, code, extra=fields)
     return True
 
 
@@ -76,9 +68,6 @@ def record_retry(image: Image, *, moment, code: str, detail: str) -> bool:
             return False
         ticket.touch()
         transaction.on_commit(lambda: metrics.count("hopla_upload_retries", code=code), robust=True)
-    fields = image.log_fields | {"code": code}
-    told = "image %s of ticket %s: again at %s, %s"
-    logger.warning(told, image.pk, image.ticket_id, moment.isoformat(), code, extra=fields)
     return True
 
 
@@ -102,8 +91,6 @@ def record_asset_lost(image: Image, *, code: str, detail: str) -> bool:
         remove_asset_of(image)
         image_failed.send(sender=Image, image=image, ticket=ticket)
         transaction.on_commit(lambda: metrics.count("hopla_photos_failed", code=code), robust=True)
-    fields = image.log_fields | {"code": code}
-    logger.error("image %s of ticket %s: failed, %s", image.pk, image.ticket_id, code, extra=fields)
     return True
 
 

@@ -4,15 +4,11 @@ QuerySet.update() sends no post_save, so the count hangs on a signal of our own.
 ticket's lock: two workers finishing together would each count one short without it.
 """
 
-import logging
-
 from django.db import transaction
 from django.dispatch import Signal, receiver
 
 from apps import metrics
 from apps.tickets.models import Image, Ticket
-
-logger = logging.getLogger(__name__)
 
 image_stored = Signal()  # sender=Image, image: Image, ticket: Ticket (locked)
 image_failed = Signal()  # sender=Image, image: Image, ticket: Ticket (locked)
@@ -24,9 +20,4 @@ def complete_ticket_when_all_images_stored(*, ticket: Ticket, **kwargs):
     if ticket.takes_photos and ticket.all_images_stored():
         ticket.complete()
         ticket_completed.send(sender=Ticket, ticket=ticket)
-        transaction.on_commit(lambda: _tell_completed(ticket), robust=True)
-
-
-def _tell_completed(ticket: Ticket) -> None:
-    metrics.count("hopla_tickets_completed")
-    logger.info("ticket %s: completed, %s photos", ticket.pk, ticket.num_images, extra={"ticket": ticket.pk})
+        transaction.on_commit(lambda: metrics.count("hopla_tickets_completed"), robust=True)

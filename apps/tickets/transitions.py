@@ -1,17 +1,21 @@
 """Every move of a ticket or an image, written down in the transaction that makes it, and never changed: from, to, when,
-why, by whom or by which job. It outlives what it tells of.
+why, by whom or by which job. It outlives what it tells of. The processes' log has a line on each, too.
 """
 
+import logging
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.compiled_query import insert
 from apps.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
 from apps.request_id import current_request_id
+from apps.tickets.states import ImageStatus
+
+logger = logging.getLogger(__name__)
 
 DELETED = "deleted"  # no status of a row: there is none any more
 ACTOR_MAX_LENGTH = 100
@@ -74,17 +78,45 @@ class Transition(models.Model):
 
 
 def record(
-    *, ticket_id: int, image_id=None, from_status: str, to_status: str, reason: str = "", request_id: str = ""
+    *,
+    ticket_id: int,
+    image_id=None,
+    from_status: str,
+    to_status: str,
+    reason: str = "",
+    request_id: str = "",
+    told: dict | None = None,
 ) -> None:
-    """Write a move down. Call it in the transaction that makes it."""
-    insert(
-        Transition(
-            ticket_id=ticket_id,
-            image_id=image_id,
-            from_status=from_status,
-            to_status=to_status,
-            reason=reason[:64],
-            actor=_actor.get(),
-            request_id=current_request_id() or request_id,
-        )
+    """Write a move down. Call it in the transaction that makes it. `told`: more fields, for the log line alone."""
+    move = Transition(
+        ticket_id=ticket_id,
+        image_id=image_id,
+        from_status=from_status,
+        to_status=to_status,
+        reason=reason[:64],
+        actor=_actor.get(),
+        request_id=current_request_id() or request_id,
     )
+    insert(move)
+    transaction.on_commit(lambda: _tell(move, told or {}), robust=True)
+
+
+def _tell(move: Transition, told: dict) -> None:
+    what, why = f"ticket {move.ticket_id}", ""
+    # The id of then: with the commit the request may be over.
+    fields = told | {"ticket": move.ticket_id, "from": move.from_status, "to": move.to_status, "by": move.actor}
+    fields["request_id"] = move.request_id
+    if move.image_id:
+        what = f"image {move.image_id} of ticket {move.ticket_id}"
+        fields["image"] = str(move.image_id)
+    if move.reason:
+        why = f", {move.reason}"
+        fields["code"] = move.reason
+    logger.log(_level(move), "%s: %s -> %s%s", what, move.from_status, move.to_status, why, extra=fields)
+
+
+def _level(move: Transition) -> int:
+    if move.to_status == ImageStatus.FAILED:
+        return logging.ERROR if move.from_status == ImageStatus.STORED else logging.WARNING
+    tried_in_vain = (move.from_status, move.to_status) == (ImageStatus.UPLOADING, ImageStatus.QUEUED)
+    return logging.WARNING if tried_in_vain else logging.INFO

@@ -82,13 +82,15 @@ class StoredTests(DeliveryTestCase):
     def test_bytes_that_cannot_be_discarded_leave_the_outcome_standing(self):
         with self.captureOnCommitCallbacks() as callbacks:
             deliver_photo(str(self.image.pk))
+        in_vain = 0
         with override_settings(STAGING_REDIS_URL="redis://127.0.0.1:1/0"):
-            discard, *others = callbacks
-            with self.assertRaises(RedisError):
-                discard()
-            for callback in others:
-                callback()
+            for callback in callbacks:
+                try:
+                    callback()
+                except RedisError:
+                    in_vain += 1
 
+        self.assertEqual(in_vain, 1)
         self.image.refresh_from_db()
         self.assertEqual(self.image.status, "stored")
 

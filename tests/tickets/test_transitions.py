@@ -1,6 +1,7 @@
 from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
 from apps.tickets import outcomes
 from apps.tickets.delivery import deliver_photo
@@ -8,7 +9,7 @@ from apps.tickets.endings import cancel_ticket
 from apps.tickets.models import Image, Ticket
 from apps.tickets.reconcile import reconcile
 from apps.tickets.transitions import NeverChangedError, Transition, acting_as
-from tests.case import ApiTestCase
+from tests.case import ApiTestCase, CommittingTestCase
 from tests.faults.case import needs_postgres
 from tests.makers import client_for, jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
 from tests.tickets.test_reconcile import make_due
@@ -146,3 +147,40 @@ class NeverChangedTests(TransitionTestCase):
 
     def test_image_id_is_a_uuid(self):
         self.assertIsInstance(Transition.objects.exclude(image_id=None).first().image_id, UUID)
+
+
+class ToldTests(CommittingTestCase):
+    def lines(self, make) -> list:
+        with self.assertLogs("apps.tickets.transitions", "INFO") as logs:
+            make()
+        return [(line.levelname, line.getMessage()) for line in logs.records]
+
+    def test_log_tells_of_a_move_as_loudly_as_it_matters(self):
+        image = make_image(make_ticket(num_images=2), status="uploading", attempts=1)
+        name = f"image {image.pk} of ticket {image.ticket_id}"
+
+        def make():
+            outcomes.record_retry(image, moment=timezone.now(), code="cloudinary_unavailable", detail="")
+            image.start_upload(lease_seconds=15)
+            image.store(asset_id="a", asset_version=1, asset_format="jpg")
+            outcomes.record_asset_lost(image, code="asset_missing", detail="")
+            outcomes.record_failed(make_image(image.ticket, position=2), code="bytes_lost", detail="")
+
+        *of_one, (level_of_other, _) = self.lines(make)
+
+        self.assertEqual(
+            of_one,
+            [
+                ("WARNING", f"{name}: uploading -> queued, cloudinary_unavailable"),
+                ("INFO", f"{name}: queued -> uploading"),
+                ("INFO", f"{name}: uploading -> stored"),
+                ("ERROR", f"{name}: stored -> failed, asset_missing"),
+            ],
+        )
+        self.assertEqual(level_of_other, "WARNING")
+
+    def test_move_that_is_rolled_back_is_not_told(self):
+        image = make_image(make_ticket(), status="uploading", attempts=1)
+        with self.assertNoLogs("apps.tickets.transitions"), self.assertRaises(KeyError), transaction.atomic():
+            image.fail(code="x", detail="")
+            raise KeyError
