@@ -166,19 +166,26 @@ def delete(public_id: str) -> None:
 
 def delivery_url(*, public_id: str, version: int, format: str) -> str:
     """Where the photo itself can be fetched."""
-    return _delivery_url(public_id, version=version, format=format)
+    return _delivery_url(public_id, version, ("format", format))
 
 
 def thumbnail_url(*, public_id: str, version: int) -> str:
     """Where a 400 x 400 picture of it can be fetched, in a format the browser knows."""
-    return _delivery_url(public_id, version=version, raw_transformation=THUMBNAIL)
+    return _delivery_url(public_id, version, ("raw_transformation", THUMBNAIL))
 
 
-def _delivery_url(public_id, **options):
-    url, _ = cloudinary.utils.cloudinary_url(public_id, type="upload", secure=True, **_account(), **options)
-    if settings.CLOUDINARY_DELIVERY_URL:
-        return url.replace(DELIVERY_HOST, settings.CLOUDINARY_DELIVERY_URL.rstrip("/"), 1)
-    return url
+def _delivery_url(public_id: str, version: int, option: tuple[str, str]) -> str:
+    pattern = _url_pattern(settings.CLOUDINARY_URL, settings.CLOUDINARY_DELIVERY_URL, option)
+    return pattern.replace("VERSION", str(version), 1).replace("PUBLIC_ID", public_id, 1)
+
+
+@lru_cache
+def _url_pattern(cloudinary_url: str, delivery_url: str, option: tuple[str, str]) -> str:
+    """The SDK's URL with two words to replace: it takes 40 µs to make one, and a ticket shows up to a thousand."""
+    url, _ = cloudinary.utils.cloudinary_url(
+        "PUBLIC_ID", version="VERSION", type="upload", secure=True, **_parse_account(cloudinary_url), **dict([option])
+    )
+    return url.replace(DELIVERY_HOST, delivery_url.rstrip("/"), 1) if delivery_url else url
 
 
 def _account() -> dict:

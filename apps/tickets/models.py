@@ -58,6 +58,14 @@ class TicketQuerySet(models.QuerySet):
     def owned_by(self, user):
         return self.filter(owner=user)
 
+    def read(self, ticket_id: int, *, reader) -> "Ticket":
+        """The ticket, if this user may read it. Raises Ticket.DoesNotExist."""
+        row = _TICKET.first(ticket_id=ticket_id) if ticket_id <= models.BigIntegerField.MAX_BIGINT else None
+        ticket = row and instance_of(Ticket, row)
+        if ticket is None or not (reader.is_staff or ticket.owner_id == reader.pk):
+            raise Ticket.DoesNotExist
+        return ticket
+
     def lock(self, ticket_id) -> "Ticket":
         """The ticket, locked until the transaction ends. Raises Ticket.DoesNotExist; needs an open transaction.
 
@@ -141,7 +149,7 @@ class Ticket(models.Model):
 
     def progress(self) -> Progress:
         """Counted in the database now. For a page of tickets use `progress_of`, one query for all."""
-        return progress_of([self])[self.pk]
+        return _progress(self, dict(_IMAGES_BY_STATUS.rows(ticket_id=self.pk)))
 
     def all_images_stored(self) -> bool:
         """Counted in the database now. Certain only under the ticket's lock."""
@@ -178,6 +186,14 @@ class Ticket(models.Model):
     def complete(self) -> None:
         """-> completed, once: under the lock, when the last image is stored."""
         self.touch(status=TicketStatus.COMPLETED, completed_at=timezone.now())
+
+
+def _ticket():
+    ticket = Ticket.objects.filter(pk=Parameter("ticket_id", models.BigIntegerField()))
+    return ticket.values_list(*columns_of(Ticket))
+
+
+_TICKET = CompiledQuery(_ticket)
 
 
 def _locked_ticket():
@@ -484,16 +500,26 @@ def look_again_at_the_latest():
 
 def progress_of(tickets) -> dict[int, Progress]:
     """The progress of each of these tickets by its id, counted in one query."""
-    counts = defaultdict(lambda: defaultdict(int))
+    counts = defaultdict(dict)
     rows = Image.objects.filter(ticket_id__in=[ticket.pk for ticket in tickets]).order_by()
     for ticket_id, status, number in rows.values_list("ticket_id", "status").annotate(number=Count("pk")):
         counts[ticket_id][status] = number
-    return {
-        ticket.pk: Progress(
-            declared=ticket.num_images,
-            stored=counts[ticket.pk][ImageStatus.STORED],
-            in_flight=sum(counts[ticket.pk][status] for status in IN_FLIGHT),
-            failed=counts[ticket.pk][ImageStatus.FAILED],
-        )
-        for ticket in tickets
-    }
+    return {ticket.pk: _progress(ticket, counts[ticket.pk]) for ticket in tickets}
+
+
+def _progress(ticket: Ticket, counts: dict[str, int]) -> Progress:
+    """`counts`: of the ticket's images, by status."""
+    return Progress(
+        declared=ticket.num_images,
+        stored=counts.get(ImageStatus.STORED, 0),
+        in_flight=sum(counts.get(status, 0) for status in IN_FLIGHT),
+        failed=counts.get(ImageStatus.FAILED, 0),
+    )
+
+
+def _images_by_status():
+    images = Image.objects.filter(ticket_id=Parameter("ticket_id", models.BigIntegerField())).order_by()
+    return images.values_list("status").annotate(number=Count("pk"))
+
+
+_IMAGES_BY_STATUS = CompiledQuery(_images_by_status)

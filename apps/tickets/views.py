@@ -90,8 +90,11 @@ class ReadTicketView(RetrieveAPIView):
     queryset = Ticket.objects.none()
     lookup_url_kwarg = "ticket_id"
 
-    def get_queryset(self):
-        return Ticket.objects.visible_to(self.request.user)
+    def get_object(self):
+        try:
+            return Ticket.objects.read(self.kwargs["ticket_id"], reader=self.request.user)
+        except Ticket.DoesNotExist as exc:
+            raise Http404 from exc
 
     def retrieve(self, request, *args, **kwargs):
         ticket = self.get_object()

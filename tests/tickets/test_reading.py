@@ -5,9 +5,15 @@ from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from rest_framework.serializers import ModelSerializer
+from rest_framework.serializers import ModelSerializer, Serializer
 
-from apps.tickets.serializers import ImageSerializer
+from apps.tickets.serializers import (
+    ImageSerializer,
+    ProgressSerializer,
+    TicketDetailSerializer,
+    TicketSerializer,
+    TicketStatusSerializer,
+)
 from tests.case import ApiTestCase
 from tests.makers import client_for, make_image, make_ticket, make_user
 
@@ -67,13 +73,27 @@ class TicketTests(TicketTestCase):
     def test_number_of_queries_does_not_grow_with_the_images(self):
         make_image(self.ticket)
         self.read()  # a token's first use is written down
-        with CaptureQueriesContext(connection) as with_one:
-            self.read()
-        ticket = make_ticket(self.owner, num_images=20)
-        for position in range(1, 21):
+        ticket = make_ticket(self.owner, num_images=50)
+        for position in range(1, 51):
             make_image(ticket, position=position, **STORED)
-        with self.assertNumQueries(len(with_one)):
-            self.client.get(f"{TICKETS}{ticket.pk}/")
+        for path in ("", "status/", "images/?page_size=100"):
+            with CaptureQueriesContext(connection) as with_one:
+                self.read(path)
+            with self.subTest(path), self.assertNumQueries(len(with_one)):
+                self.client.get(f"{TICKETS}{ticket.pk}/{path}")
+
+    def test_answers_are_what_rest_framework_would_make_of_the_fields(self):
+        make_image(self.ticket, **STORED)
+        moment = timezone.now()
+        tickets = [self.ticket, make_ticket(title="Roof", description="Hail", completed_at=moment, expires_at=moment)]
+        for serializer in (TicketSerializer, TicketDetailSerializer, TicketStatusSerializer):
+            for ticket in tickets:
+                with self.subTest(serializer=serializer, ticket=ticket):
+                    by_rest_framework = Serializer.to_representation(serializer(), ticket)
+
+                    self.assertEqual(serializer().to_representation(ticket), by_rest_framework)
+                    progress = Serializer.to_representation(ProgressSerializer(), ticket.progress())
+                    self.assertEqual(by_rest_framework["progress"], progress)
 
 
 class ImageTests(TicketTestCase):
