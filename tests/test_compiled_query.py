@@ -72,7 +72,7 @@ class CompiledQueryTests(TestCase):
         self.assertEqual((written.attempts, written.next_retry_at, written.filename), (3, moment, "a"))
         self.assertEqual(Image.objects.get(pk=other.pk).attempts, 0)
 
-    @skipUnless(connection.vendor == "postgresql", "a matter of PostgreSQL's")
+    @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL")
     def test_server_keeps_the_plan(self):
         query = CompiledQuery(lambda: Image.objects.filter(size=Parameter("size", BigIntegerField())).values_list("pk"))
 
