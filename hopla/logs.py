@@ -1,10 +1,17 @@
 """What a log line looks like: JSON for machines, or plain for people. Whoever logs, hopla, Django, gunicorn or RQ."""
 
+import logging
+
 from pythonjsonlogger.core import RESERVED_ATTRS
 
+# A message may quote what a client sent, a path for instance: it must not begin a line of its own, nor colour it.
+CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 FIELDS = {"asctime": "time", "levelname": "level", "name": "logger"}
 FORMATTERS = {
-    "plain": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"},
+    "plain": {
+        "()": "hopla.logs.PlainFormatter",
+        "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
+    },
     "json": {
         "()": "pythonjsonlogger.json.JsonFormatter",
         "format": "%(asctime)s %(levelname)s %(name)s %(process)d %(request_id)s %(message)s",
@@ -34,3 +41,9 @@ def logging_config(log_format: str) -> dict:
             "rq": {"handlers": [], "propagate": True},
         },
     }
+
+
+class PlainFormatter(logging.Formatter):
+    def formatMessage(self, record):
+        record.message = record.message.translate(CONTROL_CHARACTERS)
+        return super().formatMessage(record)

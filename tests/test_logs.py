@@ -128,6 +128,9 @@ class LineTests(SimpleTestCase):
         self.assertEqual(line.count("\n"), 1)
         self.assertEqual(json.loads(line)["message"], "file a\nINFO forged")
 
+        line = self.written("plain", lambda log: log.warning("file %s", "a\r\nINFO forged \x1b[31m"))
+        self.assertTrue(line.endswith(r"file a\x0d\x0aINFO forged \x1b[31m" + "\n"), line)
+
     def test_exception_is_one_line(self):
         def write(log):
             try:

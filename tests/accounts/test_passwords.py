@@ -185,6 +185,11 @@ class AskForResetTests(PasswordTestCase):
                 (sent,) = self.mails()
                 self.assertIn(f'<html lang="{used}">', sent.alternatives[0][0])
 
+    def test_mail_has_the_id_of_the_request_that_asked_for_it(self):
+        self.ask(headers={"X-Request-ID": "forgot-it-1"})
+
+        self.assertEqual([sent.extra_headers["X-Request-ID"] for sent in self.mails()], ["forgot-it-1"])
+
     def test_mail_server_away_at_first(self):
         LateEmailBackend.refusals = 2
         self.ask()
