@@ -96,6 +96,7 @@ MIDDLEWARE = [
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "hopla.problems.ProblemDetailsMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "hopla.polls.PollsMiddleware",
     "hopla.content_policy.ContentPolicyMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -76,6 +76,15 @@ class NamedOriginTests(CorsTestCase):
         )
         self.assertEqual((response.status_code, response["Access-Control-Allow-Origin"]), (202, APP))
 
+    def test_poll_that_finds_nothing_new_may_be_read(self):
+        owner = make_user()
+        url, client = f"{TICKETS}{make_ticket(owner).pk}/status/", client_for(owner)
+        for known in ("", client.get(url)["ETag"]):
+            response = client.get(url, HTTP_ORIGIN=APP, HTTP_IF_NONE_MATCH=known)
+            with self.subTest(response.status_code):
+                self.assertEqual(response["Access-Control-Allow-Origin"], APP)
+                self.assertIn("origin", response["Vary"])
+
     def test_other_origin_is_told_nothing(self):
         for origin in ("https://evil.example", f"{APP}.evil.example", "null"):
             with self.subTest(origin):

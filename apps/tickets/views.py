@@ -32,6 +32,8 @@ from apps.tickets.serializers import (
     TicketStatusSerializer,
 )
 
+# Of a ticket and its status: kept for one reader, who asks each time whether it still holds.
+CACHE_CONTROL = "private, no-cache"
 # What a multipart body may hold besides the photo: boundaries, part headers, a few short fields.
 FORM_OVERHEAD_BYTES = 64 * 1024
 
@@ -98,7 +100,7 @@ class ReadTicketView(RetrieveAPIView):
 
     def retrieve(self, request, *args, **kwargs):
         ticket = self.get_object()
-        headers = {"ETag": ticket.etag, "Cache-Control": "private, no-cache"}
+        headers = {"ETag": ticket.etag, "Cache-Control": CACHE_CONTROL}
         if is_known(request, ticket.etag):
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
         return Response(self.get_serializer(ticket).data, headers=headers)

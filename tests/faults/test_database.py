@@ -22,6 +22,19 @@ class DatabaseTests(FaultsTestCase):
 
         self.assert_books_balance()
 
+    def test_poll_without_a_database_is_told_to_come_back(self):
+        ticket = self.open_ticket(1)
+        path = f"tickets/{ticket}/status/"
+        etag = self.client.once("GET", path).headers["ETag"]
+        self.world.stop_database()
+        try:
+            answer = self.client.once("GET", path, If_None_Match=etag)
+            self.assertEqual((answer.status, answer.code), (503, "temporarily_unavailable"))
+        finally:
+            self.world.start_database()
+
+        self.wait_until(lambda: self.client.once("GET", path, If_None_Match=etag).status == 304)
+
     def test_restart_under_posting_clients_loses_and_doubles_nothing(self):
         tickets = [self.open_ticket(12) for _ in range(4)]
         with ThreadPoolExecutor() as pool:

@@ -1,0 +1,91 @@
+"""Polls that find nothing new, answered 304 by one query, before anything else is done for them.
+
+Most requests of a client that waits for its photos are such polls. REST framework and the rest of the middleware would
+take longer over one than over the answer it need not give. Only the plain case ends here, one's own ticket asked for by
+a token in use; whatever differs takes the long way, which decides everything by itself, and answers the same.
+"""
+
+import re
+
+from django.db import DatabaseError
+from django.db.models import BigIntegerField, CharField, DateTimeField, PositiveIntegerField, Q
+from django.http import HttpResponseNotModified
+from django.urls import Resolver404, resolve
+from django.utils import timezone
+from knox.crypto import hash_token
+from psycopg_pool import PoolTimeout
+
+from apps.accounts.authentication import LAST_USE_PRECISION
+from apps.compiled_query import CompiledQuery, Parameter
+from apps.tickets.models import Ticket
+from apps.tickets.views import CACHE_CONTROL
+
+POLLED = ("ticket", "ticket-status")
+# Numbers that fit their columns; a client sends back the ETag as it got it.
+ETAG = re.compile(r'"(\d{1,18})-(\d{1,9})"')
+TOKEN = re.compile(r"Token ([0-9a-f]+)")
+
+
+def _ticket_that_has_not_changed():
+    return (
+        Ticket.objects.filter(
+            # All in one call: of the token, each condition holds for the same.
+            Q(owner__auth_token_set__expiry=None)
+            | Q(owner__auth_token_set__expiry__gte=Parameter("now", DateTimeField())),
+            pk=Parameter("ticket_id", BigIntegerField()),
+            version=Parameter("version", PositiveIntegerField()),
+            owner__is_active=True,
+            owner__auth_token_set__digest=Parameter("digest", CharField()),
+            # Else the long way writes down that it is in use.
+            owner__auth_token_set__last_used_at__gte=Parameter("used_since", DateTimeField()),
+        )
+        .order_by()
+        .values_list("pk")
+    )
+
+
+_UNCHANGED = CompiledQuery(_ticket_that_has_not_changed)
+
+
+class PollsMiddleware:
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        if "HTTP_IF_NONE_MATCH" in request.META and request.method == "GET" and is_unchanged(request):
+            etag = request.META["HTTP_IF_NONE_MATCH"]
+            headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL, "Vary": "Accept-Language"}
+            return HttpResponseNotModified(headers=headers)
+        return self.get_response(request)
+
+
+def is_unchanged(request) -> bool:
+    """Whether it asks, with a token that is good, for a ticket of its owner that is still as If-None-Match says.
+
+    False also where this cannot be told here. Where True, the request has its `resolver_match`, for the metrics.
+    """
+    etag = ETAG.fullmatch(request.META["HTTP_IF_NONE_MATCH"])
+    token = TOKEN.fullmatch(request.META.get("HTTP_AUTHORIZATION", ""))
+    if not (etag and token):
+        return False
+    try:
+        match = resolve(request.path_info)
+    except Resolver404:
+        return False
+    ticket_id, version = map(int, etag.groups())
+    if match.view_name not in POLLED or match.kwargs["ticket_id"] != ticket_id:
+        return False
+    now = timezone.now()
+    try:
+        unchanged = _UNCHANGED.first(
+            ticket_id=ticket_id,
+            version=version,
+            digest=hash_token(token[1]),
+            now=now,
+            used_since=now - LAST_USE_PRECISION,
+        )
+    except (DatabaseError, PoolTimeout):
+        return False  # the long way says what is the matter
+    if unchanged:
+        request.resolver_match = match
+    return unchanged is not None
