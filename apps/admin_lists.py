@@ -6,13 +6,15 @@ Django's own count every row twice, and look through all of them for the years i
 from calendar import monthrange
 from datetime import date, datetime, time, timedelta
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Max, Min
 from django.utils import formats, timezone
 from django.utils.functional import cached_property
 from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 COUNT_LIMIT = 2000  # rows; a list shows no more of them, and whoever looks for one further down filters
@@ -78,6 +80,17 @@ class LargeAdmin(admin.ModelAdmin):
 
     def get_changelist(self, request, **kwargs):
         return LargeChangeList
+
+    def response_action(self, request, queryset):
+        """Django's `Select all` means every row that matches, and the list says how many only up to COUNT_LIMIT: nobody
+        is to cancel or delete more than they were told.
+        """
+        all_of_them = any(map(forms.BooleanField().to_python, request.POST.getlist("select_across")))
+        if all_of_them and self.get_paginator(request, queryset, self.list_per_page).is_bounded:
+            told = gettext("More than %(number)d match, so nothing was done. Filter or search, then select them.")
+            self.message_user(request, told % {"number": COUNT_LIMIT}, messages.WARNING)
+            return None
+        return super().response_action(request, queryset)
 
 
 class TypedFilter(admin.SimpleListFilter):

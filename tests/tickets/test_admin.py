@@ -361,6 +361,22 @@ class CancelTests(AdminTestCase):
 
         self.assertEqual(Ticket.objects.get().status, "in_progress")
 
+    def test_all_on_every_page_are_cancelled_when_their_number_was_told(self):
+        self.cancel_all(make_ticket())
+
+        self.assertEqual(list(Ticket.objects.values_list("status", flat=True)), ["cancelled", "cancelled"])
+
+    def test_nobody_cancels_more_than_the_list_has_counted(self):
+        other = make_ticket()
+        with mock.patch("apps.admin_lists.COUNT_LIMIT", 1):
+            page = self.cancel_all(other)
+
+        self.assertContains(page, "More than 1 match, so nothing was done.")
+        self.assertFalse(Ticket.objects.filter(status="cancelled").exists())
+
+    def cancel_all(self, ticket):
+        return self.post("ticket/", action="cancel", select_across="1", _selected_action=ticket.pk)
+
     def test_staff_who_may_change_may_cancel(self):
         self.cancel(self.ticket, client=self.staff_who_may("view_ticket", "change_ticket"))
 
