@@ -77,7 +77,8 @@ def dotenv_values(path: Path) -> dict[str, str]:
 
 
 def start_suite(children: Children, *, environment: dict, arguments: list[str]) -> Child:
-    command = [sys.executable, "manage.py", "test", "--no-input", f"--parallel={cores()}", *arguments]
+    at_once = 2 * cores()  # a test that breaks things mostly waits for what it broke
+    command = [sys.executable, "manage.py", "test", "--no-input", f"--parallel={at_once}", *arguments]
     return children.start("tests", command, env=environment, cwd=ROOT, keeps_terminal=True)
 
 
