@@ -10,6 +10,7 @@ from django.utils.translation import gettext_noop
 from apps.tickets import cloud, outcomes, removal
 from apps.tickets.models import AssetRemoval, Image
 from apps.tickets.states import ImageStatus
+from apps.tickets.transitions import acting_as
 
 # Cloudinary's listing may lag behind an upload: what was stored more recently is not called missing.
 GRACE = timedelta(minutes=10)
@@ -52,14 +53,15 @@ def mend(findings: Findings) -> None:
     """Have orphans removed in the background, and tell the truth about images whose photo is not there."""
     for public_id in findings.orphans:
         removal.schedule_removal(public_id)
-    for image in findings.missing:
-        outcomes.record_asset_lost(
-            image, code="asset_missing", detail=gettext_noop("Cloudinary no longer holds this photo.")
-        )
-    for image in findings.different:
-        outcomes.record_asset_lost(
-            image, code="asset_changed", detail=gettext_noop("Cloudinary holds other bytes than were sent.")
-        )
+    with acting_as("audit"):
+        for image in findings.missing:
+            outcomes.record_asset_lost(
+                image, code="asset_missing", detail=gettext_noop("Cloudinary no longer holds this photo.")
+            )
+        for image in findings.different:
+            outcomes.record_asset_lost(
+                image, code="asset_changed", detail=gettext_noop("Cloudinary holds other bytes than were sent.")
+            )
 
 
 def _stored(*, before):

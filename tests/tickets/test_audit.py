@@ -12,6 +12,7 @@ from apps.tickets import cloud
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.reconcile import reconcile
 from apps.tickets.removal import schedule_removal
+from apps.tickets.transitions import Transition
 from tests.case import ApiTestCase
 from tests.makers import jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
 
@@ -168,6 +169,16 @@ class FixTests(AuditTestCase):
         reconcile()
         self.assert_agree(images=0, assets=0)
         self.assertEqual(list(AssetRemoval.objects.all()), [])
+
+    def test_log_of_transitions_names_it(self):
+        missing, changed = self.stored(1), self.stored(2)
+        self.sandbox.assets.clear()
+        self.put(changed.public_id, jpeg_bytes(2, size=5000))
+
+        self.audit("--fix")
+
+        actors = Transition.objects.filter(to_status="failed").values_list("image_id", "actor")
+        self.assertEqual(dict(actors), {missing.pk: "audit", changed.pk: "audit"})
 
     def test_completed_ticket_stays_completed(self):
         Ticket.objects.update(num_images=1)
