@@ -6,6 +6,7 @@ name.
 
 import uuid
 from contextlib import contextmanager
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -155,7 +156,8 @@ class TicketAdmin(ActingStaff, LargeAdmin):
 
     @admin.display(description=_("owner"), ordering=None)
     def owned_by(self, ticket):
-        return format_html('<a href="?owner_is={}">{}</a>', ticket.owner.get_username(), ticket.owner)
+        query = urlencode({OwnerFilter.parameter_name: ticket.owner.get_username()})
+        return format_html('<a href="?{}">{}</a>', query, ticket.owner)
 
     @admin.display(description=_("status"))
     def state(self, ticket):

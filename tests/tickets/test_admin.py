@@ -1,5 +1,6 @@
 """Tickets, images and removals as staff see them."""
 
+import re
 from datetime import timedelta
 from unittest import mock
 
@@ -173,6 +174,16 @@ class ListTests(AdminTestCase):
         for query in ({"owner_is": "nobody"}, {"first_day": "2020-02-31"}, {"last_day": "2020-02-02"}):
             with self.subTest(query):
                 self.assertEqual(self.listed(**query), [])
+
+    def test_owner_in_the_list_leads_to_the_tickets_of_that_owner(self):
+        ana = make_user("ana+claims")
+        theirs = make_ticket(owner=ana)
+
+        page = self.admin.get(f"{ADMIN}ticket/")
+
+        link = re.search(r'href="([^"]+)">ana\+claims', page.text).group(1)
+        found = self.admin.get(f"{ADMIN}ticket/{link}").context["cl"].result_list
+        self.assertEqual([ticket.pk for ticket in found], [theirs.pk])
 
     def test_dates_lead_from_years_to_days(self):
         Ticket.objects.update(created_at="2020-02-03T12:00:00Z")
