@@ -381,17 +381,15 @@ class TransitionAdmin(ReadOnly, LargeAdmin):
         term = search_term.strip()
         if term.isdecimal() and term.isascii() and len(term) < 19:
             return queryset.filter(ticket_id=int(term)), False
-        image = find_image(term)
-        if image is not None:
-            return queryset.filter(ticket_id=image.ticket_id, image_id=image.pk), False
-        return (queryset.none() if term else queryset), False
-
-
-def find_image(image_id: str) -> Image | None:
-    try:
-        return Image.objects.filter(pk=uuid.UUID(image_id)).first()
-    except ValueError:
-        return None
+        if not term:
+            return queryset, False
+        try:
+            image_id = uuid.UUID(term)
+        except ValueError:
+            return queryset.none(), False
+        image = Image.objects.find(image_id)
+        ticket_id = image.ticket_id if image else Transition.objects.ticket_of_deleted(image_id)
+        return queryset.filter(ticket_id=ticket_id, image_id=image_id), False
 
 
 @admin.register(AssetRemoval)

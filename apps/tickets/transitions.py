@@ -38,6 +38,11 @@ class NeverChangedError(Exception):
 
 
 class TransitionQuerySet(models.QuerySet):
+    def ticket_of_deleted(self, image_id) -> int | None:
+        """The number of the ticket that this image was of before it was deleted."""
+        deletions = self.filter(image_id=image_id, to_status=DELETED).order_by()
+        return next(iter(deletions.values_list("ticket_id", flat=True)), None)
+
     def update(self, **kwargs):
         raise NeverChangedError
 
@@ -63,7 +68,13 @@ class Transition(models.Model):
         verbose_name = _("transition")
         verbose_name_plural = _("transitions")
         ordering = ["-id"]
-        indexes = [models.Index(fields=["ticket_id", "id"], name="transition_of_ticket")]
+        indexes = [
+            models.Index(fields=["ticket_id", "id"], name="transition_of_ticket"),
+            # Photos that stand know their ticket. Of all moves, each more index would be one more to write.
+            models.Index(
+                fields=["image_id"], condition=models.Q(to_status=DELETED), name="transition_of_deleted_image"
+            ),
+        ]
 
     def __str__(self):
         return f"{self.from_status} → {self.to_status}"

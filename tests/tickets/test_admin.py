@@ -1,6 +1,7 @@
 """Tickets, images and removals as staff see them."""
 
 import re
+import uuid
 from datetime import timedelta
 from unittest import mock
 
@@ -220,6 +221,12 @@ class ListTests(AdminTestCase):
         self.assertEqual(len(self.listed("transition", q=str(self.ticket.pk))), 4 - 1)
         self.assertEqual(len(self.listed("transition", q=str(self.image.pk))), 2)
         self.assertEqual(self.listed("transition", q="nonsense"), [])
+
+    def test_moves_of_a_deleted_photo_are_found_by_its_id(self):
+        pk = str(self.image.pk)
+        Ticket.objects.get().delete()
+        self.assertEqual(len(self.listed("transition", q=pk)), 1)
+        self.assertEqual(self.listed("transition", q=str(uuid.uuid4())), [])
 
 
 class TryAgainTests(AdminTestCase):
