@@ -213,12 +213,19 @@ class TicketAdmin(ActingStaff, LargeAdmin):
         """Its photos and every move, for the page."""
         if not ticket_id.isdecimal():
             return {}
-        photos = list(Image.objects.filter(ticket_id=ticket_id).order_by("position", "created_at")[:PHOTOS_SHOWN])
+        of_ticket = Image.objects.filter(ticket_id=ticket_id)
+        photos, photos_are_cut = the_first(PHOTOS_SHOWN, of_ticket.order_by("position", "created_at"))
+        began = dict(Transition.objects.first_attempts(ticket_id))
         for photo in photos:
             photo.thumbnail = thumbnail(photo)
             photo.state = badge(photo.status, photo.get_status_display())
-        moves = Transition.objects.filter(ticket_id=ticket_id).order_by("-id")[:TRANSITIONS_SHOWN]
-        return {"photos": photos, "transitions": moves, "has_failed_photos": any(p.status == "failed" for p in photos)}
+            photo.began_after = in_short(began.get(photo.pk), since=photo.created_at)
+            photo.stored_after = in_short(photo.stored_at, since=photo.created_at)
+        return newest_moves(ticket_id=ticket_id) | {
+            "photos": photos,
+            "photos_are_cut": photos_are_cut,
+            "has_failed_photos": of_ticket.filter(status=ImageStatus.FAILED).exists(),
+        }
 
     def save_model(self, request, obj, form, change):
         """What staff edit is seen by the readers: the domain raises the version that the ETag is made of."""
@@ -268,6 +275,29 @@ class TicketAdmin(ActingStaff, LargeAdmin):
         missing = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
         counts = {self.opts.verbose_name_plural: len(objs), Image._meta.verbose_name_plural: lost["photos"]}
         return listed, counts, missing, []
+
+
+def newest_moves(**of) -> dict:
+    """For admin/transitions.html."""
+    moves, are_cut = the_first(TRANSITIONS_SHOWN, Transition.objects.filter(**of).order_by("-id"))
+    return {"transitions": moves, "transitions_are_cut": are_cut}
+
+
+def the_first(number: int, queryset) -> tuple[list, bool]:
+    """So many rows at most, and whether there are more."""
+    rows = list(queryset[: number + 1])
+    return rows[:number], len(rows) > number
+
+
+def in_short(moment, *, since) -> str:
+    """How much later it was: `0.4 s`, `2 min 5 s`, `3 h 0 min`; "" when it has not come."""
+    if moment is None:
+        return ""
+    seconds = (moment - since).total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds) // 60
+    return f"{minutes} min {int(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def thumbnail(image: Image) -> str:
@@ -337,8 +367,8 @@ class ImageAdmin(ActingStaff, ReadOnly, LargeAdmin):
         image = self.get_object(request, object_id)
         seen = {}
         if image is not None:
-            moves = Transition.objects.filter(ticket_id=image.ticket_id, image_id=image.pk).order_by("-id")
-            seen = {"transitions": moves[:TRANSITIONS_SHOWN], "bytes_are_kept": bytes_are_kept(image)}
+            seen = newest_moves(ticket_id=image.ticket_id, image_id=image.pk)
+            seen["bytes_are_kept"] = bytes_are_kept(image)
         return super().change_view(request, object_id, form_url, seen | (extra_context or {}))
 
     @admin.action(description=_("Try the selected photos again"), permissions=["operate"])

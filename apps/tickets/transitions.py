@@ -38,6 +38,11 @@ class NeverChangedError(Exception):
 
 
 class TransitionQuerySet(models.QuerySet):
+    def first_attempts(self, ticket_id):
+        """(image id, when the first attempt to upload it began) of the ticket's images."""
+        attempts = self.filter(ticket_id=ticket_id, to_status=ImageStatus.UPLOADING).order_by()
+        return attempts.values_list("image_id").annotate(at=models.Min("at"))
+
     def ticket_of_deleted(self, image_id) -> int | None:
         """The number of the ticket that this image was of before it was deleted."""
         deletions = self.filter(image_id=image_id, to_status=DELETED).order_by()

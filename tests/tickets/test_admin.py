@@ -89,6 +89,36 @@ class PageTests(AdminTestCase):
         self.assertContains(page, "cloudinary_refused")
         self.assertContains(page, f"{ADMIN}image/{failed.pk}/change/")
 
+    def test_ticket_shows_how_long_a_photo_took(self):
+        self.deliver(self.image)
+        Image.objects.update(stored_at=self.image.created_at + timedelta(minutes=3, seconds=5))
+        first = Transition.objects.get(to_status="uploading")
+        began = (first.at - self.image.created_at).total_seconds()
+
+        page = self.admin.get(f"{ADMIN}ticket/{self.ticket.pk}/change/")
+
+        self.assertContains(page, f"first attempt after {began:.1f} s")
+        self.assertContains(page, "after 3 min 5 s")
+
+    def test_pages_say_what_they_leave_out(self):
+        pages = [f"{ADMIN}ticket/{self.ticket.pk}/change/", f"{ADMIN}image/{self.image.pk}/change/"]
+        self.deliver(self.image)
+        make_image(self.ticket, position=2)
+        for page in pages:
+            self.assertNotContains(self.admin.get(page), "are shown.")
+
+        with (
+            mock.patch("apps.tickets.admin.PHOTOS_SHOWN", 1),
+            mock.patch("apps.tickets.admin.TRANSITIONS_SHOWN", 1),
+        ):
+            for page, everything in (
+                (pages[0], f"{ADMIN}image/?q={self.ticket.pk}"),
+                (pages[0], f"{ADMIN}transition/?q={self.ticket.pk}"),
+                (pages[1], f"{ADMIN}transition/?q={self.image.pk}"),
+            ):
+                with self.subTest(everything):
+                    self.assertContains(self.admin.get(page), f'<a href="{everything}">See all</a>')
+
     def test_search_takes_whatever_is_typed(self):
         for name, found in (("ticket", "Hail damage"), ("image", str(self.image.pk))):
             for typed in (found, str(self.ticket.pk), "abc", "é'\"%_\\", "99999999999999999999999", "0x1f", " "):
