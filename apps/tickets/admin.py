@@ -14,6 +14,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import Coalesce
+from django.http import HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
@@ -206,7 +207,11 @@ class TicketAdmin(ActingStaff, LargeAdmin):
         return super().get_form(request, obj, form=TicketForm, **kwargs)
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
-        return super().change_view(request, object_id, form_url, self.seen(object_id) | (extra_context or {}))
+        try:
+            return super().change_view(request, object_id, form_url, self.seen(object_id) | (extra_context or {}))
+        except CannotBeDone as refusal:  # the ticket ended after the form was found to be right; nothing was saved
+            self.message_user(request, str(refusal), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
 
     @staticmethod
     def seen(ticket_id: str) -> dict:

@@ -373,6 +373,15 @@ class EditTests(AdminTestCase):
         self.assertContains(page, "The ticket has ended.")
         self.assertIsNone(Ticket.objects.get().expires_at)
 
+    def test_time_that_passes_while_the_form_is_saved_is_refused_in_words(self):
+        Ticket.objects.update(status="expired")
+        with mock.patch("apps.tickets.interventions.timezone") as clock:
+            clock.now.side_effect = [timezone.now(), timezone.now() + timedelta(days=40_000)]
+            page = self.edit(title="Storm", expires_at_0="2099-12-31", expires_at_1="12:00:00")
+
+        self.assertContains(page, "That time has passed already.")
+        self.assertEqual((Ticket.objects.get().status, Ticket.objects.get().title), ("expired", "Hail damage"))
+
     def test_ticket_whose_expiry_is_set_to_the_past_expires(self):
         self.edit(expires_at_0="2020-01-01", expires_at_1="00:00:00")
         reconcile()
