@@ -83,6 +83,32 @@ class LongListPaginator(Paginator):
         return cache.get_or_set(key, rows.count, self.kept_seconds)
 
 
+class SearchPaginator(Paginator):
+    """Shows the first `most` rows that a search finds, and counts no more: how many there are, only looking tells.
+
+    One look serves the count and the page.
+    """
+
+    most = 500
+
+    @cached_property
+    def _keys(self) -> list:
+        return list(self.object_list.values_list("pk", flat=True)[: self.most + 1])
+
+    @property
+    def count(self) -> int:
+        return min(len(self._keys), self.most)
+
+    @property
+    def count_is_minimum(self) -> bool:
+        return len(self._keys) > self.most
+
+    def page(self, number):
+        number = self.validate_number(number)
+        keys = self._keys[: self.most][(number - 1) * self.per_page : number * self.per_page]
+        return self._get_page(self.object_list.filter(pk__in=keys), number, self)
+
+
 class NumberedPages(PageNumberPagination):
     """`?page=&page_size=`. A page past the last is 404; what is not a number is 400."""
 

@@ -15,7 +15,7 @@ from script.install import ROOT
 
 NOT_EVERYWHERE = (browser.NEEDED, "needs promtool", "needs requirements-observability.txt")
 EXPECTED_SKIPS = {
-    "postgres": ("needs SQLite", "needs PgBouncer", "needs network namespaces", *NOT_EVERYWHERE),
+    "postgres": ("needs SQLite", "needs PgBouncer", "needs network namespaces", "needs pg_trgm", *NOT_EVERYWHERE),
     "sqlite": ("needs PostgreSQL", "Database doesn't support feature", *NOT_EVERYWHERE),
 }
 

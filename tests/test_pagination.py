@@ -4,7 +4,7 @@ from django.db import connection
 from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 
-from apps.pagination import LongListPaginator
+from apps.pagination import LongListPaginator, SearchPaginator
 from apps.tickets.models import Ticket
 from tests.makers import make_ticket, make_user
 
@@ -65,3 +65,38 @@ class LongListTests(TestCase):
         Ticket.objects.bulk_create(Ticket(owner=other, num_images=1) for _ in range(6))
 
         self.assertEqual(EarlyPaginator(Ticket.objects.filter(owner=other).order_by("-id"), 2).count, 6)
+
+
+class EarlySearchPaginator(SearchPaginator):
+    most = 5
+
+
+class SearchTests(TestCase):
+    def setUp(self):
+        owner = make_user()
+        self.newest_first = [make_ticket(owner).pk for _ in range(7)][::-1]
+
+    def found(self, number: int, per_page=2):
+        return EarlySearchPaginator(Ticket.objects.filter(pk__in=self.newest_first[:number]).order_by("-id"), per_page)
+
+    def test_as_many_as_are_shown(self):
+        for number in (0, 1, 4, 5):
+            with self.subTest(number):
+                found = self.found(number)
+                self.assertEqual((found.count, found.count_is_minimum), (number, False))
+                self.assertEqual([row.pk for page in found for row in page], self.newest_first[:number])
+
+    def test_more_than_are_shown(self):
+        found = self.found(7)
+
+        self.assertEqual((found.count, found.count_is_minimum), (5, True))
+        self.assertEqual([row.pk for page in found for row in page], self.newest_first[:5])
+        with self.assertRaises(EmptyPage):
+            found.page(4)
+
+    def test_searches_once_for_the_count_and_the_page(self):
+        with CaptureQueriesContext(connection) as queries:
+            found = self.found(4)
+            list(found.page(1))
+
+        self.assertEqual((found.count, len(queries)), (4, 2))

@@ -1,12 +1,18 @@
 """Which tickets a list shows, in which order."""
 
 import django_filters
-from django.db.models import Q
+from django.db import connection
+from django.db.models import Q, Value
+from django.db.models.functions import Upper
 
 from apps.filters import AnyOfFilter, CreatedBetween, PositiveIntegerFilter, TotalOrderingFilter
 from apps.tickets.models import Ticket
 from apps.tickets.states import TicketStatus
 
+SEARCH_HELP = (
+    "Text in the title or description, in any case. Numbered pages show the first 500 found, and `count` stops "
+    "there, with `count_is_minimum`; cursor pages show them all."
+)
 ORDERINGS = ("created_at", "updated_at", "completed_at", "num_images", "status")
 
 
@@ -15,7 +21,7 @@ class TicketFilter(CreatedBetween):
     owner = PositiveIntegerFilter(
         field_name="owner_id", help_text="The id of a user. Staff see that user's tickets, others none but their own."
     )
-    search = django_filters.CharFilter(method="matching", max_length=200, help_text="Text in the title or description.")
+    search = django_filters.CharFilter(method="matching", max_length=200, help_text=SEARCH_HELP)
     ordering = TotalOrderingFilter(
         fields=[(name, name) for name in ORDERINGS],
         ties={"status": ["-created_at", "-id"]},  # as ticket_owner_status_newest holds them
@@ -27,4 +33,6 @@ class TicketFilter(CreatedBetween):
         fields = ["owner", "status", "created_after", "created_before", "search", "ordering"]
 
     def matching(self, tickets, name, value):
-        return tickets.filter(Q(title__icontains=value) | Q(description__icontains=value))
+        if connection.vendor != "postgresql":
+            return tickets.filter(Q(title__icontains=value) | Q(description__icontains=value))
+        return tickets.filter(search_text__text__contains=Upper(Value(value)))

@@ -188,6 +188,25 @@ class Ticket(models.Model):
         self.touch(status=TicketStatus.COMPLETED, completed_at=timezone.now())
 
 
+class SearchText(models.Model):
+    """What `search` looks through: a ticket's title and description, in capitals. On PostgreSQL alone.
+
+    Triggers keep it (migration 0010). An index of the trigrams on the ticket itself would be written anew with every
+    photo, as all indexes of a ticket are.
+    """
+
+    ticket = models.OneToOneField(
+        Ticket, on_delete=models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="search_text"
+    )
+    text = models.TextField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self):
+        return self.text
+
+
 def _ticket():
     ticket = Ticket.objects.filter(pk=Parameter("ticket_id", models.BigIntegerField()))
     return ticket.values_list(*columns_of(Ticket))

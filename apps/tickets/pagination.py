@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from apps.filters import in_utc
-from apps.pagination import NumberedPages, page_size_of
+from apps.pagination import NumberedPages, SearchPaginator, page_size_of
 
 
 class NewestFirstCursor(BasePagination):
@@ -85,6 +85,10 @@ class NewestFirstCursor(BasePagination):
         return direction == "p", (created_at, pk)
 
 
+COUNT_IS_MINIMUM = {
+    "type": "boolean",
+    "description": "Only of a search that finds more than `count`: by numbers no more pages are shown.",
+}
 CURSOR_PARAMETER = {
     "name": "cursor",
     "in": "query",
@@ -94,11 +98,26 @@ CURSOR_PARAMETER = {
 }
 
 
+class SearchPages(NumberedPages):
+    """Numbered pages of what a search found, as many as SearchPaginator shows."""
+
+    django_paginator_class = SearchPaginator
+
+    def get_paginated_response(self, data):
+        response = super().get_paginated_response(data)
+        if self.page.paginator.count_is_minimum:
+            response.data["count_is_minimum"] = True
+        return response
+
+
 class TicketPages(BasePagination):
     """Cursor pages when the request names a cursor (an empty one starts), numbered pages otherwise."""
 
     def paginate_queryset(self, queryset, request, view=None):
-        self._pages = NewestFirstCursor() if "cursor" in request.query_params else NumberedPages()
+        if "cursor" in request.query_params:
+            self._pages = NewestFirstCursor()
+        else:
+            self._pages = SearchPages() if request.query_params.get("search") else NumberedPages()
         return self._pages.paginate_queryset(queryset, request, view)
 
     def get_paginated_response(self, data):
@@ -110,6 +129,7 @@ class TicketPages(BasePagination):
     def get_paginated_response_schema(self, schema):
         numbered = NumberedPages().get_paginated_response_schema(schema)
         return numbered | {
+            "properties": numbered["properties"] | {"count_is_minimum": COUNT_IS_MINIMUM},
             "description": "A numbered page, or a cursor page: that one has no `count`.",
             "required": ["next", "previous", "results"],
         }

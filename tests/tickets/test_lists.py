@@ -6,7 +6,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.tickets.filters import ORDERINGS
-from apps.tickets.models import Ticket
+from apps.tickets.models import SearchText, Ticket
 from tests.case import ApiTestCase
 from tests.makers import client_for, make_image, make_ticket, make_user
 
@@ -192,6 +192,39 @@ class FilterTests(ListTestCase):
         self.assertEqual(self.titles("search=100%25"), ["100% wool"])
         self.assertEqual(self.titles("search=_"), [])
 
+    def test_search_finds_what_a_ticket_says_now(self):
+        ticket = self.make(title="roof", description="tiles")
+        Ticket.objects.bulk_create([Ticket(owner=self.user, num_images=1, title="cellar")])
+
+        Ticket.objects.filter(pk=ticket.pk).update(title="gutter")
+        self.assertEqual((self.titles("search=roof"), self.titles("search=gut")), ([], ["gutter"]))
+        ticket.description = "slates"
+        ticket.title = "gable"
+        ticket.save()
+        self.assertEqual((self.titles("search=tiles"), self.titles("search=slates")), ([], ["gable"]))
+        self.assertEqual(self.titles("search=cellar"), ["cellar"])
+
+    def test_search_follows_a_ticket_to_its_new_owner(self):
+        ticket, other = self.make(title="roof"), make_user()
+
+        Ticket.objects.filter(pk=ticket.pk).update(owner=other)
+
+        self.assertEqual((self.titles("search=roof"), self.titles("search=roof", client_for(other))), ([], ["roof"]))
+
+    def test_nothing_to_search_is_left_of_a_deleted_ticket(self):
+        self.make(title="roof").delete()
+
+        self.assertFalse(SearchText.objects.exists())
+
+    def test_search_that_finds_more_than_it_counts(self):
+        Ticket.objects.bulk_create(Ticket(owner=self.user, num_images=1, title="roof") for _ in range(501))
+
+        last = self.get("search=roof&page=25")
+        self.assertEqual((last["count"], last["count_is_minimum"], last["next"]), (500, True, None))
+        self.assert_problem(self.client.get(f"{URL}?search=roof&page=26"), 404, "not_found")
+        self.assertNotIn("count_is_minimum", self.get("search=cellar"))
+        self.assertEqual(self.get()["count"], 501)
+
     def test_filters_together_narrow_down(self):
         self.make(title="roof", status="completed")
         self.make(title="roof two")
@@ -292,16 +325,15 @@ class OrderingTests(ListTestCase):
 class PlanTests(ListTestCase):
     """What is asked of a million tickets, too: PostgreSQL finds it in an index, and sorts and reads no others."""
 
-    def plans_of(self, query: str) -> list[str]:
+    def plans_of(self, query: str, *, bitmaps="off") -> list[str]:
         """Of each query on tickets, as it is on a large table: no plan but an index's costs less."""
         with CaptureQueriesContext(connection) as queries:
             self.get(query)
         statements = [query["sql"] for query in queries if 'FROM "tickets_ticket"' in query["sql"]]
         self.assertTrue(statements)
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
-            )
+            for kind, allowed in (("seqscan", "off"), ("bitmapscan", bitmaps), ("sort", "off")):
+                cursor.execute(f"SET LOCAL enable_{kind} = {allowed}")
             plans = []
             for statement in statements:
                 cursor.execute(f"EXPLAIN (COSTS OFF) {statement}")
@@ -325,6 +357,18 @@ class PlanTests(ListTestCase):
         for query in ("status=completed", "status=completed&cursor=", "status=completed&created_after=2026-01-01"):
             with self.subTest(query):
                 self.assert_indexed(query)
+
+    def test_search_is_answered_by_the_index_of_trigrams(self):
+        Ticket.objects.bulk_create(Ticket(owner=self.user, num_images=1, title=f"cellar {n}") for n in range(3000))
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'")
+            if not cursor.fetchone():
+                self.skipTest("needs pg_trgm, which this PostgreSQL comes without")
+            cursor.execute("ANALYZE tickets_ticket, tickets_searchtext")
+        for query in ("search=roof", "search=roof&cursor="):
+            with self.subTest(query):
+                plans = self.plans_of(query, bitmaps="on")
+                self.assertIn("tickets_searchtext_trigrams", plans[0])
 
     def test_filter_by_status_compares_no_rows_with_each_other(self):
         with CaptureQueriesContext(connection) as queries:
