@@ -27,7 +27,7 @@ from apps.tickets import cloud, set_aside
 from apps.tickets.endings import cancel_ticket
 from apps.tickets.interventions import CannotBeDone, extend_expiry, require_extendable, try_again, try_failed_again
 from apps.tickets.models import AssetRemoval, Image, Ticket, progress_of
-from apps.tickets.states import ImageStatus
+from apps.tickets.states import IN_FLIGHT, ImageStatus
 from apps.tickets.transitions import Transition, acting_as
 
 PHOTOS_SHOWN = TRANSITIONS_SHOWN = 500
@@ -318,7 +318,10 @@ class CodeFilter(TypedFilter):
     parameter_name = "code"
 
     def queryset(self, request, queryset):
-        return queryset.filter(error_code=self.value()) if self.value() else queryset
+        if not self.value():
+            return queryset
+        # What is stored has no error code. Said in these words the two small indexes serve, and no table is scanned.
+        return queryset.filter(Q(status=ImageStatus.FAILED) | Q(status__in=IN_FLIGHT), error_code=self.value())
 
 
 @admin.register(Image)

@@ -245,6 +245,10 @@ class ListTests(AdminTestCase):
             with self.subTest(query):
                 self.assertEqual(self.listed("image", **query), [failed.pk])
 
+    def test_photos_that_wait_after_an_error_are_found_by_its_code(self):
+        waiting = make_image(self.ticket, position=2, error_code="cloudinary_unavailable")
+        self.assertEqual(self.listed("image", code="cloudinary_unavailable"), [waiting.pk])
+
     def test_moves_by_ticket_and_photo(self):
         self.deliver(self.image)
         make_accepted_image(make_ticket())
