@@ -31,7 +31,6 @@ from apps.tickets.states import IN_FLIGHT, ImageStatus
 from apps.tickets.transitions import Transition, acting_as
 
 PHOTOS_SHOWN = TRANSITIONS_SHOWN = 500
-RECENT_TITLES = 10_000  # that a search for a title looks through, the newest
 
 
 class ReadOnly:
@@ -185,7 +184,7 @@ class TicketAdmin(ActingStaff, LargeAdmin):
     # --- Finding ---
 
     def get_search_results(self, request, queryset, search_term):
-        """By number; else by owner, and words of the title among theirs; else words of the newest tickets' titles."""
+        """By number; else by owner, and words among their tickets; else words of title and description."""
         first, *words = search_term.split() or [""]
         if not first:
             return queryset, False
@@ -195,10 +194,8 @@ class TicketAdmin(ActingStaff, LargeAdmin):
             queryset = queryset.filter(owner__in=owners)
         else:
             words = [first, *words]
-            newest = Ticket.objects.order_by("-created_at", "-id").values("pk")[:RECENT_TITLES]
-            queryset = queryset.filter(pk__in=newest)
         for word in words:
-            queryset = queryset.filter(title__icontains=word)
+            queryset = queryset.mentioning(word)
         return queryset, False
 
     # --- One ticket ---

@@ -1,9 +1,6 @@
 """Which tickets a list shows, in which order."""
 
 import django_filters
-from django.db import connection
-from django.db.models import Q, Value
-from django.db.models.functions import Upper
 
 from apps.filters import AnyOfFilter, CreatedBetween, PositiveIntegerFilter, TotalOrderingFilter
 from apps.tickets.models import Ticket
@@ -33,6 +30,4 @@ class TicketFilter(CreatedBetween):
         fields = ["owner", "status", "created_after", "created_before", "search", "ordering"]
 
     def matching(self, tickets, name, value):
-        if connection.vendor != "postgresql":
-            return tickets.filter(Q(title__icontains=value) | Q(description__icontains=value))
-        return tickets.filter(search_text__text__contains=Upper(Value(value)))
+        return tickets.mentioning(value)

@@ -10,7 +10,8 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import connection, models
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, Value
+from django.db.models.functions import Upper
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -57,6 +58,12 @@ class TicketQuerySet(models.QuerySet):
 
     def owned_by(self, user):
         return self.filter(owner=user)
+
+    def mentioning(self, text: str):
+        """Those with this text in their title or description, in any case."""
+        if connection.vendor != "postgresql":
+            return self.filter(Q(title__icontains=text) | Q(description__icontains=text))
+        return self.filter(search_text__text__contains=Upper(Value(text)))
 
     def read(self, ticket_id: int, *, reader) -> "Ticket":
         """The ticket, if this user may read it. Raises Ticket.DoesNotExist."""
