@@ -52,7 +52,7 @@ class LeaseTests(ApiTestCase):
         self.assertEqual(leases.prolong_leases(), 1)
 
 
-@skipUnless(connection.vendor == "postgresql", "SQLite locks no rows")
+@skipUnless(connection.vendor == "postgresql", "needs PostgreSQL: SQLite locks no rows")
 class LockedPhotoTests(CommittingTestCase):
     def test_photo_that_somebody_is_settling_is_not_waited_for(self):
         images = [make_image(make_ticket(), status="uploading", attempts=1) for _ in range(2)]
