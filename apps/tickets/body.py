@@ -14,11 +14,15 @@ from django.http import UnreadablePostError
 from gunicorn.http.body import LengthReader
 
 from apps.tickets.errors import BodyIncompleteError, BodyTooSlowError
+from apps.turns import Turns
 
 READ_BYTES = 128 * 1024
 FIRST_READ_BYTES = 16 * 1024
 GRACE_SECONDS = 10  # before the average rate counts
 WATCH_EVERY_SECONDS = 0.5
+
+# Who takes a photo in does so by turns, and gives the turn back while waiting for the client.
+uploads = Turns(3)
 
 
 class IncomingBody:
@@ -106,17 +110,28 @@ def receiver_of(request) -> Callable[[int], bytes]:
     if not isinstance(reader, LengthReader):
         return request.read
     unreader = reader.unreader
-    wait_for_all = 0 if isinstance(unreader.sock, ssl.SSLSocket) else socket.MSG_WAITALL
 
     def receive(size: int) -> bytes:
         portion = unreader.take_buffered()  # what came along with the head of the request
         if len(portion) > size:
             unreader.unread(portion[size:])
-        portion = portion[:size] or unreader.sock.recv(size, wait_for_all)
+        portion = portion[:size] or receive_from(unreader.sock, size)
         reader.length -= len(portion)  # or gunicorn would wait for these bytes before the connection's next request
         return portion
 
     return receive
+
+
+def receive_from(sock: socket.socket, size: int) -> bytes:
+    """What has come by now, or else, having waited for it, all of it."""
+    if isinstance(sock, ssl.SSLSocket):
+        with uploads.away():
+            return sock.recv(size)
+    try:
+        return sock.recv(size, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        with uploads.away():
+            return sock.recv(size, socket.MSG_WAITALL)
 
 
 _watched: set[IncomingBody] = set()

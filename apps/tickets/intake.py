@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 from apps import metrics
 from apps.compiled_query import CompiledQuery, Parameter, columns_of, insert, instance_of
 from apps.tickets import photos, staging
-from apps.tickets.body import READ_BYTES
+from apps.tickets.body import READ_BYTES, uploads
 from apps.tickets.delivery import enqueue_delivery
 from apps.tickets.errors import (
     ImageEmptyError,
@@ -226,7 +226,8 @@ def _reserve_patiently(image_id, size: int) -> None:
             except StagingFullError:
                 if not may_wait or time.monotonic() >= give_up_at:
                     raise
-            time.sleep(LOOK_FOR_ROOM_EVERY_SECONDS)
+            with uploads.away():
+                time.sleep(LOOK_FOR_ROOM_EVERY_SECONDS)
     finally:
         if may_wait:
             _waiting_room.release()

@@ -1,6 +1,7 @@
 """The API of tickets and images. Views check who asks and translate; the stories live in the modules beside them."""
 
 import json
+from contextlib import nullcontext
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -17,6 +18,7 @@ from rest_framework.reverse import reverse
 
 from apps.pagination import NumberedPages
 from apps.tickets import docs, idempotency, intake
+from apps.tickets.body import uploads
 from apps.tickets.digest import announced_sha256, require_digest
 from apps.tickets.errors import ImageEmptyError, ImageTooLargeError, LengthRequiredError
 from apps.tickets.filters import TicketFilter
@@ -136,6 +138,10 @@ class ImagesView(ListAPIView):
     pagination_class = NumberedPages
     parser_classes = [PhotoFormParser, BarePhotoParser]
     throttle_scope = "uploads"
+
+    def dispatch(self, request, *args, **kwargs):
+        with uploads.turn() if request.method == "POST" else nullcontext():
+            return super().dispatch(request, *args, **kwargs)
 
     def get_queryset(self):
         ticket = get_object_or_404(Ticket.objects.visible_to(self.request.user), pk=self.kwargs["ticket_id"])

@@ -3,6 +3,7 @@
 import socket
 import threading
 from types import SimpleNamespace
+from unittest import mock
 
 from django.test import SimpleTestCase
 from gunicorn.config import Config
@@ -10,6 +11,7 @@ from gunicorn.http.parser import RequestParser
 
 from apps.tickets.body import FIRST_READ_BYTES, READ_BYTES, IncomingBody
 from apps.tickets.errors import BodyIncompleteError
+from apps.turns import Turns
 
 BODY = bytes(range(256)) * 2048
 
@@ -45,7 +47,8 @@ class IncomingBodyTests(SimpleTestCase):
 
         self.assertEqual(b"".join(portions), BODY)
         self.assertLessEqual(len(portions[0]), FIRST_READ_BYTES)
-        self.assertEqual(max(len(portion) for portion in portions), READ_BYTES)
+        self.assertLessEqual(max(len(portion) for portion in portions), READ_BYTES)
+        self.assertGreater(max(len(portion) for portion in portions), FIRST_READ_BYTES)
 
     def test_next_request_on_the_connection_is_left_alone(self):
         self.send_from_thread(self.head("/first") + BODY + self.head("/second") + BODY)
@@ -54,6 +57,27 @@ class IncomingBodyTests(SimpleTestCase):
 
         self.assertEqual(self.read_all(self.next_body()), BODY)
         self.assertEqual(self.parser.mesg.path, "/second")
+
+    def test_another_upload_has_its_turn_while_one_waits_for_its_client(self):
+        self.client_socket.sendall(self.head())
+        body, received, begun = self.next_body(), [], threading.Event()
+        one_turn = self.enterContext(mock.patch("apps.tickets.body.uploads", Turns(1)))
+
+        def read_in_turn():
+            with one_turn.turn():
+                begun.set()
+                received.append(self.read_all(body))
+
+        reader = threading.Thread(target=read_in_turn)
+        reader.start()
+        begun.wait()
+        with one_turn.turn() as has_turn:
+            self.assertTrue(has_turn)
+            self.assertEqual(received, [])
+            self.send_from_thread(BODY)
+        reader.join()
+
+        self.assertEqual(received, [BODY])
 
     def test_body_cut_short_is_refused(self):
         self.client_socket.sendall(self.head() + BODY[:5000])
