@@ -16,6 +16,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.redis_client import queue_options
+from hopla.database import PooledConnection
 from hopla.logs import FORMATTERS, logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -151,6 +152,7 @@ else:
             "max_size": env.int("DATABASE_POOL_SIZE", default=12),
             "timeout": 1.5,
             "reconnect_timeout": 2,
+            "connection_class": PooledConnection,
         },
     }
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
