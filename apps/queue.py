@@ -1,12 +1,58 @@
 """The queue that the plain worker drains."""
 
+import zlib
+from collections.abc import Callable
+from functools import cached_property
+
 import django_rq
 from django.conf import settings
 from rq import Queue
+from rq.job import Job
+from rq.utils import now, utcformat
 
-from apps.redis_client import redis_at
+from apps.redis_client import exchange, redis_at
 
 
 def default_queue() -> Queue:
     """Enqueues at once, also inside a transaction: whoever must wait for the commit says so with on_commit."""
     return django_rq.get_queue("default", connection=redis_at(settings.REDIS_URL), commit_mode="auto")
+
+
+class JobKind:
+    """Jobs of one function that takes one string. `options` are those of RQ's `Queue.enqueue`.
+
+    Every photo has such a job. Making and sending one takes RQ 0.3 ms of processor time, most of it for what is the
+    same in all of them; here that is made once, by RQ.
+    """
+
+    def __init__(self, function: Callable[[str], None], **options):
+        self._function = function
+        self._options = options
+
+    def enqueue(self, argument: str, *, job_id: str) -> None:
+        """Put a job on the queue, at once. Raises RedisError."""
+        pattern, fields = self._pattern
+        moment = utcformat(now())
+        fields = fields | {
+            "created_at": moment,
+            "enqueued_at": moment,
+            "data": zlib.compress(pattern.serializer.dumps((pattern.func_name, None, (argument,), {}))),
+            "description": fields["description"].replace(repr(PLACEHOLDER), repr(argument)),
+        }
+        exchange(
+            redis_at(settings.REDIS_URL),
+            ("MULTI",),
+            ("SADD", Queue.redis_queues_keys, Queue.redis_queue_namespace_prefix + pattern.origin),
+            ("HSET", Job.key_for(job_id), *(each for field in fields.items() for each in field)),
+            ("RPUSH", Queue.redis_queue_namespace_prefix + pattern.origin, job_id),
+            ("EXEC",),
+        )
+
+    @cached_property
+    def _pattern(self) -> tuple[Job, dict]:
+        job = default_queue().create_job(self._function, args=(PLACEHOLDER,), **self._options)
+        job.enqueued_at = job.created_at
+        return job, job.to_dict()
+
+
+PLACEHOLDER = "{argument}"

@@ -6,6 +6,7 @@ import secrets
 import time
 import uuid
 from datetime import timedelta
+from functools import cache
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -15,7 +16,7 @@ from redis.exceptions import RedisError
 from rq import get_current_job
 
 from apps import metrics
-from apps.queue import default_queue
+from apps.queue import JobKind, default_queue
 from apps.request_id import on_behalf_of
 from apps.tickets import cloud, outcomes, staging
 from apps.tickets.leases import held, lease_seconds
@@ -34,17 +35,12 @@ FAILED_JOB_TTL_SECONDS = 24 * 60 * 60
 
 def enqueue_delivery(image_id) -> None:
     """Put the job of this image on the queue now. Twice does no harm: the second job finds nothing to do."""
-    queue = default_queue()
-    with queue.connection.pipeline() as pipeline:  # RQ's own way takes two round trips
-        queue.enqueue(
-            deliver_photo,
-            str(image_id),
-            job_id=f"{image_id}_{secrets.token_hex(4)}",
-            result_ttl=0,
-            failure_ttl=FAILED_JOB_TTL_SECONDS,
-            pipeline=pipeline,
-        )
-        pipeline.execute()
+    _deliveries().enqueue(str(image_id), job_id=f"{image_id}_{secrets.token_hex(4)}")
+
+
+@cache
+def _deliveries() -> JobKind:
+    return JobKind(deliver_photo, result_ttl=0, failure_ttl=FAILED_JOB_TTL_SECONDS)
 
 
 def queued_image_ids() -> set[str]:

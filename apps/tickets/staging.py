@@ -10,7 +10,7 @@ import math
 from django.conf import settings
 from redis import Redis
 
-from apps.redis_client import redis_at
+from apps.redis_client import exchange, redis_at
 from apps.tickets.errors import StagingFullError
 
 PREFIX = "hopla:staged:"
@@ -120,7 +120,7 @@ def append(image_id, *portions: bytes, keep_alive: bool = True) -> int:
     ]
     if keep_alive:
         commands.append(("EVAL", EXTEND, 1, BUDGET_KEYS[0], image_id, INCOMING_TTL_SECONDS))
-    return _exchange(*commands)[0]
+    return exchange(connection(), *commands)[0]
 
 
 def keep(image_id, size: int) -> None:
@@ -190,37 +190,4 @@ def key_of(image_id) -> str:
 
 def _run(script: str, image_id, *arguments, photo: bool = False):
     keys = [*BUDGET_KEYS, key_of(image_id)] if photo else BUDGET_KEYS
-    return _exchange(("EVAL", script, len(keys), *keys, image_id, *arguments))[0]
-
-
-def _exchange(*commands: tuple) -> list:
-    """The answers to these commands, which are sent together.
-
-    By hand, for it is done six times for each photo: redis-py copies a large value five times before it is sent, and
-    takes as long for a small command as Redis does.
-    """
-    client = connection()
-    packed = b"".join(part for command in commands for part in _packed(command))
-
-    def exchange() -> list:
-        redis = client.connection_pool.get_connection()
-        try:
-            redis.send_packed_command([packed])
-            return [redis.read_response() for _ in commands]
-        except BaseException:
-            redis.disconnect()  # an answer left unread would be taken for the next command's
-            raise
-        finally:
-            client.connection_pool.release(redis)
-
-    return client.get_retry().call_with_retry(exchange, lambda error: None)
-
-
-def _packed(command: tuple):
-    """In Redis' protocol. An argument may come in portions, as a tuple of bytes."""
-    yield b"*%d\r\n" % len(command)
-    for argument in command:
-        portions = argument if isinstance(argument, tuple) else (str(argument).encode(),)
-        yield b"$%d\r\n" % sum(map(len, portions))
-        yield from portions
-        yield b"\r\n"
+    return exchange(connection(), ("EVAL", script, len(keys), *keys, image_id, *arguments))[0]

@@ -1,0 +1,50 @@
+import secrets
+
+from django.test import SimpleTestCase
+from rq.job import Job
+
+from apps.queue import JobKind, default_queue
+
+OPTIONS = {"result_ttl": 0, "failure_ttl": 600}
+
+
+def work(argument: str) -> None:
+    """A job's function."""
+
+
+class JobKindTests(SimpleTestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.queue = default_queue()
+        self.redis = self.queue.connection
+        self.kind = JobKind(work, **OPTIONS)
+        self.addCleanup(self.queue.empty)
+
+    def enqueue(self, argument: str) -> Job:
+        job_id = secrets.token_hex(8)
+        self.kind.enqueue(argument, job_id=job_id)
+        return self.queue.fetch_job(job_id)
+
+    def test_job_is_what_rq_itself_would_have_queued(self):
+        job = self.enqueue("it's 1 ☂")
+        by_rq = self.queue.enqueue(work, "it's 1 ☂", job_id=secrets.token_hex(8), **OPTIONS)
+
+        kept, kept_by_rq = (self.redis.hgetall(each.key) for each in (job, by_rq))
+        for field in (b"created_at", b"enqueued_at"):
+            self.assertEqual(len(kept.pop(field)), len(kept_by_rq.pop(field)))
+        self.assertEqual(kept, kept_by_rq)
+        self.assertEqual((job.func, list(job.args), job.kwargs), (work, ["it's 1 ☂"], {}))
+        self.assertEqual([self.redis.ttl(each.key) for each in (job, by_rq)], [-1, -1])
+
+    def test_jobs_wait_in_their_order_in_a_queue_that_rq_knows(self):
+        jobs = [self.enqueue(argument).id for argument in ("a", "b")]
+
+        self.assertEqual(self.queue.job_ids[-2:], jobs)
+        self.assertIn("default", [queue.name for queue in self.queue.all(connection=self.redis)])
+
+    def test_times_are_of_now(self):
+        first, second = self.enqueue("a"), self.enqueue("b")
+
+        self.assertLess(first.enqueued_at, second.enqueued_at)
+        self.assertEqual(first.created_at, first.enqueued_at)
