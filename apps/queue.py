@@ -1,4 +1,4 @@
-"""The queue that the plain worker drains."""
+"""The queue that the plain worker drains, and the turns of the jobs that it runs side by side."""
 
 import zlib
 from collections.abc import Callable
@@ -11,6 +11,10 @@ from rq.job import Job
 from rq.utils import now, utcformat
 
 from apps.redis_client import exchange, redis_at
+from apps.turns import Turns
+
+# A job that waits for a server which is not hopla's own, such as Cloudinary, gives its turn back meanwhile.
+jobs = Turns(2)
 
 
 def default_queue() -> Queue:

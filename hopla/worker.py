@@ -33,6 +33,7 @@ from rq.utils import now
 from rq.worker.base import BaseWorker, WorkerStatus
 
 from apps.accounts.tokens import forget_expired_tokens
+from apps.queue import jobs
 from apps.support.emails import enqueue_due_emails
 from apps.tickets.cloud import interrupt_calls
 from apps.tickets.leases import keep_leases
@@ -77,7 +78,8 @@ class Lane(SimpleWorker):
 
     def run(self, job, queue):
         try:
-            self.perform_job(job, queue)
+            with jobs.turn():
+                self.perform_job(job, queue)
         finally:
             self.job = None
             close_old_connections()

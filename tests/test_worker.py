@@ -8,6 +8,7 @@ whether it is to stop.
 import re
 import signal
 import threading
+from unittest import mock
 
 import django_rq
 from django.conf import settings
@@ -17,6 +18,7 @@ from rq import SimpleWorker, Worker
 from rq.job import JobStatus
 from rq.suspension import resume, suspend
 
+from apps.turns import Turns
 from hopla.worker import LIVENESS_SECONDS, REDIS_TIMEOUT_SECONDS, ThreadedWorker
 from tests.case import CommittingTestCase
 from tests.makers import make_accepted_image, make_ticket, running_sandbox
@@ -170,6 +172,17 @@ class BurstTests(WorkerTestCase):
         self.drain()
 
         self.assertIn(most_at_once, (1, 2))
+        self.assert_left_nothing()
+
+    def test_jobs_work_by_turns(self):
+        self.enterContext(mock.patch("hopla.worker.jobs", Turns(1)))
+        self.enterContext(mock.patch("apps.turns.LONGEST_WAIT_SECONDS", 60))
+        for _ in range(12):
+            self.enqueue(count_those_running)
+
+        self.drain()
+
+        self.assertEqual(most_at_once, 1)
         self.assert_left_nothing()
 
     def test_failing_job_is_kept_with_its_reason_and_the_others_go_on(self):

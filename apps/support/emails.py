@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from apps.queue import default_queue
+from apps.queue import default_queue, jobs
 from apps.request_id import on_behalf_of
 from apps.support.models import Audience, Email, EmailState, Event, EventKind
 from apps.support.subscriptions import unsubscribe_url
@@ -70,7 +70,9 @@ def send_email(email_id: int) -> None:
 def _attempt(email: Email) -> None:
     email.attempts += 1
     try:
-        compose(email).send()
+        mail = compose(email)
+        with jobs.away():
+            mail.send()
     except (SMTPException, OSError) as error:
         _postpone_or_fail(email, error)
     else:

@@ -11,6 +11,8 @@ import threading
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from apps.queue import jobs
+
 _running = threading.local()
 _under_way: set["Exchange"] = set()  # of all threads
 
@@ -130,9 +132,16 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 
 class DeadlinePoolManager(PoolManager):
-    """A PoolManager that never retries and never redirects by itself, and whose exchanges can be cut: see Exchange."""
+    """A PoolManager that never retries and never redirects by itself, and whose exchanges can be cut: see Exchange.
+
+    A job gives its turn back for the time of an exchange.
+    """
 
     def __init__(self, **kwargs):
         keep_alive = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
         super().__init__(retries=False, socket_options=keep_alive, **kwargs)
         self.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+    def urlopen(self, *args, **kwargs):
+        with jobs.away():
+            return super().urlopen(*args, **kwargs)

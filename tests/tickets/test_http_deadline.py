@@ -2,12 +2,14 @@ import contextlib
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
 from django.test import SimpleTestCase
 from urllib3 import Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError
 
 from apps.tickets.http_deadline import DeadlinePoolManager, Exchange, interrupt_all
+from apps.turns import Turns
 from tests.case import HoplaAssertions
 
 ANSWER = b"HTTP/1.1 200 OK\r\nX-Here: yes\r\nContent-Length: 2\r\n\r\nok"
@@ -116,6 +118,22 @@ class DeadlineTests(DeadlineTestCase):
 
         exchange = self.assert_cut(f"http://{server.address}")
         self.assertEqual((exchange.status, server.connections), (None, 1))
+
+    def test_another_job_has_its_turn_during_an_exchange(self):
+        one_turn = self.enterContext(mock.patch("apps.tickets.http_deadline.jobs", Turns(1)))
+        turns_of_others = []
+
+        def answer_in_turn(it, connection):
+            connection.recv(65536)
+            with one_turn.turn() as has_turn:
+                turns_of_others.append(has_turn)
+            connection.sendall(ANSWER)
+
+        server = self.serve(answer_in_turn)
+        with one_turn.turn():
+            self.pool.request("GET", f"http://{server.address}", timeout=LONG)
+
+        self.assertEqual(turns_of_others, [True])
 
     def test_exchange_that_ended_in_time_leaves_its_connection_and_no_timer_behind(self):
         def answer_always(it, connection):
