@@ -16,8 +16,8 @@ from gunicorn.http.body import LengthReader
 from apps.tickets.errors import BodyIncompleteError, BodyTooSlowError
 from apps.turns import Turns
 
-READ_BYTES = 128 * 1024
-FIRST_READ_BYTES = 16 * 1024
+READ_BYTES = 256 * 1024
+FIRST_WAIT_BYTES = 16 * 1024
 GRACE_SECONDS = 10  # before the average rate counts
 WATCH_EVERY_SECONDS = 0.5
 
@@ -55,18 +55,18 @@ class IncomingBody:
     def read(self, size=READ_BYTES) -> bytes:
         """The next portion, of at most `size` and READ_BYTES; b"" at the end.
 
-        Reads grow with what has come, so that little is unknown of a client that stalls early.
+        What is waited for grows with what has come, so that little is unknown of a client that stalls early.
         """
-        size = READ_BYTES if size is None or size < 0 else min(size, READ_BYTES)
-        self._awaited = min(size, max(FIRST_READ_BYTES, self._received), self._length - self._received)
-        portion = self._receive_awaited() if self._awaited else b""
+        size = min(READ_BYTES if size is None or size < 0 else size, READ_BYTES, self._length - self._received)
+        self._awaited = min(size, max(FIRST_WAIT_BYTES, self._received))
+        portion = self._receive_next(size) if size else b""
         if not portion:
             self.require_whole()
         return portion
 
-    def _receive_awaited(self) -> bytes:
+    def _receive_next(self, size: int) -> bytes:
         try:
-            portion = self._receive(self._awaited)
+            portion = self._receive(size, self._awaited)
         except (UnreadablePostError, OSError) as exc:
             raise BodyIncompleteError from exc
         self._received += len(portion)
@@ -99,8 +99,9 @@ class IncomingBody:
             self._socket.shutdown(socket.SHUT_RD)
 
 
-def receiver_of(request) -> Callable[[int], bytes]:
-    """What receives the next so many bytes of the request's body; fewer at times, and b"" when the client has gone.
+def receiver_of(request) -> Callable[[int, int], bytes]:
+    """What receives the next bytes of the request's body: up to so many that have come by now or, when none have, so
+    many that are waited for; b"" when the client has gone.
 
     Under gunicorn straight from its socket, by one call to the system however they trickle in: every call gives way to
     other threads and waits for its turn again. gunicorn's own reader takes up to 1 MiB off the socket at once and
@@ -108,30 +109,29 @@ def receiver_of(request) -> Callable[[int], bytes]:
     """
     reader = getattr(request.META.get("wsgi.input"), "reader", None)
     if not isinstance(reader, LengthReader):
-        return request.read
+        return lambda at_most, awaited: request.read(awaited)
     unreader = reader.unreader
 
-    def receive(size: int) -> bytes:
+    def receive(at_most: int, awaited: int) -> bytes:
         portion = unreader.take_buffered()  # what came along with the head of the request
-        if len(portion) > size:
-            unreader.unread(portion[size:])
-        portion = portion[:size] or receive_from(unreader.sock, size)
+        if len(portion) > at_most:
+            unreader.unread(portion[at_most:])
+        portion = portion[:at_most] or receive_from(unreader.sock, at_most, awaited)
         reader.length -= len(portion)  # or gunicorn would wait for these bytes before the connection's next request
         return portion
 
     return receive
 
 
-def receive_from(sock: socket.socket, size: int) -> bytes:
-    """What has come by now, or else, having waited for it, all of it."""
+def receive_from(sock: socket.socket, at_most: int, awaited: int) -> bytes:
     if isinstance(sock, ssl.SSLSocket):
         with uploads.away():
-            return sock.recv(size)
+            return sock.recv(awaited)
     try:
-        return sock.recv(size, socket.MSG_DONTWAIT)
+        return sock.recv(at_most, socket.MSG_DONTWAIT)
     except BlockingIOError:
         with uploads.away():
-            return sock.recv(size, socket.MSG_WAITALL)
+            return sock.recv(awaited, socket.MSG_WAITALL)
 
 
 _watched: set[IncomingBody] = set()

@@ -45,7 +45,7 @@ from apps.tickets.transitions import acting_as
 
 logger = logging.getLogger(__name__)
 
-PIECE_BYTES = 128 * 1024
+PIECE_BYTES = 256 * 1024
 SIGNATURE_BYTES = 64  # enough to tell by signature what a file is
 FILENAME_MAX_LENGTH = 255
 KEEP_ALIVE_EVERY_SECONDS = staging.INCOMING_TTL_SECONDS / 4
@@ -111,13 +111,8 @@ class PhotoStream:
         if not self._size:
             raise ImageEmptyError
         self._check_signature()
-        if self._portions:
-            self._append_piece()
+        self._append_piece(last=True)
         header = self._read_header()
-        try:
-            staging.keep(self.image_id, self._size)
-        except staging.StagedBytesGoneError as exc:
-            raise TemporarilyUnavailableError from exc
         return StagedPhoto(self.image_id, self._filename, self._size, self._sha256.hexdigest(), header)
 
     def _check_signature(self) -> None:
@@ -129,16 +124,22 @@ class PhotoStream:
             raise UnsupportedImageError from exc
         self._signature_checked = True
 
-    def _append_piece(self) -> None:
+    def _append_piece(self, *, last: bool = False) -> None:
         portions, self._portions, self._piece_size = self._portions, [], 0
         self._head = self._head or b"".join(portions)
-        now = time.monotonic()
-        keep_alive = now >= self._keep_alive_at
-        if keep_alive:
-            self._keep_alive_at = now + KEEP_ALIVE_EVERY_SECONDS
-        held = staging.append(self.image_id, *portions, keep_alive=keep_alive)
+        if last:
+            held = staging.append_last(self.image_id, *portions, size=self._size)
+        else:
+            held = staging.append(self.image_id, *portions, keep_alive=self._keep_alive_is_due())
         if held != self._size:  # Redis was flushed or restarted in the middle of this photo
             raise TemporarilyUnavailableError
+
+    def _keep_alive_is_due(self) -> bool:
+        now = time.monotonic()
+        due = now >= self._keep_alive_at
+        if due:
+            self._keep_alive_at = now + KEEP_ALIVE_EVERY_SECONDS
+        return due
 
     def _read_header(self) -> photos.PhotoHeader:
         try:

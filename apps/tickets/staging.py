@@ -123,10 +123,13 @@ def append(image_id, *portions: bytes, keep_alive: bool = True) -> int:
     return exchange(connection(), *commands)[0]
 
 
-def keep(image_id, size: int) -> None:
-    """The photo is whole: hold its bytes for STAGING_TTL_SECONDS. Raises StagedBytesGoneError. Safe to run twice."""
-    if not _run(KEEP, image_id, size, settings.STAGING_TTL_SECONDS, photo=True):
-        raise StagedBytesGoneError
+def append_last(image_id, *portions: bytes, size: int) -> int:
+    """Add the last piece, or none, and hold the photo, of `size` bytes in all, for STAGING_TTL_SECONDS.
+
+    Answers how many bytes its key holds now. If those are not all, some were lost: discard it.
+    """
+    keep = ("EVAL", KEEP, 5, *BUDGET_KEYS, key_of(image_id), image_id, size, settings.STAGING_TTL_SECONDS)
+    return exchange(connection(), ("APPEND", key_of(image_id), portions), keep)[0]
 
 
 def read_range(image_id, offset: int, length: int) -> bytes:

@@ -9,7 +9,7 @@ from django.test import SimpleTestCase
 from gunicorn.config import Config
 from gunicorn.http.parser import RequestParser
 
-from apps.tickets.body import FIRST_READ_BYTES, READ_BYTES, IncomingBody
+from apps.tickets.body import FIRST_WAIT_BYTES, READ_BYTES, IncomingBody, receive_from
 from apps.tickets.errors import BodyIncompleteError
 from apps.turns import Turns
 
@@ -40,15 +40,31 @@ class IncomingBodyTests(SimpleTestCase):
         thread.start()
         self.addCleanup(thread.join)
 
-    def test_it_comes_whole_in_reads_that_grow(self):
+    def test_it_comes_whole_in_large_portions(self):
         self.send_from_thread(self.head() + BODY)
 
         portions = list(iter(self.next_body().read, b""))
 
         self.assertEqual(b"".join(portions), BODY)
-        self.assertLessEqual(len(portions[0]), FIRST_READ_BYTES)
         self.assertLessEqual(max(len(portion) for portion in portions), READ_BYTES)
-        self.assertGreater(max(len(portion) for portion in portions), FIRST_READ_BYTES)
+
+    def test_what_is_waited_for_grows_with_what_has_come(self):
+        self.client_socket.sendall(self.head())
+        body, awaited = self.next_body(), []
+
+        def recv(size: int, flags: int) -> bytes:  # of a client that never has anything ready
+            if flags == socket.MSG_DONTWAIT:
+                raise BlockingIOError
+            awaited.append(size)
+            return bytes(size)
+
+        with mock.patch(
+            "apps.tickets.body.receive_from", lambda _, *sizes: receive_from(SimpleNamespace(recv=recv), *sizes)
+        ):
+            self.read_all(body)
+
+        self.assertEqual(awaited[:4], [FIRST_WAIT_BYTES, FIRST_WAIT_BYTES, 2 * FIRST_WAIT_BYTES, 4 * FIRST_WAIT_BYTES])
+        self.assertEqual((max(awaited), sum(awaited)), (READ_BYTES, len(BODY)))
 
     def test_next_request_on_the_connection_is_left_alone(self):
         self.send_from_thread(self.head("/first") + BODY + self.head("/second") + BODY)

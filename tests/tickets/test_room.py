@@ -28,7 +28,7 @@ class RoomTests(CommittingTestCase):
         image_id = uuid.uuid4()
         staging.reserve(image_id, 1000)
         staging.append(image_id, bytes(1000))
-        staging.keep(image_id, 1000)
+        staging.append_last(image_id, size=1000)
         return image_id
 
     def post(self, client=None):

@@ -18,7 +18,7 @@ class StagingTestCase(HoplaAssertions, SimpleTestCase):
         image_id = image_id or uuid.uuid4()
         staging.reserve(image_id, size)
         staging.append(image_id, b"x" * size)
-        staging.keep(image_id, size)
+        staging.append_last(image_id, size=size)
         return image_id
 
     def seconds_to_live(self, image_id) -> int:
@@ -30,9 +30,9 @@ class BytesTests(StagingTestCase):
         staging.reserve(self.id, 100)
 
         self.assertEqual(staging.append(self.id, b"front, "), 7)
-        self.assertEqual(staging.append(self.id, b"back"), 11)
-        staging.keep(self.id, 11)
-        self.assertEqual(staging.read(self.id, 11), b"front, back")
+        self.assertEqual(staging.append(self.id, b"back, "), 13)
+        self.assertEqual(staging.append_last(self.id, b"and ", b"end", size=20), 20)
+        self.assertEqual(staging.read(self.id, 20), b"front, back, and end")
 
     def test_part_of_a_photo(self):
         staging.append(self.id, b"0123456789")
@@ -49,11 +49,15 @@ class BytesTests(StagingTestCase):
             with self.subTest(size=size), self.assertRaises(staging.StagedBytesGoneError):
                 staging.read(self.id, size)
 
-    def test_photo_that_is_gone_is_not_read_and_not_kept(self):
+    def test_photo_that_is_gone_is_not_read(self):
         with self.assertRaises(staging.StagedBytesGoneError):
             staging.read(self.id, 5)
-        with self.assertRaises(staging.StagedBytesGoneError):
-            staging.keep(self.id, 5)
+
+    def test_last_piece_tells_that_those_before_it_are_gone(self):
+        staging.append(self.id, b"front, ")
+        staging.discard(self.id)
+
+        self.assertEqual(staging.append_last(self.id, b"back", size=11), 4)
 
     def test_discard_leaves_nothing(self):
         self.stage(10, image_id=self.id)
@@ -84,7 +88,7 @@ class BudgetTests(StagingTestCase):
         self.assertEqual(staging.bytes_in_use(), 1000)
         staging.append(self.id, b"x" * 600)
         self.assertEqual(staging.bytes_in_use(), 1000)
-        staging.keep(self.id, 600)
+        staging.append_last(self.id, size=600)
         self.assertEqual(staging.bytes_in_use(), 600)
         staging.discard(self.id)
         self.assertEqual(staging.bytes_in_use(), 0)
@@ -94,8 +98,8 @@ class BudgetTests(StagingTestCase):
         staging.reserve(self.id, 700)
         self.assertEqual(staging.bytes_in_use(), 700)
         staging.append(self.id, b"x" * 500)
-        staging.keep(self.id, 500)
-        staging.keep(self.id, 500)
+        staging.append_last(self.id, size=500)
+        staging.append_last(self.id, size=500)
         self.assertEqual(staging.bytes_in_use(), 500)
 
     @override_settings(STAGING_MAX_BYTES=1000)
@@ -156,7 +160,7 @@ class ExpiryTests(StagingTestCase):
         staging.append(self.id, b"x" * 10)
         self.assertIn(self.seconds_to_live(self.id), range(1, staging.INCOMING_TTL_SECONDS + 1))
         with override_settings(STAGING_TTL_SECONDS=3600):
-            staging.keep(self.id, 10)
+            staging.append_last(self.id, size=10)
         self.assertIn(self.seconds_to_live(self.id), range(staging.INCOMING_TTL_SECONDS + 1, 3601))
 
     def test_expired_photo_gives_its_budget_back(self):
