@@ -11,6 +11,7 @@ from functools import cache, cached_property
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import AutoField, Expression, Model, QuerySet
+from django.db.models.sql import UpdateQuery
 
 
 class PreparingCursor(psycopg.Cursor):
@@ -60,6 +61,28 @@ class CompiledQuery:
         sql, parameters = compiler.as_sql()
         converters = compiler.get_converters([selected for selected, *_ in compiler.select])
         return compiler, converters, sql, parameters
+
+
+class CompiledUpdate:
+    """An UPDATE, likewise: `build` answers the queryset and the changes, as a dict of what its update() takes."""
+
+    def __init__(self, build: Callable[[], tuple[QuerySet, dict]]):
+        self._build = build
+
+    def run(self, **values) -> int:
+        """How many rows were changed with these values, one for each Parameter by name. No signal is sent."""
+        sql, parameters = self._compiled
+        database = connections[DEFAULT_DB_ALIAS]
+        with _cursor_of(database) as cursor:
+            cursor.execute(sql, [_value_of(parameter, values, database) for parameter in parameters])
+            return cursor.rowcount
+
+    @cached_property
+    def _compiled(self) -> tuple:
+        rows, changes = self._build()
+        query = rows.query.chain(UpdateQuery)
+        query.add_update_values(changes)
+        return query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
 
 
 def insert(instance: Model) -> None:

@@ -3,11 +3,11 @@ from datetime import timedelta
 from unittest import skipUnless
 
 from django.db import connection
-from django.db.models import BigIntegerField, CharField, DateTimeField
+from django.db.models import BigIntegerField, CharField, DateTimeField, F
 from django.test import TestCase
 from django.utils import timezone
 
-from apps.compiled_query import CompiledQuery, Parameter, columns_of, insert, instance_of, update
+from apps.compiled_query import CompiledQuery, CompiledUpdate, Parameter, columns_of, insert, instance_of, update
 from apps.tickets.models import Image
 from tests.makers import make_image, make_ticket
 
@@ -71,6 +71,25 @@ class CompiledQueryTests(TestCase):
         written = Image.objects.get(pk=image.pk)
         self.assertEqual((written.attempts, written.next_retry_at, written.filename), (3, moment, "a"))
         self.assertEqual(Image.objects.get(pk=other.pk).attempts, 0)
+
+    def test_compiled_update_writes_the_rows_it_is_about(self):
+        image, other = self.images
+        moment = timezone.now()
+
+        def build():
+            named = Image.objects.filter(filename=Parameter("name", CharField()))
+            return named, {"attempts": F("attempts") + 1, "next_retry_at": Parameter("moment", DateTimeField())}
+
+        raise_attempts = CompiledUpdate(build)
+
+        with self.assertNumQueries(3):
+            numbers = [raise_attempts.run(name=name, moment=moment) for name in ("a", "a", "c")]
+
+        self.assertEqual(numbers, [1, 1, 0])
+        for each in self.images:
+            each.refresh_from_db()
+        self.assertEqual((image.attempts, image.next_retry_at), (2, moment))
+        self.assertEqual((other.attempts, other.next_retry_at), (0, None))
 
     @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL")
     def test_server_keeps_the_plan(self):

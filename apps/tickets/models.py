@@ -16,7 +16,7 @@ from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.compiled_query import CompiledQuery, Parameter, columns_of, instance_of, update
+from apps.compiled_query import CompiledQuery, CompiledUpdate, Parameter, columns_of, instance_of, update
 from apps.indexes import NullsLastIndex
 from apps.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
 from apps.request_id import current_request_id
@@ -88,8 +88,7 @@ class TicketQuerySet(models.QuerySet):
 
     def lock_and_touch(self, ticket_id) -> bool:
         """`lock` and `touch` in one UPDATE, for whoever needs nothing else of the ticket. False when it is gone."""
-        changes = {"version": F("version") + 1, "updated_at": timezone.now()}
-        return bool(self.filter(pk=ticket_id).update(**changes))
+        return bool(_TOUCH.run(ticket_id=ticket_id, moment=timezone.now()))
 
 
 class Ticket(models.Model):
@@ -228,12 +227,18 @@ def _locked_ticket():
     return ticket.select_for_update(no_key=no_key).values_list(*columns_of(Ticket))
 
 
+def _touch():
+    ticket = Ticket.objects.filter(pk=Parameter("ticket_id", models.BigIntegerField()))
+    return ticket, {"version": F("version") + 1, "updated_at": Parameter("moment", models.DateTimeField())}
+
+
 def _stored():
     stored = Image.objects.filter(ticket_id=Parameter("ticket_id", models.BigIntegerField()), status=ImageStatus.STORED)
     return stored.order_by().values("ticket_id").annotate(number=Count("*")).values_list("number")
 
 
 _LOCKED_TICKET = CompiledQuery(_locked_ticket)
+_TOUCH = CompiledUpdate(_touch)
 _STORED = CompiledQuery(_stored)
 
 
