@@ -10,6 +10,7 @@ import threading
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.filepost import choose_boundary, encode_multipart_formdata
 
 from apps.queue import jobs
 
@@ -134,7 +135,8 @@ class _HTTPSPool(HTTPSConnectionPool):
 class DeadlinePoolManager(PoolManager):
     """A PoolManager that never retries and never redirects by itself, and whose exchanges can be cut: see Exchange.
 
-    A job gives its turn back for the time of an exchange.
+    A job gives its turn back for the time of an exchange. Of a form whose last field is a file, the file is sent as it
+    is: urllib3's own makes a copy of it, kept until the answer is there.
     """
 
     def __init__(self, **kwargs):
@@ -142,6 +144,22 @@ class DeadlinePoolManager(PoolManager):
         super().__init__(retries=False, socket_options=keep_alive, **kwargs)
         self.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
+    def request_encode_body(self, method, url, fields=None, headers=None, **kwargs):
+        if not fields or not isinstance(fields[-1][1], tuple):
+            return super().request_encode_body(method, url, fields=fields, headers=headers, **kwargs)
+        portions, content_type = _form_of(*fields)
+        headers = {**(headers or {}), "Content-Type": content_type, "Content-Length": str(sum(map(len, portions)))}
+        return self.urlopen(method, url, body=portions, headers=headers, **kwargs)
+
     def urlopen(self, *args, **kwargs):
         with jobs.away():
             return super().urlopen(*args, **kwargs)
+
+
+def _form_of(*fields) -> tuple[list, str]:
+    """The body of a form in portions, one of which is the file of its last field, and its Content-Type."""
+    *others, (name, (filename, file)) = fields
+    boundary = choose_boundary()
+    form, content_type = encode_multipart_formdata([*others, (name, (filename, b""))], boundary=boundary)
+    end = len(form) - len(f"\r\n--{boundary}--\r\n")
+    return [form[:end], file, form[end:]], content_type

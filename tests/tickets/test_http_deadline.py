@@ -1,4 +1,5 @@
 import contextlib
+import re
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from unittest import mock
 from django.test import SimpleTestCase
 from urllib3 import Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError
+from urllib3.filepost import encode_multipart_formdata
 
 from apps.tickets.http_deadline import DeadlinePoolManager, Exchange, interrupt_all
 from apps.turns import Turns
@@ -134,6 +136,32 @@ class DeadlineTests(DeadlineTestCase):
             self.pool.request("GET", f"http://{server.address}", timeout=LONG)
 
         self.assertEqual(turns_of_others, [True])
+
+    def test_form_with_a_file_is_the_one_that_urllib3_makes(self):
+        asked = b""
+
+        def answer_what_was_asked(it, connection):
+            nonlocal asked
+            while not asked.endswith(b"--\r\n"):
+                asked += connection.recv(65536)
+            connection.sendall(ANSWER)
+
+        server = self.serve(answer_what_was_asked)
+        fields = [
+            ("name", "value"),
+            ("more[]", "a"),
+            ("more[]", "b"),
+            ("file", ("photo", memoryview(b"\r\n--\xff" * 9))),
+        ]
+
+        self.pool.request("POST", f"http://{server.address}", fields=fields, headers={"X-Other": "kept"}, timeout=LONG)
+
+        head, _, body = asked.partition(b"\r\n\r\n")
+        boundary = re.search(rb"boundary=(\w+)", head)[1].decode()
+        self.assertEqual(body, encode_multipart_formdata(fields, boundary=boundary)[0])
+        self.assertIn(b"Content-Length: %d\r\n" % len(body), head + b"\r\n")
+        self.assertIn(b"X-Other: kept", head)
+        self.assertNotIn(b"Transfer-Encoding", head)
 
     def test_exchange_that_ended_in_time_leaves_its_connection_and_no_timer_behind(self):
         def answer_always(it, connection):
