@@ -7,12 +7,14 @@ A URL names one server (redis://, rediss://, unix://), or the Sentinels that kno
 The password is that of Redis. Sentinels that ask for one of their own get it from `?sentinel_password=…`.
 """
 
+import socket
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 
@@ -73,6 +75,48 @@ def exchange(client: Redis, *commands: tuple) -> list:
             client.connection_pool.release(connection)
 
     return client.get_retry().call_with_retry(send_and_read, lambda error: None)
+
+
+def receive(client: Redis, key: str, size: int) -> memoryview | None:
+    """The string at this key, if it has `size` bytes. Raises RedisError.
+
+    By hand, into its own place: redis-py takes a large value in by pieces of 64 KiB and copies it twice. None may also
+    stand for an error that Redis answered; whoever must know asks again by `client.get`.
+    """
+    packed = b"".join(_packed(("GET", key)))
+    head = b"$%d\r\n" % size
+    answer = memoryview(bytearray(len(head) + size + 2))
+
+    def send_and_receive() -> memoryview | None:
+        connection = client.connection_pool.get_connection()
+        try:
+            connection.send_packed_command([packed])
+            received = 0
+            while received < len(answer):
+                received += _receive_into(answer[received:], connection._sock)
+                if answer[: min(received, len(head))] != head[:received]:
+                    connection.disconnect()  # with the rest of what it answered
+                    return None
+            return answer[len(head) : -2]
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            client.connection_pool.release(connection)
+
+    return client.get_retry().call_with_retry(send_and_receive, lambda error: None)
+
+
+def _receive_into(buffer: memoryview, sock: socket.socket) -> int:
+    try:
+        received = sock.recv_into(buffer)
+    except TimeoutError as exc:
+        raise RedisTimeoutError("Redis did not answer in time.") from exc
+    except OSError as exc:
+        raise RedisConnectionError("The connection to Redis failed.") from exc
+    if not received:
+        raise RedisConnectionError("Redis closed the connection.")
+    return received
 
 
 def _packed(command: tuple) -> list[bytes]:

@@ -105,7 +105,7 @@ class CredentialsError(CloudError):
     code = "cloudinary_credentials"
 
 
-def put(*, public_id: str, content: bytes) -> StoredAsset:
+def put(*, public_id: str, content: bytes | memoryview) -> StoredAsset:
     """Store the photo under this public_id, replacing what is there: safe to repeat.
 
     The answer is compared with what was sent (public_id, bytes, md5). Raises one of the errors above.

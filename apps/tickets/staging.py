@@ -10,7 +10,7 @@ import math
 from django.conf import settings
 from redis import Redis
 
-from apps.redis_client import exchange, redis_at
+from apps.redis_client import exchange, receive, redis_at
 from apps.tickets.errors import StagingFullError
 
 PREFIX = "hopla:staged:"
@@ -137,9 +137,12 @@ def read_range(image_id, offset: int, length: int) -> bytes:
     return connection().getrange(key_of(image_id), offset, offset + length - 1)
 
 
-def read(image_id, size: int) -> bytes:
+def read(image_id, size: int) -> bytes | memoryview:
     """The photo's bytes, `size` of them. Raises StagedBytesGoneError when they are not all there."""
-    content = connection().get(key_of(image_id))
+    client, key = connection(), key_of(image_id)
+    content = receive(client, key, size)
+    if content is None:
+        content = client.get(key)
     if content is None or len(content) != size:
         raise StagedBytesGoneError
     return content
