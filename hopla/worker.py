@@ -15,8 +15,7 @@ import math
 import os
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from queue import Empty, SimpleQueue
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
@@ -138,11 +137,9 @@ class ThreadedWorker(BaseWorker):
         # The loop below tries again by itself, and sees in between that it is to stop.
         self.connection.set_retry(Retry(NoBackoff(), retries=0))
         self._lanes = [self._new_lane() for _ in range(settings.WORKER_CONCURRENCY)]
-        self._idle_lanes = SimpleQueue()
-        for lane in self._lanes:
-            self._idle_lanes.put(lane)
+        self._dequeueing = threading.Lock()
         self._jobs_taken = 0
-        self._look_around_at = 0.0
+        self._suspension_due_at = 0.0  # by time.monotonic()
         self._stopping = threading.Event()
         self._stop_asked_at = math.inf  # by time.monotonic()
         self._ended = threading.Event()
@@ -174,50 +171,64 @@ class ThreadedWorker(BaseWorker):
         reconciler.start()
         threading.Thread(target=keep_leases, args=[self._ended], name="leases", daemon=True).start()
         threading.Thread(target=self._watch_the_stop, name="stop", daemon=True).start()
-        idle_since = time.monotonic()
-        with ThreadPoolExecutor(settings.WORKER_CONCURRENCY, thread_name_prefix="lane") as self._pool:
-            while not self._stop_requested and (max_jobs is None or self._jobs_taken < max_jobs):
-                if self._take_one_job(burst):
-                    idle_since = time.monotonic()
-                elif burst or (max_idle_time is not None and time.monotonic() - idle_since > max_idle_time):
-                    break
-            self._stop_requested = True
-            self._stopping.set()
-            self._wait_for_lanes()
+        with ThreadPoolExecutor(len(self._lanes), thread_name_prefix="lane") as pool:
+            self._supervise([pool.submit(self._work_in, lane, burst, max_jobs) for lane in self._lanes], max_idle_time)
         reconciler.join(timeout=POLL_SECONDS)
         self._persist(self.teardown, attempts=1)
         self._ended.set()
         return self._jobs_taken > 0
 
-    def _take_one_job(self, burst: bool) -> bool:
+    def _supervise(self, loops: list[Future], max_idle_time: float | None):
+        """Until the lanes' loops have ended: they do when told to stop, each once it is through with its job. Those
+        jobs' own deadlines bound that, and `_watch_the_stop`.
+        """
+        idle_since, jobs_seen = time.monotonic(), 0
         try:
-            lane = self._idle_lanes.get(timeout=POLL_SECONDS)
-        except Empty:
-            self._persist(self._look_around)
-            return True  # busy, not idle
-        result = None
-        try:
-            result = self._persist(lambda: self._dequeue(burst))
+            while loops:
+                self._persist(self._look_around, attempts=1)
+                if self._busy_lanes or self._jobs_taken > jobs_seen:
+                    idle_since, jobs_seen = time.monotonic(), self._jobs_taken
+                if max_idle_time is not None and time.monotonic() - idle_since > max_idle_time:
+                    self._stop_requested = True
+                if self._stop_requested:
+                    self._stopping.set()
+                ended, loops = wait(loops, timeout=POLL_SECONDS, return_when=FIRST_EXCEPTION)
+                for loop in ended:
+                    loop.result()  # what ended one and is not foreseen ends the worker
         finally:
-            if result is None:
-                self._idle_lanes.put(lane)
-        if result is None:
-            return False
-        self._jobs_taken += 1
-        lane.job = result[0]
-        self._pool.submit(self._run_in_lane, lane, *result)
-        return True
+            self._stop_requested = True
+            self._stopping.set()
+
+    # --- The lanes' loop: each in a thread of its own ---
+
+    def _work_in(self, lane: Lane, burst: bool, max_jobs: int | None):
+        """One job after the other. It is the lane itself that takes them: handing each over from thread to thread takes
+        longer than to take one. One lane waits for a job at a time, the others wait for that lane.
+        """
+        while True:
+            with self._dequeueing:
+                if self._stop_requested or (max_jobs is not None and self._jobs_taken >= max_jobs):
+                    return
+                taken = self._persist(lambda: self._dequeue(burst))
+                if taken is not None:
+                    lane.job = taken[0]
+                    self._jobs_taken += 1
+            if taken is not None:
+                self._run_in_lane(lane, *taken)
+            elif burst:
+                return
 
     def _dequeue(self, burst: bool):
         """The next job and its queue; None when there is none, or none came within POLL_SECONDS."""
         try:
-            if time.monotonic() >= self._look_around_at:
-                self._look_around()
+            if time.monotonic() >= self._suspension_due_at:
                 self.check_for_suspension(burst)
+                self._suspension_due_at = time.monotonic() + POLL_SECONDS
             return self._dequeue_from_one(burst) if len(self.queues) == 1 else self._dequeue_from_any(burst)
         except DequeueTimeout:
             return None
         except StopRequested:  # `rq suspend`, and in burst mode nobody waits for its end
+            self._stop_requested = True
             return None
 
     def _dequeue_from_one(self, burst: bool):
@@ -243,8 +254,6 @@ class ThreadedWorker(BaseWorker):
             lane.run(job, queue)
         except Exception:
             logger.exception("job %s could not be run to its end; the reconciler will look after its photo", job.id)
-        finally:
-            self._idle_lanes.put(lane)
 
     @property
     def _busy_lanes(self) -> list[Lane]:
@@ -271,24 +280,17 @@ class ThreadedWorker(BaseWorker):
 
     def _look_around(self):
         """What is due every POLL_SECONDS, however many jobs come: to say that this worker and its jobs are alive."""
-        self._look_around_at = time.monotonic() + POLL_SECONDS
         if not self.connection.sismember(self.redis_workers_keys, self.key):  # Redis was flushed or restarted
             self.register_birth()
         self.heartbeat()
         busy = self._busy_lanes
-        self.set_state(WorkerStatus.BUSY if busy else WorkerStatus.IDLE)
+        if self.get_state() != WorkerStatus.SUSPENDED:
+            self.set_state(WorkerStatus.BUSY if busy else WorkerStatus.IDLE)
         for lane in busy:
             if job := lane.job:
                 lane.maintain_heartbeats(job)
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
-
-    def _wait_for_lanes(self):
-        """Until the jobs in flight are done; their own deadlines bound it, and `_watch_the_stop`."""
-        while self._busy_lanes:
-            if time.monotonic() >= self._look_around_at:
-                self._persist(self._look_around, attempts=1)
-            time.sleep(0.05)
 
     def _shutdown(self):
         """A stop was asked for. The loop sees it within POLL_SECONDS: raising out of a dequeue could lose a job."""
