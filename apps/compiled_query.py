@@ -47,7 +47,7 @@ class CompiledQuery:
         """The rows for these values, one for each Parameter by name."""
         compiler, converters, sql, parameters = self._compiled
         database = connections[DEFAULT_DB_ALIAS]
-        with _cursor_of(database) as cursor:
+        with cursor_of(database) as cursor:
             cursor.execute(sql, [_value_of(parameter, values, database) for parameter in parameters])
             rows = cursor.fetchall()
         return [tuple(row) for row in compiler.apply_converters(rows, converters)] if converters else rows
@@ -87,13 +87,18 @@ class CompiledUpdate:
 
 def insert(instance: Model) -> None:
     """Write a new row. No signal is sent, and a key that the database makes is not known afterwards."""
-    database, fields = connections[DEFAULT_DB_ALIAS], _fields_to_insert(type(instance))
-    with _cursor_of(database) as cursor:
-        cursor.execute(
-            _insert_into(type(instance)),
-            [field.get_db_prep_save(getattr(instance, field.attname), database) for field in fields],
-        )
+    with cursor_of(connections[DEFAULT_DB_ALIAS]) as cursor:
+        cursor.execute(_insert_into(type(instance)), list(values_to_insert(instance).values()))
     instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
+
+
+def values_to_insert(instance: Model) -> dict:
+    """What a new row of it is to hold, by column, as the database takes it; not a key that the database makes."""
+    database = connections[DEFAULT_DB_ALIAS]
+    return {
+        field.column: field.get_db_prep_save(getattr(instance, field.attname), database)
+        for field in _fields_to_insert(type(instance))
+    }
 
 
 def update(instance: Model, *, only_if: dict | None = None, **changes) -> bool:
@@ -102,7 +107,7 @@ def update(instance: Model, *, only_if: dict | None = None, **changes) -> bool:
     """
     database, model = connections[DEFAULT_DB_ALIAS], type(instance)
     conditions = {model._meta.pk.name: instance.pk} | (only_if or {})
-    with _cursor_of(database) as cursor:
+    with cursor_of(database) as cursor:
         values = [
             model._meta.get_field(name).get_db_prep_save(value, database)
             for name, value in [*changes.items(), *conditions.items()]
@@ -154,7 +159,7 @@ def _value_of(parameter, values: dict, database):
     return parameter.output_field.get_db_prep_value(values[parameter.name], database)
 
 
-def _cursor_of(database):
+def cursor_of(database):
     """On PostgreSQL one that has the server prepare what it runs, unless that is switched off (`prepare_threshold`).
 
     Where queries are logged, for DEBUG or a test, it is Django's own, which can tell what it ran.

@@ -40,6 +40,7 @@ from apps.tickets.errors import (
     UnsupportedImageError,
 )
 from apps.tickets.models import Image, Ticket, look_again_at_the_latest
+from apps.tickets.places import take_next_place
 from apps.tickets.states import TicketStatus
 from apps.tickets.transitions import acting_as
 
@@ -294,37 +295,41 @@ def require_open(ticket: Ticket) -> None:
 def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], None] | None = None) -> Image:
     """Give the staged photo a place on the ticket and hand it to delivery. Answers the image, `queued`.
 
-    `also` is called with the image inside the transaction, and undoes it by raising. Raises the refusals of
-    `require_place`, and Ticket.DoesNotExist.
+    `also` is called with the image in the transaction that takes the place, and undoes it by raising. Raises the
+    refusals of `require_place`, and Ticket.DoesNotExist.
     """
+    image = Image(
+        id=photo.image_id,
+        ticket_id=ticket_id,
+        filename=photo.filename,
+        content_type=photo.header.content_type,
+        size=photo.size,
+        sha256=photo.sha256,
+        format=photo.header.format,
+        width=photo.header.width,
+        height=photo.header.height,
+        look_again_at=look_again_at_the_latest(),
+    )
+    if also is not None or not take_next_place(image):
+        _take_free_place(image, also)
+    # Robust: with the queue away the photo is accepted all the same, and reconcile enqueues it.
+    transaction.on_commit(lambda: enqueue_delivery(image.pk), robust=True)
+    transaction.on_commit(lambda: _tell_accepted(image), robust=True)
+    return image
+
+
+def _take_free_place(image: Image, also: Callable[[Image], None] | None) -> None:
     with transaction.atomic():
         # Lock the ticket first: two photos arriving together would each see the last place free.
-        ticket = Ticket.objects.lock(ticket_id)
+        ticket = Ticket.objects.lock(image.ticket_id)
         require_open(ticket)
-        taken, last, twin_id = _PLACES.first(ticket_id=ticket_id, sha256=photo.sha256)
-        image = Image(
-            id=photo.image_id,
-            ticket=ticket,
-            position=_free_position(ticket, taken=taken or 0, last=last or 0),
-            filename=photo.filename,
-            content_type=photo.header.content_type,
-            size=photo.size,
-            sha256=photo.sha256,
-            duplicate_of_id=twin_id,
-            format=photo.header.format,
-            width=photo.header.width,
-            height=photo.header.height,
-            look_again_at=look_again_at_the_latest(),
-        )
+        taken, last, image.duplicate_of_id = _PLACES.first(ticket_id=ticket.pk, sha256=image.sha256)
+        image.position = _free_position(ticket, taken=taken or 0, last=last or 0)
         insert(image)
         with acting_as(f"user {ticket.owner_id}"):
             ticket.begin()
         if also is not None:
             also(image)
-        # Robust: with the queue away the photo is accepted all the same, and reconcile enqueues it.
-        transaction.on_commit(lambda: enqueue_delivery(image.pk), robust=True)
-        transaction.on_commit(lambda: _tell_accepted(image), robust=True)
-    return image
 
 
 def _tell_accepted(image: Image) -> None:

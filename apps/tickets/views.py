@@ -175,16 +175,22 @@ class ImagesView(ListAPIView):
         with intake.reserved_stream(min(length, settings.IMAGE_MAX_BYTES)) as stream:
             photo, body_sha256 = self._read_body(stream)
             require_digest(digest, photo_sha256=photo.sha256, body_sha256=body_sha256)
-            accepted = []
-
-            def answer_and_keep(image):
-                accepted.append(self._answer(image))
-                if key is not None:
-                    keep(accepted[0], self.request, key, photo.sha256, image=image)
-
-            intake.accept_photo(ticket_id=ticket.pk, photo=photo, also=answer_and_keep)
+            if key is None:
+                response = self._answer(intake.accept_photo(ticket_id=ticket.pk, photo=photo))
+            else:
+                response = self._accept_once(ticket, photo, key)
         count_upload(self.request.user, photo.size)
-        return accepted[0]
+        return response
+
+    def _accept_once(self, ticket: Ticket, photo: intake.StagedPhoto, key: str) -> Response:
+        responses = []
+
+        def answer_and_keep(image):
+            responses.append(self._answer(image))
+            keep(responses[0], self.request, key, photo.sha256, image=image)
+
+        intake.accept_photo(ticket_id=ticket.pk, photo=photo, also=answer_and_keep)
+        return responses[0]
 
     def _replay(self, kept) -> Response:
         """The kept answer, once the photo that came proves to be the same."""

@@ -1,0 +1,101 @@
+"""What a photo's one statement does when it had to wait for its ticket, and found another one than it had looked at."""
+
+from concurrent.futures import ThreadPoolExecutor
+from unittest import mock, skipUnless
+
+from django.db import connection, connections, transaction
+
+from apps.tickets import intake
+from apps.tickets.endings import cancel_ticket
+from apps.tickets.errors import TicketCancelledError, TicketFullError
+from apps.tickets.models import Image, Ticket
+from apps.tickets.places import take_next_place
+from tests.case import CommittingTestCase
+from tests.makers import jpeg_bytes, make_accepted_image, make_image, make_ticket, stage_photo
+
+
+@skipUnless(connection.vendor == "postgresql", "needs PostgreSQL's locks of rows")
+class PlacesTests(CommittingTestCase):
+    def setUp(self):
+        super().setUp()
+        self.ticket = make_ticket(num_images=3)
+        make_accepted_image(self.ticket, seed=1)
+        self.long_way = self.enterContext(mock.patch.object(intake, "_take_free_place", wraps=intake._take_free_place))
+
+    def accept(self, seed: int = 2) -> Image:
+        try:
+            return intake.accept_photo(ticket_id=self.ticket.pk, photo=stage_photo(jpeg_bytes(seed)))
+        finally:
+            connections.close_all()
+
+    def accept_while(self, change) -> Image:
+        """What becomes of a photo whose statement waits for its ticket while `change` is made to it."""
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                Ticket.objects.lock(self.ticket.pk)
+                change()
+                accepted = pool.submit(self.accept)
+                self.wait_until(self.somebody_waits)
+            return accepted.result()
+
+    def somebody_waits(self) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return cursor.fetchone()[0] > 0
+
+    def test_ordinary_photo_takes_the_next_place_without_the_long_way(self):
+        version = Ticket.objects.get(pk=self.ticket.pk).version
+
+        image = self.accept()
+
+        self.assertEqual(self.long_way.call_count, 0)
+        self.assertEqual(image.position, 2)
+        kept = Image.objects.get(pk=image.pk)
+        for field in Image._meta.concrete_fields:
+            self.assertEqual(getattr(kept, field.attname), getattr(image, field.attname), field.name)
+        self.assertEqual(Ticket.objects.get(pk=self.ticket.pk).version, version + 1)
+
+    def test_photo_with_the_same_bytes_is_named(self):
+        first = self.ticket.images.get()
+
+        image = self.accept(seed=1)
+
+        self.assertEqual((image.duplicate_of_id, self.long_way.call_count), (first.pk, 0))
+
+    def test_place_that_another_got_meanwhile_is_not_taken_again(self):
+        image = self.accept_while(lambda: make_image(self.ticket, position=2))
+
+        self.assertEqual((image.position, self.long_way.call_count), (3, 1))
+
+    def test_last_place_that_another_got_meanwhile_is_refused(self):
+        make_image(self.ticket, position=2)
+
+        with self.assertRaises(TicketFullError):
+            self.accept_while(lambda: make_image(self.ticket, position=3))
+        self.assertEqual(self.ticket.images.count(), 3)
+
+    def test_ticket_that_was_cancelled_meanwhile_takes_nothing(self):
+        with self.assertRaises(TicketCancelledError):
+            self.accept_while(lambda: cancel_ticket(self.ticket.pk))
+        self.assertEqual(self.ticket.images.holding_a_place().count(), 0)
+
+    def test_place_that_became_free_before_the_last_is_left_to_the_long_way(self):
+        make_image(self.ticket, position=2)
+        self.ticket.images.filter(position=1).update(status="failed")
+
+        self.assertEqual((self.accept().position, self.long_way.call_count), (1, 1))
+
+    def test_nothing_is_taken_of_a_ticket_that_is_full_overdue_or_has_not_begun(self):
+        overdue = make_ticket(num_images=3, status="in_progress", expires_at="2020-01-01T00:00Z")
+        full = make_ticket(num_images=1, status="in_progress")
+        make_image(full)
+        for ticket in (make_ticket(), overdue, full):
+            with self.subTest(ticket=ticket):
+                version, images = ticket.version, ticket.images.count()
+
+                described = {"size": 1, "sha256": "0" * 64, "format": "jpeg", "width": 1, "height": 1}
+                self.assertFalse(take_next_place(Image(ticket=ticket, **described)))
+
+                self.assertEqual(ticket.images.count(), images)
+                ticket.refresh_from_db()
+                self.assertEqual(ticket.version, version)
