@@ -73,7 +73,7 @@ class CompiledUpdate:
         """How many rows were changed with these values, one for each Parameter by name. No signal is sent."""
         sql, parameters = self._compiled
         database = connections[DEFAULT_DB_ALIAS]
-        with _cursor_of(database) as cursor:
+        with cursor_of(database) as cursor:
             cursor.execute(sql, [_value_of(parameter, values, database) for parameter in parameters])
             return cursor.rowcount
 
