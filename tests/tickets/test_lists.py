@@ -358,25 +358,15 @@ class PlanTests(ListTestCase):
             with self.subTest(query):
                 self.assert_indexed(query)
 
-    def need_trigrams(self):
+    def test_search_is_answered_by_the_index_of_trigrams(self):
+        Ticket.objects.bulk_create(Ticket(owner=self.user, num_images=1, title=f"cellar {n}") for n in range(3000))
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'")
             if not cursor.fetchone():
                 self.skipTest("needs pg_trgm, which this PostgreSQL comes without")
-
-    def test_new_ticket_stands_in_the_index_of_trigrams_at_once(self):
-        self.need_trigrams()
-        self.make(title="cellar")
-
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT gin_clean_pending_list('tickets_searchtext_trigrams')")
-            self.assertEqual(cursor.fetchone(), (0,))
-
-    def test_search_is_answered_by_the_index_of_trigrams(self):
-        self.need_trigrams()
-        Ticket.objects.bulk_create(Ticket(owner=self.user, num_images=1, title=f"cellar {n}") for n in range(3000))
-        with connection.cursor() as cursor:
             cursor.execute("ANALYZE tickets_ticket, tickets_searchtext")
+            # The planner counts what waits to be put into the index: nearly none of it or 33 pages, as chance has it.
+            cursor.execute("SELECT gin_clean_pending_list('tickets_searchtext_trigrams')")
         for query in ("search=roof", "search=roof&cursor="):
             with self.subTest(query):
                 plans = self.plans_of(query, bitmaps="on")

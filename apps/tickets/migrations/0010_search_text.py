@@ -26,10 +26,10 @@ ON CONFLICT DO NOTHING
 """
 BATCH = 10_000
 
-# Each search would read in whole what waits to be put into the index, so nothing does.
+# A search reads what waits to be put into the index: no more than 256 KiB.
 INDEX = """
 CREATE INDEX CONCURRENTLY tickets_searchtext_trigrams ON tickets_searchtext USING gin (text gin_trgm_ops)
-WITH (fastupdate = off)
+WITH (gin_pending_list_limit = 256)
 """
 WITHOUT_TRIGRAMS = """
   Search goes without an index, and takes longer with each ticket: the extension pg_trgm could not be created.
