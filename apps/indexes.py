@@ -1,7 +1,7 @@
 """Indexes on tables that are in use, made without keeping anyone from writing."""
 
 from django.contrib.postgres import operations as postgres
-from django.db.migrations import AddIndex, AlterField
+from django.db.migrations import AddIndex, AlterField, RemoveIndex
 from django.db.models import Index, OrderBy
 
 
@@ -11,17 +11,26 @@ class AddIndexConcurrently(postgres.AddIndexConcurrently):
     Cut off half-way on PostgreSQL it leaves an invalid index: `DROP INDEX CONCURRENTLY` it before migrating again.
     """
 
-    def database_forwards(self, app_label, schema_editor, from_state, to_state):
-        operation = _operation_on(schema_editor)
-        operation.database_forwards(self, app_label, schema_editor, from_state, to_state)
+    def database_forwards(self, *args):
+        _on(args, postgres=postgres.AddIndexConcurrently, others=AddIndex).database_forwards(self, *args)
 
-    def database_backwards(self, app_label, schema_editor, from_state, to_state):
-        operation = _operation_on(schema_editor)
-        operation.database_backwards(self, app_label, schema_editor, from_state, to_state)
+    def database_backwards(self, *args):
+        _on(args, postgres=postgres.AddIndexConcurrently, others=AddIndex).database_backwards(self, *args)
 
 
-def _operation_on(schema_editor):
-    return postgres.AddIndexConcurrently if schema_editor.connection.vendor == "postgresql" else AddIndex
+class RemoveIndexConcurrently(postgres.RemoveIndexConcurrently):
+    """Likewise."""
+
+    def database_forwards(self, *args):
+        _on(args, postgres=postgres.RemoveIndexConcurrently, others=RemoveIndex).database_forwards(self, *args)
+
+    def database_backwards(self, *args):
+        _on(args, postgres=postgres.RemoveIndexConcurrently, others=RemoveIndex).database_backwards(self, *args)
+
+
+def _on(args, *, postgres, others):
+    """`args`: app_label, schema_editor and the states."""
+    return postgres if args[1].connection.vendor == "postgresql" else others
 
 
 class DropForeignKeyIndexConcurrently(AlterField):

@@ -48,13 +48,12 @@ class LongListPaginator(Paginator):
     """Django's own, for lists of any length that an index holds in their order.
 
     Up to `exact_up_to` rows are counted at each request. More take PostgreSQL 5 ms and longer, so they are counted once
-    in `kept_seconds` by each process. Rows far down are found by their keys alone, from whichever end is nearer: the
-    index knows those, and the rows skipped are never read.
+    in `kept_seconds` by each process. A page is found by its keys alone, from whichever end is nearer: the index knows
+    those, and rows that are skipped or filtered out are never read.
     """
 
     exact_up_to = 10_000
     kept_seconds = 60
-    far_down = 200  # rows; above, two looks would cost more than they save
 
     @cached_property
     def count(self) -> int:
@@ -69,8 +68,6 @@ class LongListPaginator(Paginator):
 
     def _rows(self, first: int, end: int):
         rows = self.object_list
-        if first < self.far_down:
-            return rows[first:end]
         if first > self.count // 2:
             keys = rows.reverse().values("pk")[self.count - end : self.count - first]
         else:

@@ -13,7 +13,6 @@ class EarlyPaginator(LongListPaginator):
     """Does after a few rows what the other does after thousands."""
 
     exact_up_to = 4
-    far_down = 2
 
 
 class LongListTests(TestCase):

@@ -25,6 +25,8 @@ from apps.tickets.transitions import record
 
 # How long past its own deadline an attempt may take to record its outcome before someone else may take over.
 LEASE_SLACK_SECONDS = 5
+# By what a list of tickets is filtered, besides the owner.
+FILTERED_BY = ["status", "created_at"]
 
 
 @dataclass(frozen=True)
@@ -119,19 +121,23 @@ class Ticket(models.Model):
         verbose_name_plural = _("tickets")
         ordering = ["-created_at", "-id"]
         indexes = [
-            models.Index("owner", F("created_at").desc(), F("id").desc(), name="ticket_owner_newest"),
             models.Index("owner", "status", F("created_at").desc(), F("id").desc(), name="ticket_owner_status_newest"),
-            # Each ordering that the API offers. An index of updated_at makes PostgreSQL write every index of a ticket
-            # anew with each photo: 0.06 ms; without one, the newest of 100,000 are found in 100 ms.
-            models.Index(fields=["owner", "num_images", "id"], name="ticket_owner_num_images"),
-            models.Index(fields=["owner", "updated_at", "id"], name="ticket_owner_updated"),
-            models.Index(fields=["owner", "completed_at", "id"], name="ticket_owner_completed"),
+            # Each ordering that the API offers. What the filters look at is included: they pass over 100,000 tickets in
+            # 7 ms within the index, and in 50 to 100 in the table. An index of updated_at makes PostgreSQL write every
+            # index of a ticket anew with each photo: 0.06 ms; without one, the newest of 100,000 are found in 100 ms.
+            models.Index(
+                "owner", F("created_at").desc(), F("id").desc(), include=["status"], name="ticket_owner_by_created"
+            ),
+            models.Index(fields=["owner", "num_images", "id"], include=FILTERED_BY, name="ticket_owner_by_num_images"),
+            models.Index(fields=["owner", "updated_at", "id"], include=FILTERED_BY, name="ticket_owner_by_updated"),
+            models.Index(fields=["owner", "completed_at", "id"], include=FILTERED_BY, name="ticket_owner_by_completed"),
             # What has no value comes last here too, so that this is not the one above read backwards.
             NullsLastIndex(
                 "owner",
                 F("completed_at").desc(nulls_last=True),
                 F("id").desc(),
-                name="ticket_owner_completed_last",
+                include=FILTERED_BY,
+                name="ticket_owner_by_completed_last",
             ),
             # Of everyone's, for staff.
             models.Index(F("created_at").desc(), F("id").desc(), name="ticket_newest"),

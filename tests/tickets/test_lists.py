@@ -352,6 +352,25 @@ class PlanTests(ListTestCase):
                 with self.subTest(ordering):
                     self.assert_indexed(f"ordering={ordering}")
 
+    def test_filters_pass_over_tickets_within_the_index_of_each_ordering(self):
+        self.make(created_at=NOON)
+        for ordering, index in (
+            ("num_images", "ticket_owner_by_num_images"),
+            ("updated_at", "ticket_owner_by_updated"),
+            ("completed_at", "ticket_owner_by_completed"),
+            ("-completed_at", "ticket_owner_by_completed_last"),
+        ):
+            with self.subTest(ordering):
+                plan = self.plans_of(f"status=pending&created_after=2026-01-01&ordering={ordering}")[-1]
+                self.assertRegex(plan, rf"Index Only Scan using {index} ")
+
+    def test_several_statuses_are_passed_over_within_the_index(self):
+        self.make()
+        for pages in ("", "&cursor="):
+            with self.subTest(pages):
+                plan = self.plans_of(f"status=pending&status=completed{pages}")[-1]
+                self.assertRegex(plan, "Index Only Scan using ticket_owner_by_created ")
+
     def test_status_is_counted_and_found_in_an_index(self):
         self.make(status="completed")
         for query in ("status=completed", "status=completed&cursor=", "status=completed&created_after=2026-01-01"):
