@@ -98,6 +98,18 @@ class FailuresFilter(admin.SimpleListFilter):
         return queryset.filter(pk__in=Image.objects.filter(status=ImageStatus.FAILED).values("ticket_id"))
 
 
+def number_in(typed: str) -> int | None:
+    """A ticket's, if it looks like one; compared as a number, since no index knows it as text, which `=id` compares."""
+    return int(typed) if typed.isdecimal() and typed.isascii() and len(typed) < 19 else None
+
+
+def uuid_in(typed: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(typed)
+    except ValueError:
+        return None
+
+
 def users_called(name: str):
     """The ids of the users with this username or e-mail address, whatever the case."""
     users = get_user_model().objects.filter(Q(username__iexact=name) | Q(email__iexact=name))
@@ -188,8 +200,8 @@ class TicketAdmin(ActingStaff, LargeAdmin):
         first, *words = search_term.split() or [""]
         if not first:
             return queryset, False
-        if first.isdecimal() and first.isascii() and len(first) < 19 and not words:
-            return queryset.filter(pk=int(first)), False
+        if not words and (number := number_in(first)) is not None:
+            return queryset.filter(pk=number), False
         if owners := list(users_called(first)):
             queryset = queryset.filter(owner__in=owners)
         else:
@@ -327,7 +339,7 @@ class ImageAdmin(ActingStaff, ReadOnly, LargeAdmin):
     list_filter = ("status", CodeFilter)
     list_select_related = ("ticket",)
     sortable_by = ()
-    search_fields = ("=id", "=ticket__id")
+    search_fields = ("=id", "=ticket__id")  # as get_search_results finds them
     search_help_text = _("The id of a photo, or the number of a ticket.")
     actions = ["try_again"]
     change_form_template = "admin/image.html"
@@ -349,6 +361,14 @@ class ImageAdmin(ActingStaff, ReadOnly, LargeAdmin):
         """By what an index holds of photos of the status looked for: their number would not matter otherwise."""
         by_status = {ImageStatus.FAILED: ("-updated_at",), ImageStatus.STORED: ("-stored_at",)}
         return by_status.get(request.GET.get("status__exact"), ("-ticket_id", "position"))
+
+    def get_search_results(self, request, queryset, search_term):
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if (number := number_in(term)) is not None:
+            return queryset.filter(ticket_id=number), False
+        return queryset.filter(pk=uuid_in(term)), False
 
     def has_operate_permission(self, request):
         return request.user.has_perm("tickets.change_image")
@@ -414,13 +434,11 @@ class TransitionAdmin(ReadOnly, LargeAdmin):
 
     def get_search_results(self, request, queryset, search_term):
         term = search_term.strip()
-        if term.isdecimal() and term.isascii() and len(term) < 19:
-            return queryset.filter(ticket_id=int(term)), False
         if not term:
             return queryset, False
-        try:
-            image_id = uuid.UUID(term)
-        except ValueError:
+        if (number := number_in(term)) is not None:
+            return queryset.filter(ticket_id=number), False
+        if (image_id := uuid_in(term)) is None:
             return queryset.none(), False
         image = Image.objects.find(image_id)
         ticket_id = image.ticket_id if image else Transition.objects.ticket_of_deleted(image_id)

@@ -126,6 +126,15 @@ class PageTests(AdminTestCase):
                     self.assertEqual(self.admin.get(f"{ADMIN}{name}/", {"q": typed}).status_code, 200)
             self.assertContains(self.admin.get(f"{ADMIN}{name}/", {"q": found}), found)
 
+    def test_photos_are_searched_by_what_an_index_knows(self):
+        for typed in (str(self.image.pk), str(self.ticket.pk)):
+            with self.subTest(typed), CaptureQueriesContext(connection) as queries:
+                self.assertContains(self.admin.get(f"{ADMIN}image/", {"q": typed}), str(self.image.pk))
+            searches = [query["sql"] for query in queries if 'FROM "tickets_image"' in query["sql"]]
+            self.assertTrue(searches)
+            for sql in searches:
+                self.assertNotRegex(sql, "::text|UPPER|LIKE")
+
     def test_nothing_is_added_here(self):
         for name in ("ticket", "image", "assetremoval"):
             with self.subTest(name):
