@@ -16,7 +16,7 @@ from gunicorn.http.body import LengthReader
 from apps.tickets.errors import BodyIncompleteError, BodyTooSlowError
 from apps.turns import Turns
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 192 * 1024
 FIRST_WAIT_BYTES = 16 * 1024
 GRACE_SECONDS = 10  # before the average rate counts
 WATCH_EVERY_SECONDS = 0.5

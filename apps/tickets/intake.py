@@ -46,7 +46,7 @@ from apps.tickets.transitions import acting_as
 
 logger = logging.getLogger(__name__)
 
-PIECE_BYTES = 256 * 1024
+PIECE_BYTES = 192 * 1024
 SIGNATURE_BYTES = 64  # enough to tell by signature what a file is
 FILENAME_MAX_LENGTH = 255
 KEEP_ALIVE_EVERY_SECONDS = staging.INCOMING_TTL_SECONDS / 4
