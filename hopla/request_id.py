@@ -14,7 +14,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request):
-        sent = request.headers.get("X-Request-ID", "")
+        sent = request.META.get("HTTP_X_REQUEST_ID", "")
         request.id = sent if SANE_REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
         with on_behalf_of(request.id):
             response = self.get_response(request)

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from apps.accounts.models import AuthToken, User
 from apps.tickets.models import Ticket
-from hopla.polls import is_unchanged
+from hopla.polls import _polled, is_unchanged
 from tests.case import ApiTestCase
 from tests.makers import PASSWORD, client_for, make_ticket, make_user, token_for
 
@@ -33,6 +33,21 @@ class PollTests(ApiTestCase):
         for url in (self.url, f"/api/v1/tickets/{self.ticket.pk}/"):
             with self.subTest(url), self.assertNumQueries(1):
                 self.assertEqual(self.poll(self.etag, url=url).status_code, 304)
+
+    def test_both_kinds_are_counted_under_their_own_names(self):
+        for url, name in ((self.url, "ticket-status"), (f"/api/v1/tickets/{self.ticket.pk}/", "ticket")):
+            with self.subTest(url):
+                self.assertEqual(self.poll(self.etag, url=url).wsgi_request.resolver_match.view_name, name)
+
+    def test_application_below_a_prefix(self):
+        _polled.cache_clear()
+        self.addCleanup(_polled.cache_clear)
+        headers = {"If-None-Match": self.etag, "Authorization": f"Token {self.token}"}
+
+        answer = self.client.get(self.url, headers=headers, SCRIPT_NAME="/photos")
+
+        self.assertEqual(answer.status_code, 304)
+        self.assertEqual([before for before, _, _ in _polled()], ["/api/v1/tickets/"] * 2)
 
     def test_headers_are_those_of_the_long_way(self):
         early, late = self.poll(self.etag), self.poll(f'{self.etag}, "other"')
@@ -96,6 +111,7 @@ class PollTests(ApiTestCase):
         for changes in (
             {"If-None-Match": f"W/{self.etag}"},
             {"If-None-Match": "*"},
+            {"If-None-Match": f'"0{self.etag[1:]}'},
             {"If-None-Match": '"1-99999999999"'},
             {"Authorization": f"token {self.token}"},
             {"Authorization": "Token ż"},
