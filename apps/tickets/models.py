@@ -65,7 +65,12 @@ class TicketQuerySet(models.QuerySet):
         """Those with this text in their title or description, in any case."""
         if connection.vendor != "postgresql":
             return self.filter(Q(title__icontains=text) | Q(description__icontains=text))
-        return self.filter(search_text__text__contains=Upper(Value(text)))
+        # A number is rarer than the words beside it. Looked up first, it spares the index half of its work.
+        numbers = [word for word in text.split() if len(word) > 2 and word != text and any(map(str.isdigit, word))]
+        found = self
+        for each in (*numbers, text):
+            found = found.filter(search_text__text__contains=Upper(Value(each)))
+        return found
 
     def read(self, ticket_id: int, *, reader) -> "Ticket":
         """The ticket, if this user may read it. Raises Ticket.DoesNotExist."""

@@ -192,6 +192,13 @@ class FilterTests(ListTestCase):
         self.assertEqual(self.titles("search=100%25"), ["100% wool"])
         self.assertEqual(self.titles("search=_"), [])
 
+    def test_search_for_several_words_finds_them_side_by_side(self):
+        self.make(title="Flat 7770")
+        self.make(title="7770 Flat")
+        self.make(title="Flat 77701")
+
+        self.assertEqual(self.titles("search=flat+7770"), ["Flat 77701", "Flat 7770"])
+
     def test_search_finds_what_a_ticket_says_now(self):
         ticket = self.make(title="roof", description="tiles")
         Ticket.objects.bulk_create([Ticket(owner=self.user, num_images=1, title="cellar")])
@@ -377,19 +384,27 @@ class PlanTests(ListTestCase):
             with self.subTest(query):
                 self.assert_indexed(query)
 
-    def test_search_is_answered_by_the_index_of_trigrams(self):
-        Ticket.objects.bulk_create(Ticket(owner=self.user, num_images=1, title=f"cellar {n}") for n in range(3000))
+    def need_trigrams(self):
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'")
             if not cursor.fetchone():
                 self.skipTest("needs pg_trgm, which this PostgreSQL comes without")
+
+    def test_search_is_answered_by_the_index_of_trigrams(self):
+        self.need_trigrams()
+        Ticket.objects.bulk_create(Ticket(owner=self.user, num_images=1, title=f"cellar {n}") for n in range(3000))
+        with connection.cursor() as cursor:
             cursor.execute("ANALYZE tickets_ticket, tickets_searchtext")
             # The planner counts what waits to be put into the index: nearly none of it or 33 pages, as chance has it.
             cursor.execute("SELECT gin_clean_pending_list('tickets_searchtext_trigrams')")
-        for query in ("search=roof", "search=roof&cursor="):
+        for query, looked_up in (
+            ("search=roof", "'%ROOF%'"),
+            ("search=roof&cursor=", "'%ROOF%'"),
+            ("search=roof+4711", "'%4711%'.*'%ROOF 4711%'"),  # the number first, since it is rarer
+        ):
             with self.subTest(query):
                 plans = self.plans_of(query, bitmaps="on")
-                self.assertIn("tickets_searchtext_trigrams", plans[0])
+                self.assertRegex(plans[0], f"on tickets_searchtext_trigrams\n *Index Cond: .*{looked_up}")
 
     def test_filter_by_status_compares_no_rows_with_each_other(self):
         with CaptureQueriesContext(connection) as queries:
