@@ -27,12 +27,14 @@ from redis.retry import Retry
 from rq import Queue, SimpleWorker, Worker, worker_registration
 from rq.exceptions import DequeueTimeout, StopRequested
 from rq.executions import Execution
+from rq.job import Job
 from rq.timeouts import BaseDeathPenalty
 from rq.utils import now
 from rq.worker.base import BaseWorker, WorkerStatus
 
 from apps.accounts.tokens import forget_expired_tokens
 from apps.queue import jobs
+from apps.redis_client import exchange
 from apps.support.emails import enqueue_due_emails
 from apps.tickets.cloud import interrupt_calls
 from apps.tickets.leases import keep_leases
@@ -50,6 +52,12 @@ RECONCILE_EVERY_SECONDS = 1
 FORGET_TOKENS_EVERY_SECONDS = 60 * 60
 UPLOADS_SHARE_OF_STOP = 0.8  # of STOP_TIMEOUT_SECONDS; the rest is for writing down what became of them
 WATCH_SECONDS = 0.5
+
+# KEYS: queue, its intermediate list. ARGV: what comes before a job's id in the key of its hash.
+TAKE = """
+local id = redis.call('LMOVE', KEYS[1], KEYS[2], 'LEFT', 'RIGHT')
+return id and {id, redis.call('HGETALL', ARGV[1] .. id)}
+"""
 
 
 class NoDeathPenalty(BaseDeathPenalty):
@@ -232,12 +240,32 @@ class ThreadedWorker(BaseWorker):
             return None
 
     def _dequeue_from_one(self, burst: bool):
-        """What `dequeue_any` does for one queue, without making that queue anew for each job."""
+        """What `dequeue_any` does for one queue, without making that queue anew for each job, and in one round trip as
+        long as there are jobs.
+        """
         queue = self.queues[0]
-        while moved := queue.lmove(self.connection, queue.key, None if burst else POLL_SECONDS):
-            if job := queue.fetch_job(moved[1].decode()):
+        while taken := self._taken_from(queue):
+            if job := self._restored(*taken):
                 return job, queue
-        return None
+        if burst:
+            return None
+        _, job_id = queue.lmove(self.connection, queue.key, POLL_SECONDS)
+        job = queue.fetch_job(job_id.decode())
+        return job and (job, queue)
+
+    def _taken_from(self, queue: Queue) -> list | None:
+        """The id of its next job, which is on the intermediate list now, and the fields of the job's hash."""
+        keys = (queue.key, queue.intermediate_queue_key)
+        (answer,) = exchange(self.connection, ("EVAL", TAKE, 2, *keys, Job.redis_job_namespace_prefix))
+        return answer
+
+    def _restored(self, job_id: bytes, fields: list[bytes]) -> Job | None:
+        """As RQ's `fetch_job`; None for a job that was deleted while it waited."""
+        if not fields:
+            return None
+        job = self.job_class(job_id.decode(), connection=self.connection, serializer=self.serializer)
+        job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
+        return job
 
     def _dequeue_from_any(self, burst: bool):
         return self.queue_class.dequeue_any(

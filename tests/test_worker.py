@@ -1,8 +1,8 @@
 """The worker on RQ. Each method of RQ's that hopla/worker.py overrides or relies on has a test here that fails when RQ
 changes under it: work, perform_job, prepare_job_execution, handle_execution_ended, handle_job_success, heartbeat,
 maintain_heartbeats, register_birth, redis_workers_keys, set_state, request_stop with _shutdown, check_for_suspension,
-run_maintenance_tasks, lmove, fetch_job, and dequeue_any with its timeout, without which an idle worker would never look
-whether it is to stop.
+run_maintenance_tasks, lmove, fetch_job, restore, and dequeue_any with its timeout, without which an idle worker would
+never look whether it is to stop.
 """
 
 import re
