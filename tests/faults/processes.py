@@ -73,6 +73,8 @@ class Process:
     def freeze(self) -> None:
         """It keeps its connections and answers nothing, until `thaw`."""
         os.killpg(self.pid, signal.SIGSTOP)
+        # Until then some of its threads may go on: the signal waits for the main one to be given processor time.
+        os.waitpid(self.pid, os.WUNTRACED)
 
     def thaw(self) -> None:
         os.killpg(self.pid, signal.SIGCONT)
