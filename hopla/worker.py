@@ -2,9 +2,9 @@
 
 RQ's own workers run one job at a time, in a forked child or in the main thread. A photo's job mostly waits for
 Cloudinary, so this one runs up to WORKER_CONCURRENCY of them in threads. What RQ keeps per running job (execution,
-heartbeat, current job) lives in a `Lane`, a small SimpleWorker under the same name; the queue loop, the
-registration and the signals stay with the worker. A crash takes all jobs in flight with it: they are safe to run twice,
-and the reconciler, in a thread here, starts them again.
+heartbeat, current job) lives in a `Lane`, a small SimpleWorker under the same name, which takes its jobs from the queue
+itself; the registration, the heartbeats and the signals stay with the worker. A crash takes all jobs in flight with it:
+they are safe to run twice, and the reconciler, in a thread here, starts them again.
 
 Told to stop it takes no more jobs and ends within STOP_TIMEOUT_SECONDS, before the platform kills it: what it has in
 hand may go on for most of that time, then the uploads that are left are cut off and queued again for another worker.
@@ -142,7 +142,7 @@ class ThreadedWorker(BaseWorker):
     def __init__(self, *args, **kwargs):
         kwargs["maintenance_interval"] = MAINTENANCE_SECONDS
         super().__init__(*args, **kwargs)
-        # The loop below tries again by itself, and sees in between that it is to stop.
+        # The loops below try again by themselves, and see in between that they are to stop.
         self.connection.set_retry(Retry(NoBackoff(), retries=0))
         self._lanes = [self._new_lane() for _ in range(settings.WORKER_CONCURRENCY)]
         self._dequeueing = threading.Lock()
@@ -164,7 +164,7 @@ class ThreadedWorker(BaseWorker):
             exception_handlers=self._exc_handlers,
         )
 
-    # --- The loop, in the main thread ---
+    # --- In the main thread ---
 
     def work(self, burst=False, logging_level=None, max_jobs=None, max_idle_time=None, with_scheduler=False, **kwargs):
         """Run jobs until told to stop (SIGTERM, SIGINT), and in burst mode until the queue is empty.
@@ -321,7 +321,7 @@ class ThreadedWorker(BaseWorker):
             self.run_maintenance_tasks()
 
     def _shutdown(self):
-        """A stop was asked for. The loop sees it within POLL_SECONDS: raising out of a dequeue could lose a job."""
+        """A stop was asked for. The loops see it within POLL_SECONDS: raising out of a dequeue could lose a job."""
         self._stop_requested = True
         self._stop_asked_at = time.monotonic()
 
