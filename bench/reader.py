@@ -12,6 +12,8 @@ from django.conf import settings
 
 TIMES = 5
 DAY = date.today() - timedelta(days=1)  # noqa: DTZ011 (any day near the newest tickets)
+TWO_STATUSES = "status=pending&status=in_progress"
+MONTH = f"created_after={DAY - timedelta(days=30)}&created_before={DAY}"
 
 # By page: hopla's query, textbook's (None: it has no such list).
 API = {
@@ -20,16 +22,22 @@ API = {
     "first page by cursor": ("cursor=", None),
     "page at the far end by cursor": ("far end", None),
     "status": ("status=in_progress", "status=in_progress"),
-    "two statuses": ("status=pending&status=in_progress", None),
+    "two statuses": (TWO_STATUSES, None),
     "status that none has": ("status=expired", "status=expired"),
     "a day": (f"created_after={DAY}&created_before={DAY}", f"created_at__gte={DAY}&created_at__lte={DAY}T23:59"),
     "status and a day": (f"status=completed&created_after={DAY}", f"status=completed&created_at__gte={DAY}"),
     "search, few found": ("search=Flat+7770", "search=Flat+7770"),
     "search, all found": ("search=flat", "search=flat"),
+    "search, two letters that none has": ("search=zq", None),
     **{
         f"ordering={name}": (f"ordering={name}", f"ordering={name}") for name in ("created_at", "num_images", "-status")
     },
     **{f"ordering={name}": (f"ordering={name}", None) for name in ("-updated_at", "-completed_at")},
+    **{
+        f"{name}, ordering={ordering}": (f"{query}&ordering={ordering}", None)
+        for name, query in (("status", "status=pending"), ("two statuses", TWO_STATUSES), ("a month", MONTH))
+        for ordering in ("num_images", "-updated_at", "-completed_at")
+    },
 }
 ADMIN = {
     "admin: tickets": "/admin/tickets/ticket/",
@@ -37,6 +45,7 @@ ADMIN = {
     "admin: tickets, search": "/admin/tickets/ticket/?q=Flat+7770",
     "admin: images": "/admin/tickets/image/",
     "admin: images failed": "/admin/tickets/image/?status__exact=failed",
+    "admin: images of a ticket": "/admin/tickets/image/?q=7770",
 }
 
 
