@@ -8,10 +8,12 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.test import RequestFactory, SimpleTestCase, override_settings
+from gunicorn.config import Config
 
 from apps.accounts.models import User
 from apps.request_id import on_behalf_of
 from apps.tickets.transitions import Transition
+from hopla.gunicorn_conf import NoNeedlessAccessLog, logconfig_dict
 from hopla.logs import logging_config
 from hopla.observation import observe
 from tests.faults.case import FaultsTestCase
@@ -149,6 +151,26 @@ class LineTests(SimpleTestCase):
 
     def test_plain_is_for_people(self):
         self.assertIn(" WARNING hopla.test [-] hello", self.written("plain", lambda log: log.warning("hello")))
+
+
+class AccessLogTests(SimpleTestCase):
+    class Logger(NoNeedlessAccessLog):
+        def setup(self, cfg):
+            """Changes nothing about the logging of this process."""
+            self.cfg = cfg
+
+    def logger(self, **given) -> NoNeedlessAccessLog:
+        config = Config()
+        config.set("logconfig_dict", logconfig_dict)
+        for name, value in given.items():
+            config.set(name, value)
+        return self.Logger(config)
+
+    def test_no_line_is_made_where_nobody_asked_for_an_access_log(self):
+        self.logger().access(None, None, None, None)  # with which no line could be made
+
+    def test_access_log_that_was_asked_for_is_written(self):
+        self.assertTrue(self.logger(accesslog="-").access_log_enabled)
 
 
 class SlowRequestTests(SimpleTestCase):
