@@ -15,7 +15,7 @@ from apps.turns import Turns
 
 # A job that waits for a server which is not hopla's own, such as Cloudinary, gives its turn back meanwhile. While it
 # waits for Redis and the database it keeps it, 10 ms for a photo: more turns than are worked in at a time.
-jobs = Turns(4)
+jobs = Turns(3)
 
 
 def default_queue() -> Queue:
