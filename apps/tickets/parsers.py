@@ -1,5 +1,5 @@
 """The two ways a photo may come: a multipart form with one file, or the bare bytes. Both feed the same stream, which
-the view has put on the request with a StagingUploadHandler. `request.data` then holds `body_sha256` (see IncomingBody).
+the view has put on the request with a StagingUploadHandler. What they answer holds `body_sha256` (see IncomingBody).
 """
 
 from django.utils.http import parse_header_parameters

@@ -11,6 +11,7 @@ from django.utils.cache import get_conditional_response
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_yasg.utils import swagger_auto_schema
 from rest_framework import status
+from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.generics import GenericAPIView, ListAPIView, RetrieveAPIView
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -201,12 +202,17 @@ class ImagesView(ListAPIView):
     def _read_body(self, stream):
         """Stream the body into `stream`: what its close() answers, and the body's sha256 where one was announced."""
         self._release_database()
-        self.request._request.upload_handlers = [intake.StagingUploadHandler(stream)]
-        body_sha256 = self.request.data.get("body_sha256")  # .data reads the body, by the parser, into the stream
-        return stream.close(), body_sha256
+        request = self.request
+        request._request.upload_handlers = [intake.StagingUploadHandler(stream)]
+        # As request.data would, which looks five times at what type the body is of.
+        parser = request.negotiator.select_parser(request, request.parsers)
+        if parser is None:
+            raise UnsupportedMediaType(request.content_type)
+        parsed = parser.parse(request._request, request.content_type, request.parser_context)
+        return stream.close(), parsed.data["body_sha256"]
 
     def _answer(self, image: Image) -> Response:
-        location = reverse("image", kwargs={"ticket_id": image.ticket_id, "image_id": image.pk}, request=self.request)
+        location = self.request.build_absolute_uri(f"{self.request.path}{image.pk}/")
         return Response(self.get_serializer(image).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
 
     def _announced_length(self) -> int:
