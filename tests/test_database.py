@@ -8,6 +8,10 @@ from hopla.database import PooledConnection
 
 @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL's pool of connections")
 class PooledConnectionTests(TransactionTestCase):
+    def setUp(self):
+        connection.close()
+        connection.close_pool()  # so that there is one connection in it, and each test knows which
+
     def backend(self) -> int:
         """The number of the server's process behind a connection from the pool, which goes back there."""
         with connection.cursor() as cursor:
