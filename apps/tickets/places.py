@@ -1,7 +1,7 @@
 """The common photo's place, taken by one statement: its ticket is in progress, and no place before the last is free.
 
 On PostgreSQL alone. Where anything differs nothing is taken, and the long way (intake.py) decides: it locks the ticket
-first and then looks, in eight exchanges with the database that cost a photo a fifth of all its processor time.
+first and then looks, in six exchanges with the database that cost a photo an eighth of all its processor time.
 
 What the statement counts is as old as the statement; it may have waited for the ticket since, while another photo got
 the place that it has in mind. That no place is given away twice is then the unique constraint's word: nothing is

@@ -177,11 +177,12 @@ class ImagesView(ListAPIView):
             photo, body_sha256 = self._read_body(stream)
             require_digest(digest, photo_sha256=photo.sha256, body_sha256=body_sha256)
             if key is None:
-                response = self._answer(intake.accept_photo(ticket_id=ticket.pk, photo=photo))
+                image = intake.accept_photo(ticket_id=ticket.pk, photo=photo)
             else:
                 response = self._accept_once(ticket, photo, key)
+        # Out here: what fails from now on must not take the bytes of a photo that has its place.
         count_upload(self.request.user, photo.size)
-        return response
+        return self._answer(image) if key is None else response
 
     def _accept_once(self, ticket: Ticket, photo: intake.StagedPhoto, key: str) -> Response:
         responses = []
