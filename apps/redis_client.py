@@ -77,13 +77,13 @@ def exchange(client: Redis, *commands: tuple) -> list:
     return client.get_retry().call_with_retry(send_and_read, lambda error: None)
 
 
-def receive(client: Redis, key: str, size: int) -> memoryview | None:
-    """The string at this key, if it has `size` bytes. Raises RedisError.
+def receive(client: Redis, command: tuple, size: int) -> memoryview | None:
+    """The string that answers this command, if it has `size` bytes. Raises RedisError.
 
     By hand, into its own place: redis-py takes a large value in by pieces of 64 KiB and copies it twice. None may also
-    stand for an error that Redis answered; whoever must know asks again by `client.get`.
+    stand for an error that Redis answered; whoever must know asks again by the client.
     """
-    packed = b"".join(_packed(("GET", key)))
+    packed = b"".join(_packed(command))
     head = b"$%d\r\n" % size
     answer = memoryview(bytearray(len(head) + size + 2))
 

@@ -110,18 +110,18 @@ class ReceiveTests(SimpleTestCase):
             with self.subTest(size):
                 value = os.urandom(size)
                 self.client.set(self.KEY, value)
-                self.assertEqual(receive(self.client, self.KEY, size), value)
+                self.assertEqual(receive(self.client, ("GET", self.KEY), size), value)
 
     def test_anything_else_is_none_and_not_taken_for_the_next_answer(self):
-        self.assertIsNone(receive(self.client, self.KEY, 5))
+        self.assertIsNone(receive(self.client, ("GET", self.KEY), 5))
         for value, size in (("x" * 1000, 10), ("x" * 10, 1000), ("", 5), ("x" * 5, 0)):
             with self.subTest(value=value, size=size):
                 self.client.set(self.KEY, value)
-                self.assertIsNone(receive(self.client, self.KEY, size))
+                self.assertIsNone(receive(self.client, ("GET", self.KEY), size))
                 self.assertTrue(self.client.ping())
         self.client.delete(self.KEY)
         self.client.rpush(self.KEY, "no string")
-        self.assertIsNone(receive(self.client, self.KEY, 5))
+        self.assertIsNone(receive(self.client, ("GET", self.KEY), 5))
 
     def client_of_one_that_answers(self, answer: bytes, *, and_closes: bool):
         """Redis that answers GET so and then is silent, or gone."""
@@ -147,10 +147,10 @@ class ReceiveTests(SimpleTestCase):
         client = self.client_of_one_that_answers(b"$10\r\nhalf", and_closes=True)
 
         with self.assertRaises(RedisConnectionError):
-            receive(client, self.KEY, 10)
+            receive(client, ("GET", self.KEY), 10)
 
     def test_answer_that_stalls_is_an_error(self):
         client = self.client_of_one_that_answers(b"$10\r\nhalf", and_closes=False)
 
         with self.assertRaises(RedisTimeoutError):
-            receive(client, self.KEY, 10)
+            receive(client, ("GET", self.KEY), 10)

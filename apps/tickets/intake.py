@@ -70,13 +70,15 @@ class StagedPhoto:
 
 
 class PhotoStream:
-    """Takes one photo's bytes in any portions, checks them on the way and appends them to staging in pieces.
+    """Takes one photo's bytes in any portions, checks them on the way and writes them to staging in pieces.
 
-    Raises the errors of this app as soon as a portion shows that the photo cannot be taken.
+    `expected_size`: of the photo or a little more; it grows if need be. Raises the errors of this app as soon as a
+    portion shows that the photo cannot be taken.
     """
 
-    def __init__(self):
+    def __init__(self, expected_size: int = 1):
         self.image_id = uuid.uuid4()
+        self._expected_size = expected_size
         self._filename = None
         self._sha256 = hashlib.sha256()
         self._size = 0
@@ -103,7 +105,7 @@ class PhotoStream:
         if not self._signature_checked and self._size >= SIGNATURE_BYTES:
             self._check_signature()
         if self._piece_size >= PIECE_BYTES:
-            self._append_piece()
+            self._write_piece()
 
     def close(self) -> StagedPhoto:
         """The photo, whole and staged for as long as its delivery may take."""
@@ -112,7 +114,7 @@ class PhotoStream:
         if not self._size:
             raise ImageEmptyError
         self._check_signature()
-        self._append_piece(last=True)
+        self._write_piece(last=True)
         header = self._read_header()
         return StagedPhoto(self.image_id, self._filename, self._size, self._sha256.hexdigest(), header)
 
@@ -125,14 +127,16 @@ class PhotoStream:
             raise UnsupportedImageError from exc
         self._signature_checked = True
 
-    def _append_piece(self, *, last: bool = False) -> None:
+    def _write_piece(self, *, last: bool = False) -> None:
+        offset = self._size - self._piece_size
         portions, self._portions, self._piece_size = self._portions, [], 0
         self._head = self._head or b"".join(portions)
         if last:
-            held = staging.append_last(self.image_id, *portions, size=self._size)
+            whole = staging.write_last(self.image_id, *portions, offset=offset)
         else:
-            held = staging.append(self.image_id, *portions, keep_alive=self._keep_alive_is_due())
-        if held != self._size:  # Redis was flushed or restarted in the middle of this photo
+            size, keep_alive = max(self._expected_size, self._size), self._keep_alive_is_due()
+            whole = staging.write(self.image_id, *portions, offset=offset, size=size, keep_alive=keep_alive)
+        if not whole:  # Redis was flushed or restarted in the middle of this photo
             raise TemporarilyUnavailableError
 
     def _keep_alive_is_due(self) -> bool:
@@ -154,7 +158,7 @@ class PhotoStream:
     def _read_at(self, offset: int, length: int) -> bytes:
         if offset + length <= len(self._head) or len(self._head) == self._size:
             return self._head[offset : offset + length]
-        return staging.read_range(self.image_id, offset, length)
+        return staging.read_range(self.image_id, offset, min(length, self._size - offset))
 
 
 class FingerprintStream:
@@ -207,7 +211,7 @@ def reserved_stream(size: int):
 
     Raises StagingFullError, after a short wait for room.
     """
-    stream = PhotoStream()
+    stream = PhotoStream(expected_size=size)
     _reserve_patiently(stream.image_id, size)
     try:
         yield stream

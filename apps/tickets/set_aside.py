@@ -49,7 +49,7 @@ return 1
 TAKE_BACK = (
     FORGET
     + """
-if redis.call('STRLEN', KEYS[5]) ~= tonumber(ARGV[2]) or tonumber(ARGV[2]) == 0 then return 0 end
+if redis.call('STRLEN', KEYS[5]) < tonumber(ARGV[2]) or tonumber(ARGV[2]) == 0 then return 0 end
 forget(ARGV[1])
 redis.call('RENAME', KEYS[5], KEYS[4])
 redis.call('EXPIRE', KEYS[4], ARGV[3])

@@ -1,8 +1,10 @@
-"""Photo bytes on their way, in Redis: reserve, append, read, discard, within one budget of bytes.
+"""Photo bytes on their way, in Redis: reserve, write, read, discard, within one budget of bytes.
 
-One string key per photo, always with an expiry. Beside the keys stands the budget: a ZSET of expiries, a HASH of sizes
-and a total, changed together in Lua, so that what expired is given back by whoever reserves next and nothing drifts.
-No photo byte touches a disk as long as this Redis keeps no snapshot and no append-only file.
+One string key per photo, always with an expiry, as long from its first piece on as the photo may become: a string that
+grows is copied again and again, and takes up to twice its bytes. What a form had around the photo stays at its end.
+Beside the keys stands the budget: a ZSET of expiries, a HASH of sizes and a total, changed together in Lua, so that
+what expired is given back by whoever reserves next and nothing drifts. No photo byte touches a disk as long as this
+Redis keeps no snapshot and no append-only file.
 """
 
 import math
@@ -21,6 +23,7 @@ INCOMING_TTL_SECONDS = 60
 # The longest Retry-After we name: past it the guess says little.
 LONGEST_WAIT_SECONDS = 60
 DRAIN_WINDOW_SECONDS = 30
+WASTE_BYTES = 4096
 
 FORGET_EXPIRED = """
 local clock = redis.call('TIME')
@@ -61,10 +64,14 @@ EXTEND = """
 return redis.call('ZADD', KEYS[1], 'XX', redis.call('TIME')[1] + ARGV[2], ARGV[1])
 """
 
-# KEYS[5]: the photo's own key. ARGV: id, bytes, ttl. The reservation takes the true size and the long expiry.
+# KEYS[5]: the photo's own key. ARGV: id, bytes, ttl, waste. The reservation takes the true size and the long expiry.
+# A string that is longer than the photo by more than the waste is cut: memory is what the budget stands for.
 KEEP = (
     FORGET_EXPIRED
     + """
+if redis.call('STRLEN', KEYS[5]) > ARGV[2] + ARGV[4] then
+  redis.call('SET', KEYS[5], redis.call('GETRANGE', KEYS[5], 0, ARGV[2] - 1))
+end
 if redis.call('EXPIRE', KEYS[5], ARGV[3]) == 0 then return 0 end
 forget(ARGV[1])
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
@@ -108,42 +115,54 @@ def reserve(image_id, size: int) -> None:
         raise StagingFullError(wait=min(LONGEST_WAIT_SECONDS, max(1, math.ceil(min(waits)))))
 
 
-def append(image_id, *portions: bytes, keep_alive: bool = True) -> int:
-    """Add a piece of the photo, its portions in order, to its key, and answer how many bytes it holds now.
+def write(image_id, *portions: bytes, offset: int, size: int, keep_alive: bool = True) -> bool:
+    """Write a piece of the photo, its portions in order, to its place; the first one makes room for `size` bytes.
 
-    `keep_alive` prolongs the reservation by INCOMING_TTL_SECONDS. The first piece needs it, later ones now and then.
+    False when what was written before has been lost meanwhile: discard it. `keep_alive` prolongs the reservation by
+    INCOMING_TTL_SECONDS. The first piece needs it, later ones now and then.
     """
-    key = key_of(image_id)
-    commands = [
-        ("APPEND", key, portions),
-        ("EXPIRE", key, INCOMING_TTL_SECONDS),  # always: after a flush this piece may have made the key anew
-    ]
+    commands = _write(image_id, portions, offset=offset, size=size)
     if keep_alive:
         commands.append(("EVAL", EXTEND, 1, BUDGET_KEYS[0], image_id, INCOMING_TTL_SECONDS))
-    return exchange(connection(), *commands)[0]
+    _, _, _, _, written, *_ = exchange(connection(), *commands)
+    return bool(written[0])
 
 
-def append_last(image_id, *portions: bytes, size: int) -> int:
-    """Add the last piece, or none, and hold the photo, of `size` bytes in all, for STAGING_TTL_SECONDS.
+def write_last(image_id, *portions: bytes, offset: int) -> bool:
+    """Write the last piece, or none, and hold the photo, which ends there, for STAGING_TTL_SECONDS.
 
-    Answers how many bytes its key holds now. If those are not all, some were lost: discard it.
+    False when some of it has been lost meanwhile: discard it.
     """
-    keep = ("EVAL", KEEP, 5, *BUDGET_KEYS, key_of(image_id), image_id, size, settings.STAGING_TTL_SECONDS)
-    return exchange(connection(), ("APPEND", key_of(image_id), portions), keep)[0]
+    size = offset + sum(map(len, portions))
+    keep = ("EVAL", KEEP, 5, *BUDGET_KEYS, key_of(image_id), image_id, size, settings.STAGING_TTL_SECONDS, WASTE_BYTES)
+    *_, written, kept = exchange(connection(), *_write(image_id, portions, offset=offset, size=size), keep)
+    return bool(written[0] and kept)
+
+
+def _write(image_id, portions: tuple, *, offset: int, size: int) -> list[tuple]:
+    """In one transaction: of a key that was lost the rest would be made anew, with nothing before it."""
+    key = key_of(image_id)
+    return [
+        ("MULTI",),
+        ("EXISTS", key) if offset else ("SETRANGE", key, size - 1, b"\0"),
+        ("SETRANGE", key, offset, portions),
+        ("EXPIRE", key, INCOMING_TTL_SECONDS),
+        ("EXEC",),
+    ]
 
 
 def read_range(image_id, offset: int, length: int) -> bytes:
-    """Up to `length` bytes from `offset`; b"" past the end or when the key is gone."""
+    """Up to `length` bytes from `offset`; b"" when the key is gone. What follows the photo's end is not the photo's."""
     return connection().getrange(key_of(image_id), offset, offset + length - 1)
 
 
 def read(image_id, size: int) -> bytes | memoryview:
     """The photo's bytes, `size` of them. Raises StagedBytesGoneError when they are not all there."""
-    client, key = connection(), key_of(image_id)
-    content = receive(client, key, size)
+    command = ("GETRANGE", key_of(image_id), 0, size - 1)
+    content = receive(connection(), command, size)
     if content is None:
-        content = client.get(key)
-    if content is None or len(content) != size:
+        content = connection().execute_command(*command)
+    if len(content) != size:
         raise StagedBytesGoneError
     return content
 

@@ -27,8 +27,7 @@ class RoomTests(CommittingTestCase):
         """The whole budget, by another photo."""
         image_id = uuid.uuid4()
         staging.reserve(image_id, 1000)
-        staging.append(image_id, bytes(1000))
-        staging.append_last(image_id, size=1000)
+        staging.write_last(image_id, bytes(1000), offset=0)
         return image_id
 
     def post(self, client=None):

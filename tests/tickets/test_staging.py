@@ -2,6 +2,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
+from django.conf import settings
 from django.test import SimpleTestCase, override_settings
 
 from apps.tickets import staging
@@ -17,8 +18,7 @@ class StagingTestCase(HoplaAssertions, SimpleTestCase):
     def stage(self, size: int, *, image_id=None):
         image_id = image_id or uuid.uuid4()
         staging.reserve(image_id, size)
-        staging.append(image_id, b"x" * size)
-        staging.append_last(image_id, size=size)
+        staging.write_last(image_id, b"x" * size, offset=0)
         return image_id
 
     def seconds_to_live(self, image_id) -> int:
@@ -29,13 +29,34 @@ class BytesTests(StagingTestCase):
     def test_pieces_become_the_photo(self):
         staging.reserve(self.id, 100)
 
-        self.assertEqual(staging.append(self.id, b"front, "), 7)
-        self.assertEqual(staging.append(self.id, b"back, "), 13)
-        self.assertEqual(staging.append_last(self.id, b"and ", b"end", size=20), 20)
+        self.assertTrue(staging.write(self.id, b"front, ", offset=0, size=10))
+        self.assertTrue(staging.write(self.id, b"back, ", offset=7, size=13))
+        self.assertTrue(staging.write_last(self.id, b"and ", b"end", offset=13))
         self.assertEqual(staging.read(self.id, 20), b"front, back, and end")
 
+    def test_room_is_made_once(self):
+        staging.reserve(self.id, 400_000)
+        staging.write(self.id, b"x" * 200_000, offset=0, size=400_000)
+        staging.write_last(self.id, b"y" * 200_000, offset=200_000)
+
+        taken = staging.connection().memory_usage(staging.key_of(self.id))
+        self.assertLess(taken, 400_000 * 1.25)  # written one after another they take twice their size
+
+    def test_what_a_form_had_beside_the_photo_is_not_the_photos(self):
+        for beside in (100, 100_000):
+            with self.subTest(beside=beside):
+                image_id = uuid.uuid4()
+                staging.reserve(image_id, 500 + beside)
+                staging.write(image_id, b"x" * 300, offset=0, size=500 + beside)
+                staging.write_last(image_id, b"y" * 200, offset=300)
+
+                self.assertEqual(staging.read(image_id, 500), b"x" * 300 + b"y" * 200)
+                taken = staging.connection().strlen(staging.key_of(image_id))
+                self.assertLessEqual(taken, 500 + staging.WASTE_BYTES)
+                self.assertIn(self.seconds_to_live(image_id), range(61, settings.STAGING_TTL_SECONDS + 1))
+
     def test_part_of_a_photo(self):
-        staging.append(self.id, b"0123456789")
+        staging.write_last(self.id, b"0123456789", offset=0)
 
         self.assertEqual(staging.read_range(self.id, 2, 3), b"234")
         self.assertEqual(staging.read_range(self.id, 8, 100), b"89")
@@ -43,21 +64,34 @@ class BytesTests(StagingTestCase):
         self.assertEqual(staging.read_range(uuid.uuid4(), 0, 5), b"")
 
     def test_photo_that_is_not_whole_is_not_read(self):
-        staging.append(self.id, b"half")
+        staging.write_last(self.id, b"half", offset=0)
 
-        for size in (3, 5, 0):
-            with self.subTest(size=size), self.assertRaises(staging.StagedBytesGoneError):
-                staging.read(self.id, size)
+        with self.assertRaises(staging.StagedBytesGoneError):
+            staging.read(self.id, 5)
 
     def test_photo_that_is_gone_is_not_read(self):
         with self.assertRaises(staging.StagedBytesGoneError):
             staging.read(self.id, 5)
 
-    def test_last_piece_tells_that_those_before_it_are_gone(self):
-        staging.append(self.id, b"front, ")
-        staging.discard(self.id)
+    def test_piece_tells_that_those_before_it_are_gone(self):
+        for write_on in (
+            lambda: staging.write(self.id, b"back", offset=7, size=20),
+            lambda: staging.write_last(self.id, b"back", offset=7),
+            lambda: staging.write_last(self.id, offset=7),
+        ):
+            with self.subTest():
+                staging.write(self.id, b"front, ", offset=0, size=20)
+                staging.discard(self.id)
 
-        self.assertEqual(staging.append_last(self.id, b"back", size=11), 4)
+                self.assertFalse(write_on())
+
+    def test_piece_that_is_sent_twice_is_there_once(self):
+        staging.write(self.id, b"front, ", offset=0, size=20)
+        for _ in range(2):
+            staging.write(self.id, b"back, ", offset=7, size=20)
+            staging.write_last(self.id, b"end", offset=13)
+
+        self.assertEqual(staging.read(self.id, 16), b"front, back, end")
 
     def test_discard_leaves_nothing(self):
         self.stage(10, image_id=self.id)
@@ -86,9 +120,9 @@ class BudgetTests(StagingTestCase):
     def test_reservation_counts_from_the_first_byte_to_the_last(self):
         staging.reserve(self.id, 1000)
         self.assertEqual(staging.bytes_in_use(), 1000)
-        staging.append(self.id, b"x" * 600)
+        staging.write(self.id, b"x" * 600, offset=0, size=1000)
         self.assertEqual(staging.bytes_in_use(), 1000)
-        staging.append_last(self.id, size=600)
+        staging.write_last(self.id, offset=600)
         self.assertEqual(staging.bytes_in_use(), 600)
         staging.discard(self.id)
         self.assertEqual(staging.bytes_in_use(), 0)
@@ -97,9 +131,9 @@ class BudgetTests(StagingTestCase):
         staging.reserve(self.id, 1000)
         staging.reserve(self.id, 700)
         self.assertEqual(staging.bytes_in_use(), 700)
-        staging.append(self.id, b"x" * 500)
-        staging.append_last(self.id, size=500)
-        staging.append_last(self.id, size=500)
+        staging.write(self.id, b"x" * 500, offset=0, size=700)
+        staging.write_last(self.id, offset=500)
+        staging.write_last(self.id, offset=500)
         self.assertEqual(staging.bytes_in_use(), 500)
 
     @override_settings(STAGING_MAX_BYTES=1000)
@@ -157,10 +191,10 @@ class FullTests(StagingTestCase):
 class ExpiryTests(StagingTestCase):
     def test_every_key_of_a_photo_has_an_end(self):
         staging.reserve(self.id, 10)
-        staging.append(self.id, b"x" * 10)
+        staging.write(self.id, b"x" * 10, offset=0, size=10)
         self.assertIn(self.seconds_to_live(self.id), range(1, staging.INCOMING_TTL_SECONDS + 1))
         with override_settings(STAGING_TTL_SECONDS=3600):
-            staging.append_last(self.id, size=10)
+            staging.write_last(self.id, offset=10)
         self.assertIn(self.seconds_to_live(self.id), range(staging.INCOMING_TTL_SECONDS + 1, 3601))
 
     def test_expired_photo_gives_its_budget_back(self):
@@ -188,7 +222,7 @@ class ExpiryTests(StagingTestCase):
     def test_each_piece_prolongs_the_reservation(self):
         with mock.patch.object(staging, "INCOMING_TTL_SECONDS", 2):
             staging.reserve(self.id, 1000)
-        staging.append(self.id, b"x")
+        staging.write(self.id, b"x", offset=0, size=1000)
 
         other = uuid.uuid4()
         with mock.patch.object(staging, "INCOMING_TTL_SECONDS", 2):
