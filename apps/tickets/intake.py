@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.core.files.uploadhandler import FileUploadHandler
 from django.db import transaction
 from django.db.models import Aggregate, BigIntegerField, CharField, Count, Max, OuterRef, Subquery
 from redis.exceptions import RedisError
@@ -23,14 +22,13 @@ from redis.exceptions import RedisError
 from apps import metrics
 from apps.compiled_query import CompiledQuery, Parameter, columns_of, insert, instance_of
 from apps.tickets import photos, staging
-from apps.tickets.body import READ_BYTES, uploads
+from apps.tickets.body import uploads
 from apps.tickets.delivery import enqueue_delivery
 from apps.tickets.errors import (
     ImageEmptyError,
     ImageMissingError,
     ImageTooLargeError,
     ImageTooManyPixelsError,
-    OneImagePerRequestError,
     StagingFullError,
     TemporarilyUnavailableError,
     TicketCancelledError,
@@ -176,33 +174,6 @@ class FingerprintStream:
 
     def close(self) -> str:
         return self._sha256.hexdigest()
-
-
-class StagingUploadHandler(FileUploadHandler):
-    """Feeds the file of a multipart body to a PhotoStream. Django's own handlers would write it to a temporary file.
-
-    Errors are raised as they are: a StopUpload would be swallowed by the parser.
-    """
-
-    chunk_size = READ_BYTES
-
-    def __init__(self, stream: PhotoStream | FingerprintStream):
-        super().__init__()
-        self.stream = stream
-
-    def new_file(self, field_name, file_name, *args, **kwargs):
-        super().new_file(field_name, file_name, *args, **kwargs)
-        if self.stream.is_open:
-            raise OneImagePerRequestError
-        if field_name != "image":
-            raise ImageMissingError
-        self.stream.open(file_name)
-
-    def receive_data_chunk(self, raw_data, start):
-        self.stream.write(raw_data)
-
-    def file_complete(self, file_size):
-        return None  # nothing for request.FILES: the photo is in staging
 
 
 @contextmanager

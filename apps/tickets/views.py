@@ -204,13 +204,12 @@ class ImagesView(ListAPIView):
         """Stream the body into `stream`: what its close() answers, and the body's sha256 where one was announced."""
         self._release_database()
         request = self.request
-        request._request.upload_handlers = [intake.StagingUploadHandler(stream)]
         # As request.data would, which looks five times at what type the body is of.
         parser = request.negotiator.select_parser(request, request.parsers)
         if parser is None:
             raise UnsupportedMediaType(request.content_type)
-        parsed = parser.parse(request._request, request.content_type, request.parser_context)
-        return stream.close(), parsed.data["body_sha256"]
+        body_sha256 = parser.parse(request._request, request.content_type, {"photo": stream})
+        return stream.close(), body_sha256
 
     def _answer(self, image: Image) -> Response:
         location = self.request.build_absolute_uri(f"{self.request.path}{image.pk}/")
