@@ -12,7 +12,7 @@ from gunicorn.glogging import Logger
 
 from hopla.settings import LOGGING as logconfig_dict  # noqa: F401 (a setting of gunicorn's, by its name)
 
-worker_class = "gthread"
+worker_class = "hopla.web_worker.LingeringWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", 2))
 # So many that 200 slow clients fit into one process: which one accepts a connection is chance. One that has hardly a
 # thread left accepts no more, and leaves new clients to the others; 64 more connections may idle between two requests.
