@@ -7,8 +7,11 @@ A URL names one server (redis://, rediss://, unix://), or the Sentinels that kno
 The password is that of Redis. Sentinels that ask for one of their own get it from `?sentinel_password=…`.
 """
 
+import os
 import socket
+import weakref
 from functools import lru_cache
+from queue import Empty
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis import BlockingConnectionPool, Redis
@@ -48,7 +51,7 @@ def redis_at(url: str) -> Redis:
 def new_client(url: str, **options) -> Redis:
     """A client with a pool of its own. `options`: of BlockingConnectionPool. Raises ValueError for a bad URL."""
     if urlsplit(url).scheme != SENTINEL_SCHEME:
-        return Redis.from_pool(BlockingConnectionPool.from_url(url, **options))
+        return Redis.from_pool(Pool.from_url(url, **options))
     queue = queue_options(url)
     sentinel = Sentinel(queue["SENTINELS"], sentinel_kwargs=queue["SENTINEL_KWARGS"])
     account = {"db": queue["DB"], "password": queue["PASSWORD"]} | queue["CONNECTION_KWARGS"]
@@ -58,7 +61,7 @@ def new_client(url: str, **options) -> Redis:
 def exchange(client: Redis, *commands: tuple) -> list:
     """The answers to these commands, which are sent together. An argument may come in portions, as a tuple of bytes.
 
-    By hand, for it is done six times for each photo: redis-py copies a large value five times before it is sent, and
+    By hand, for it is done seven times for each photo: redis-py copies a large value five times before it is sent, and
     takes as long for a small command as Redis does. Raises RedisError; what was sent may have been done then.
     """
     packed = b"".join(part for command in commands for part in _packed(command))
@@ -125,20 +128,77 @@ def _packed(command: tuple) -> list[bytes]:
     for argument in command:
         if isinstance(argument, tuple):
             parts += [b"$%d\r\n" % sum(map(len, argument)), *argument, b"\r\n"]
-            continue
-        if not isinstance(argument, (bytes, str)):
-            argument = str(argument)
-        data = argument.encode() if isinstance(argument, str) else argument
-        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+        else:
+            parts.append(_packed_argument(argument))
     return parts
 
 
-class MasterPool(SentinelConnectionPool, BlockingConnectionPool):
+@lru_cache(maxsize=1000)  # most come again: names, scripts, the key of a photo with each of its pieces
+def _packed_argument(argument) -> bytes:
+    if not isinstance(argument, (bytes, str)):
+        argument = str(argument)
+    data = argument.encode() if isinstance(argument, str) else argument
+    return b"$%d\r\n%b\r\n" % (len(data), data)
+
+
+class Pool(BlockingConnectionPool):
+    """redis-py's own, without the figures it keeps of its connections, and without asking the system at every step
+    whether the process has forked: that is a fifth of the processor time of a small command.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        _pools.add(self)
+
+    def _checkpid(self):
+        """Nothing: a process that was forked has got an empty pool at once."""
+
+    def get_connection(self, *args, **kwargs):
+        """One that is connected and has nothing to read. Raises redis.ConnectionError."""
+        try:
+            connection = self.pool.get(timeout=self.timeout) or self.make_connection()
+        except Empty:
+            raise RedisConnectionError("No connection available.") from None
+        try:
+            connection.connect()
+            if _has_something_to_read(connection):
+                connection.disconnect()
+                connection.connect()
+        except BaseException:
+            self.release(connection)
+            raise
+        return connection
+
+    def release(self, connection):
+        if connection.should_reconnect() or not self.owns_connection(connection):
+            connection.disconnect()
+        if self.owns_connection(connection):  # else it is that of the process before the fork, and has no place here
+            self.pool.put_nowait(connection)
+
+
+def _has_something_to_read(connection) -> bool:
+    """Closed by the server, or with an answer that nobody has read."""
+    try:
+        return connection.can_read()
+    except (RedisConnectionError, RedisTimeoutError, OSError):
+        return True
+
+
+def _empty_pools() -> None:
+    for pool in _pools:
+        pool.reset()
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
+os.register_at_fork(after_in_child=_empty_pools)
+
+
+class MasterPool(SentinelConnectionPool, Pool):
     """Connections to whichever server the Sentinels say is the master."""
 
     # redis-py's own disowns a connection that found no master, and keeps it in a list for ever: one for each request
     # while there is none.
-    owns_connection = BlockingConnectionPool.owns_connection
+    owns_connection = Pool.owns_connection
 
     def release(self, connection):
         if (connection.host, connection.port) != self.master_address:  # it was of the master before
