@@ -44,10 +44,11 @@ from apps.tickets.transitions import acting_as
 
 logger = logging.getLogger(__name__)
 
-PIECE_BYTES = 192 * 1024
+PIECE_BYTES = 384 * 1024
+HEAD_BYTES = 192 * 1024  # hold nearly every photo's header, with the thumbnail in it
 SIGNATURE_BYTES = 64  # enough to tell by signature what a file is
 FILENAME_MAX_LENGTH = 255
-KEEP_ALIVE_EVERY_SECONDS = staging.INCOMING_TTL_SECONDS / 4
+WRITE_EVERY_SECONDS = staging.INCOMING_TTL_SECONDS / 4  # of a slow client, or what it has sent would expire
 
 # With the budget full, a few requests of each process wait this long for room; the others are refused at once, so that
 # threads are left for everything else. A refusal is due within two seconds.
@@ -82,9 +83,9 @@ class PhotoStream:
         self._size = 0
         self._portions: list[bytes] = []  # of the piece to come
         self._piece_size = 0
-        self._head = b""  # the first piece, kept for reading the header
+        self._head = b""  # its first bytes, kept for reading the header
         self._signature_checked = False
-        self._keep_alive_at = 0.0  # when the next piece is to prolong the reservation
+        self._written_at = time.monotonic()  # the last piece
 
     @property
     def is_open(self) -> bool:
@@ -102,7 +103,8 @@ class PhotoStream:
         self._piece_size += len(portion)
         if not self._signature_checked and self._size >= SIGNATURE_BYTES:
             self._check_signature()
-        if self._piece_size >= PIECE_BYTES:
+        overdue = self._signature_checked and time.monotonic() > self._written_at + WRITE_EVERY_SECONDS
+        if self._piece_size >= PIECE_BYTES or overdue:
             self._write_piece()
 
     def close(self) -> StagedPhoto:
@@ -128,21 +130,15 @@ class PhotoStream:
     def _write_piece(self, *, last: bool = False) -> None:
         offset = self._size - self._piece_size
         portions, self._portions, self._piece_size = self._portions, [], 0
-        self._head = self._head or b"".join(portions)
+        self._head = self._head or b"".join(portions)[:HEAD_BYTES]
         if last:
             whole = staging.write_last(self.image_id, *portions, offset=offset)
         else:
-            size, keep_alive = max(self._expected_size, self._size), self._keep_alive_is_due()
-            whole = staging.write(self.image_id, *portions, offset=offset, size=size, keep_alive=keep_alive)
+            size = max(self._expected_size, self._size)
+            whole = staging.write(self.image_id, *portions, offset=offset, size=size)
+        self._written_at = time.monotonic()
         if not whole:  # Redis was flushed or restarted in the middle of this photo
             raise TemporarilyUnavailableError
-
-    def _keep_alive_is_due(self) -> bool:
-        now = time.monotonic()
-        due = now >= self._keep_alive_at
-        if due:
-            self._keep_alive_at = now + KEEP_ALIVE_EVERY_SECONDS
-        return due
 
     def _read_header(self) -> photos.PhotoHeader:
         try:

@@ -115,16 +115,14 @@ def reserve(image_id, size: int) -> None:
         raise StagingFullError(wait=min(LONGEST_WAIT_SECONDS, max(1, math.ceil(min(waits)))))
 
 
-def write(image_id, *portions: bytes, offset: int, size: int, keep_alive: bool = True) -> bool:
+def write(image_id, *portions: bytes, offset: int, size: int) -> bool:
     """Write a piece of the photo, its portions in order, to its place; the first one makes room for `size` bytes.
 
-    False when what was written before has been lost meanwhile: discard it. `keep_alive` prolongs the reservation by
-    INCOMING_TTL_SECONDS. The first piece needs it, later ones now and then.
+    Prolongs the reservation by INCOMING_TTL_SECONDS. False when what was written before has been lost meanwhile:
+    discard it.
     """
-    commands = _write(image_id, portions, offset=offset, size=size)
-    if keep_alive:
-        commands.append(("EVAL", EXTEND, 1, BUDGET_KEYS[0], image_id, INCOMING_TTL_SECONDS))
-    _, _, _, _, written, *_ = exchange(connection(), *commands)
+    extend = ("EVAL", EXTEND, 1, BUDGET_KEYS[0], image_id, INCOMING_TTL_SECONDS)
+    *_, written, _ = exchange(connection(), *_write(image_id, portions, offset=offset, size=size), extend)
     return bool(written[0])
 
 

@@ -5,11 +5,13 @@ import threading
 from types import SimpleNamespace
 from unittest import mock
 
+from django.conf import settings
 from django.test import SimpleTestCase
 from gunicorn.config import Config
 from gunicorn.http.parser import RequestParser
 
-from apps.tickets.body import FIRST_WAIT_BYTES, READ_BYTES, IncomingBody, receive_from
+from apps.tickets import intake, staging
+from apps.tickets.body import FIRST_WAIT_BYTES, LONGEST_WAIT_BYTES, READ_BYTES, IncomingBody, receive_from
 from apps.tickets.errors import BodyIncompleteError
 from apps.turns import Turns
 
@@ -64,7 +66,13 @@ class IncomingBodyTests(SimpleTestCase):
             self.read_all(body)
 
         self.assertEqual(awaited[:4], [FIRST_WAIT_BYTES, FIRST_WAIT_BYTES, 2 * FIRST_WAIT_BYTES, 4 * FIRST_WAIT_BYTES])
-        self.assertEqual((max(awaited), sum(awaited)), (READ_BYTES, len(BODY)))
+        self.assertEqual((max(awaited), sum(awaited)), (LONGEST_WAIT_BYTES, len(BODY)))
+
+    def test_longest_wait_is_short_enough_for_what_is_staged(self):
+        """At the slowest pace that is not cut off the next portion comes before the last piece has expired."""
+        slowest = LONGEST_WAIT_BYTES / settings.UPLOAD_MIN_BYTES_PER_SECOND
+
+        self.assertLess(slowest + intake.WRITE_EVERY_SECONDS, staging.INCOMING_TTL_SECONDS)
 
     def test_next_request_on_the_connection_is_left_alone(self):
         self.send_from_thread(self.head("/first") + BODY + self.head("/second") + BODY)

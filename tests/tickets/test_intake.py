@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import SimpleTestCase, modify_settings, override_settings
 from django.utils import timezone
 
-from apps.tickets import body, staging
+from apps.tickets import body, intake, staging
 from apps.tickets.intake import clean_filename
 from apps.tickets.models import Image
 from tests.case import ApiTestCase, default_queue, staged_photos
@@ -407,6 +407,16 @@ class BodyTests(IntakeTestCase):
                 with self.subTest(content_type=content_type, extra=extra):
                     response = self.post_stream(Stream(), content_type=content_type, **extra)
                     self.assert_refused(response, 411, "length_required")
+
+    def test_what_a_slow_client_has_sent_is_staged_before_its_time_is_over(self):
+        content, staged = jpeg_bytes(2, size=100_000), []
+        stream = Stream(content, before_reading=lambda reads: staged.append(len(staged_photos())))
+        with mock.patch.object(intake, "WRITE_EVERY_SECONDS", 0):
+            response = self.post_stream(stream, CONTENT_LENGTH=len(content))
+
+        self.assertEqual(response.status_code, 202, response.content)
+        self.assertEqual(staging.read(response.json()["id"], len(content)), content)
+        self.assertEqual(staged[:2], [0, 1])
 
     def test_body_that_ends_early(self):
         for content_type, content in (("image/jpeg", PHOTO), (self.FORM, self.FORM_START + PHOTO)):
