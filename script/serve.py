@@ -16,8 +16,8 @@ from script.welcome import welcome
 
 MANAGE = [sys.executable, "manage.py"]
 READY_WITHIN_SECONDS = 60
-# A string that grows takes up to twice its bytes in Redis. And room for the queue to go on when that is full.
-REDIS_BYTES_PER_STAGED_BYTE = 2
+# Allocators round up, and failed photos are set aside. And room for the queue to go on when that is full.
+REDIS_BYTES_PER_STAGED_BYTE = 1.5
 REDIS_SPARE_BYTES = 128 * 1024 * 1024
 
 
