@@ -133,8 +133,9 @@ def _packed(command: tuple) -> list[bytes]:
     return parts
 
 
-@lru_cache(maxsize=1000)  # most come again: names, scripts, the key of a photo with each of its pieces
+@lru_cache(maxsize=1000, typed=True)  # typed: or 60 would be sent as 60.0, if that came first
 def _packed_argument(argument) -> bytes:
+    """Most come again: names, scripts, the key of a photo with each of its pieces."""
     if not isinstance(argument, (bytes, str)):
         argument = str(argument)
     data = argument.encode() if isinstance(argument, str) else argument

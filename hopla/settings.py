@@ -197,8 +197,8 @@ UPLOAD_TIMEOUT_SECONDS = env.int("UPLOAD_TIMEOUT_SECONDS", default=30)
 UPLOAD_MIN_BYTES_PER_SECOND = env.int("UPLOAD_MIN_BYTES_PER_SECOND", default=4096)
 RECONCILE_AFTER_SECONDS = env.int("RECONCILE_AFTER_SECONDS", default=30)
 
-# Photos stream to Redis by parsers of their own. Everything else that could carry a file stays in
-# memory: Django's own default would write it to a temporary file.
+# Photos stream to Redis by parsers of their own. Everything else that could carry a file stays in memory: Django's own
+# default would write it to a temporary file.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200

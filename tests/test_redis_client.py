@@ -14,7 +14,16 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from apps.redis_client import MAX_CONNECTIONS, MasterConnection, Pool, new_client, queue_options, receive, redis_at
+from apps.redis_client import (
+    MAX_CONNECTIONS,
+    MasterConnection,
+    Pool,
+    exchange,
+    new_client,
+    queue_options,
+    receive,
+    redis_at,
+)
 
 SENTINELS = "redis+sentinel://user:p%40ss@one.example:26380,two.example,[::1]:26381/mymaster/3?sentinel_password=other"
 
@@ -123,6 +132,7 @@ class PoolTests(SimpleTestCase):
     def test_answer_that_nobody_has_read_is_not_the_next_ones(self):
         connection = self.pool.get_connection()
         connection.send_command("ECHO", "of another")
+        self.assertTrue(connection.can_read(timeout=10))
         self.pool.release(connection)
 
         self.assertEqual(self.client.echo("ours"), b"ours")
@@ -154,6 +164,14 @@ class PoolTests(SimpleTestCase):
         self.assertEqual(self.client.client_id(), of_parent)
         self.pool.release(taken)
         self.assertTrue(self.client.ping())  # by the one that the child has put away
+
+
+class ExchangeTests(SimpleTestCase):
+    def test_equal_numbers_are_sent_as_they_are(self):
+        client = redis_at(settings.REDIS_URL)
+
+        answers = exchange(client, *(("ECHO", number) for number in (60.0, 60, True, 1)))
+        self.assertEqual(answers, [b"60.0", b"60", b"True", b"1"])
 
 
 class ReceiveTests(SimpleTestCase):

@@ -18,7 +18,7 @@ from apps.turns import Turns
 
 READ_BYTES = 384 * 1024
 FIRST_WAIT_BYTES = 16 * 1024
-LONGEST_WAIT_BYTES = 128 * 1024  # half a minute at the slowest pace: what has come is staged before its time is over
+LONGEST_WAIT_SECONDS = 30  # at the slowest pace: what has come is staged before its time is over
 GRACE_SECONDS = 10  # before the average rate counts
 WATCH_EVERY_SECONDS = 0.5
 
@@ -53,14 +53,15 @@ class IncomingBody:
         _watched.discard(self)
         self._request.body_seconds = time.monotonic() - self._started_at
 
-    def read(self, size=READ_BYTES) -> bytes:
-        """The next portion, of at most `size` and READ_BYTES; b"" at the end.
+    def read(self) -> bytes:
+        """The next portion, of at most READ_BYTES; b"" at the end.
 
         What is waited for grows with what has come, so that little is unknown of a client that stalls early. What is
         there already is taken whole.
         """
-        size = min(READ_BYTES if size is None or size < 0 else size, READ_BYTES, self._length - self._received)
-        self._awaited = min(size, max(FIRST_WAIT_BYTES, self._received), LONGEST_WAIT_BYTES)
+        size = min(READ_BYTES, self._length - self._received)
+        longest = max(FIRST_WAIT_BYTES, LONGEST_WAIT_SECONDS * settings.UPLOAD_MIN_BYTES_PER_SECOND)
+        self._awaited = min(size, max(FIRST_WAIT_BYTES, self._received), longest)
         portion = self._receive_next(size) if size else b""
         if not portion:
             self.require_whole()

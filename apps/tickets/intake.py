@@ -75,7 +75,7 @@ class PhotoStream:
     portion shows that the photo cannot be taken.
     """
 
-    def __init__(self, expected_size: int = 1):
+    def __init__(self, expected_size: int):
         self.image_id = uuid.uuid4()
         self._expected_size = expected_size
         self._filename = None

@@ -5,13 +5,12 @@ import threading
 from types import SimpleNamespace
 from unittest import mock
 
-from django.conf import settings
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, override_settings
 from gunicorn.config import Config
 from gunicorn.http.parser import RequestParser
 
 from apps.tickets import intake, staging
-from apps.tickets.body import FIRST_WAIT_BYTES, LONGEST_WAIT_BYTES, READ_BYTES, IncomingBody, receive_from
+from apps.tickets.body import FIRST_WAIT_BYTES, LONGEST_WAIT_SECONDS, READ_BYTES, IncomingBody, receive_from
 from apps.tickets.errors import BodyIncompleteError
 from apps.turns import Turns
 
@@ -50,6 +49,7 @@ class IncomingBodyTests(SimpleTestCase):
         self.assertEqual(b"".join(portions), BODY)
         self.assertLessEqual(max(len(portion) for portion in portions), READ_BYTES)
 
+    @override_settings(UPLOAD_MIN_BYTES_PER_SECOND=4096)
     def test_what_is_waited_for_grows_with_what_has_come(self):
         self.client_socket.sendall(self.head())
         body, awaited = self.next_body(), []
@@ -66,13 +66,11 @@ class IncomingBodyTests(SimpleTestCase):
             self.read_all(body)
 
         self.assertEqual(awaited[:4], [FIRST_WAIT_BYTES, FIRST_WAIT_BYTES, 2 * FIRST_WAIT_BYTES, 4 * FIRST_WAIT_BYTES])
-        self.assertEqual((max(awaited), sum(awaited)), (LONGEST_WAIT_BYTES, len(BODY)))
+        self.assertEqual((max(awaited), sum(awaited)), (30 * 4096, len(BODY)))
 
     def test_longest_wait_is_short_enough_for_what_is_staged(self):
         """At the slowest pace that is not cut off the next portion comes before the last piece has expired."""
-        slowest = LONGEST_WAIT_BYTES / settings.UPLOAD_MIN_BYTES_PER_SECOND
-
-        self.assertLess(slowest + intake.WRITE_EVERY_SECONDS, staging.INCOMING_TTL_SECONDS)
+        self.assertLess(LONGEST_WAIT_SECONDS + intake.WRITE_EVERY_SECONDS, staging.INCOMING_TTL_SECONDS)
 
     def test_next_request_on_the_connection_is_left_alone(self):
         self.send_from_thread(self.head("/first") + BODY + self.head("/second") + BODY)
