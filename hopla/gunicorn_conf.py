@@ -10,9 +10,10 @@ import os
 
 from gunicorn.glogging import Logger
 
+from hopla import web_worker
 from hopla.settings import LOGGING as logconfig_dict  # noqa: F401 (a setting of gunicorn's, by its name)
 
-worker_class = "hopla.web_worker.LingeringWorker"
+worker_class = "hopla.web_worker.WebWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", 2))
 # So many that 200 slow clients fit into one process: which one accepts a connection is chance. One that has hardly a
 # thread left accepts no more, and leaves new clients to the others; 64 more connections may idle between two requests.
@@ -60,3 +61,7 @@ def post_worker_init(worker):
     gc.collect()
     gc.freeze()
     gc.set_threshold(5_000, 20, 50)
+
+
+def child_exit(server, worker):
+    web_worker.forget(worker)

@@ -1,4 +1,6 @@
 import socket
+import time
+from collections import defaultdict
 from unittest import mock
 
 from django.test import SimpleTestCase
@@ -6,15 +8,68 @@ from gunicorn.config import Config
 from gunicorn.workers.gthread import ThreadWorker
 
 from hopla import web_worker
-from hopla.web_worker import LingeringWorker
+from hopla.web_worker import WebWorker, forget
 from tests.web_server import RawClient, running_web_server
+
+
+class CourtesyTests(SimpleTestCase):
+    """Which of two processes takes a new connection."""
+
+    def setUp(self):
+        self.enterContext(mock.patch.object(web_worker, "_connections", [web_worker._NO_PROCESS] * 4))
+        self.ours, self.other = self.process(age=1, connections=5), self.process(age=2, connections=3)
+
+    def process(self, *, age: int, connections: int) -> WebWorker:
+        worker = WebWorker(age, 0, [], mock.Mock(), 30, Config(), mock.Mock())
+        worker.nr_conns = connections
+        worker.tmp = mock.Mock()
+        worker.notify()
+        return worker
+
+    def naps(self, while_asleep=lambda: None) -> int:
+        """How often ours waits a moment before it tries to take the connection."""
+        self.ours.notify()
+        with (
+            mock.patch.object(web_worker.time, "sleep", side_effect=lambda seconds: while_asleep()) as sleep,
+            mock.patch.object(ThreadWorker, "accept") as accept,
+        ):
+            self.ours.accept("listener")
+        accept.assert_called_once_with("listener")
+        return sleep.call_count
+
+    def test_process_with_the_fewest_takes_it_at_once(self):
+        for connections in (0, 3, 4):
+            with self.subTest(connections):
+                self.ours.nr_conns = connections
+                self.assertEqual(self.naps(), 0)
+
+    def test_process_with_more_waits_until_the_other_has_taken_it(self):
+        def take():
+            self.other.nr_conns += 1
+            self.other.notify()
+
+        self.assertEqual(self.naps(while_asleep=take), 1)
+
+    def test_process_with_more_takes_it_if_the_other_does_not(self):
+        self.assertEqual(self.naps(), web_worker.COURTESY_MILLISECONDS)
+
+    def test_nobody_waits_for_a_process_that_stops_or_has_ended(self):
+        self.other.alive = False
+        self.other.notify()
+        self.assertEqual(self.naps(), 0)
+
+        self.other.alive = True
+        self.other.notify()
+        self.assertGreater(self.naps(), 0)
+        forget(self.other)
+        self.assertEqual(self.naps(), 0)
 
 
 class LingeringTests(SimpleTestCase):
     """What its threads do with a connection. `kept` is what gunicorn's own worker says of it each time."""
 
     def setUp(self):
-        self.worker = LingeringWorker(0, 0, [], mock.Mock(), 30, Config(), mock.Mock())
+        self.worker = WebWorker(0, 0, [], mock.Mock(), 30, Config(), mock.Mock())
         self.ours, self.theirs = socket.socketpair()
         self.addCleanup(self.ours.close)
         self.addCleanup(self.theirs.close)
@@ -58,12 +113,39 @@ class LingeringTests(SimpleTestCase):
 
 
 class KeptConnectionTests(SimpleTestCase):
+    def ask(self, client: RawClient) -> str:
+        client.send_head("GET", "/healthz")
+        answer = client.answer()
+        self.assertEqual(answer.status, 200)
+        return answer.read().decode()
+
+    def test_new_connections_go_to_the_process_with_fewer(self):
+        with running_web_server("tests.web_server:tell_process", WEB_CONCURRENCY="2") as address:
+            clients_of = defaultdict(list)
+
+            def connect() -> str:
+                client = RawClient(address)
+                self.addCleanup(client.close)
+                process = self.ask(client)
+                clients_of[process].append(client)
+                return process
+
+            for _ in range(200):
+                connect()
+                if len(clients_of) == 2 and min(map(len, clients_of.values())) >= 14:
+                    break
+                time.sleep(0 if len(clients_of) == 2 else 0.2)  # the other has not started yet
+            relieved, _ = clients_of
+            for client in clients_of[relieved]:
+                client.close()
+            time.sleep(0.5)
+
+            takers = [connect() for _ in range(12)]
+        self.assertGreaterEqual(takers.count(relieved), 10)  # not all: the other takes one that is left for long
+
     def test_many_requests_on_one_connection(self):
         with running_web_server() as address:
             client = RawClient(address)
             self.addCleanup(client.close)
             for _ in range(2 * web_worker.MOST_IN_A_ROW + 2):  # at once, and once by way of gunicorn's main thread
-                client.send_head("GET", "/healthz")
-                answer = client.answer()
-                answer.read()
-                self.assertEqual(answer.status, 200)
+                self.ask(client)

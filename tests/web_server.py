@@ -24,6 +24,12 @@ def running_web_server(application: str = "hopla.wsgi", **environment: str):
         yield host, int(port)
 
 
+def tell_process(environ, start_response):
+    """An application that answers in which process it runs."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(os.getpid()).encode()]
+
+
 class RawClient:
     """One connection on which a request is sent as bytes, piece by piece."""
 
