@@ -9,7 +9,7 @@ from mmap import mmap
 
 from gunicorn.workers.gthread import ThreadWorker
 
-COURTESY_MILLISECONDS = 10
+COURTESY_MILLISECONDS = 3
 LINGER_MILLISECONDS = 5
 MOST_IN_A_ROW = 16  # then it is another connection's turn, should there be more of them than threads
 
