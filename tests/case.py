@@ -5,14 +5,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
-from django.db import connections
+from django.db import connection, connections, transaction
 from django.test import TestCase, TransactionTestCase
 from rq import Queue
 
 from apps.redis_client import redis_at
 from apps.tickets import staging
 from apps.tickets.delivery import deliver_photo
-from apps.tickets.models import Image
+from apps.tickets.models import Image, Ticket
 from tests.makers import client_for
 
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "request_id"}
@@ -79,6 +79,29 @@ class ApiTestCase(HoplaAssertions, TestCase):
 class CommittingTestCase(HoplaAssertions, TransactionTestCase):
     """With real commits, for what several threads or processes do together."""
 
+    def after_waiting(self, function, *, ticket: Ticket, change):
+        """What `function` answers in a thread that waits for the ticket's lock while `change` is made. PostgreSQL."""
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                Ticket.objects.lock(ticket.pk)
+                answer = pool.submit(_and_disconnect, function)
+                self.wait_until(self._somebody_waits)
+                change()
+            return answer.result()
+
+    def _somebody_waits(self) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return cursor.fetchone()[0] > 0
+
+
+def _and_disconnect(function, *arguments):
+    """What it answers, in a thread that ends then: its connections would stay open."""
+    try:
+        return function(*arguments)
+    finally:
+        connections.close_all()
+
 
 def at_once(function, arguments) -> list:
     """`function` of each argument, in a thread each, which all start together. Answers the results in order."""
@@ -87,10 +110,7 @@ def at_once(function, arguments) -> list:
 
     def run(argument):
         together.wait(timeout=30)
-        try:
-            return function(argument)
-        finally:
-            connections.close_all()
+        return _and_disconnect(function, argument)
 
     with ThreadPoolExecutor(len(arguments)) as pool:
         return list(pool.map(run, arguments))

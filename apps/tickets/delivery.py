@@ -18,7 +18,7 @@ from rq import get_current_job
 from apps import metrics
 from apps.queue import JobKind, default_queue
 from apps.request_id import on_behalf_of
-from apps.tickets import cloud, outcomes, staging
+from apps.tickets import cloud, moves, outcomes, staging
 from apps.tickets.leases import held, lease_seconds
 from apps.tickets.models import Image, Ticket
 from apps.tickets.pause import PROBE_EVERY_SECONDS, Pause, current_pause, pause_uploads
@@ -125,10 +125,20 @@ def settle_lost(images: list[Image]) -> None:
 
 def _start_attempt(image_id: str) -> Image | None:
     """The image with its attempt begun, or None: settled, taken by another worker, not due yet, paused, or deleted."""
+    pause = current_pause()
+    image = None if pause else moves.begin_attempt(uuid.UUID(image_id), lease_seconds=lease_seconds())
+    image = image or _start_the_long_way(image_id, pause)
+    if not connection.in_atomic_block:  # as it is inside a TestCase
+        connection.close()
+    if image is not None:
+        metrics.count("hopla_upload_attempts")
+    return image
+
+
+def _start_the_long_way(image_id: str, pause: Pause | None) -> Image | None:
     image = Image.objects.find(uuid.UUID(image_id))
     if image is None:
         return None
-    pause = current_pause()
     if pause is not None:
         image.look_again_in((pause.until - timezone.now()).total_seconds() + _spread())
         return None
@@ -136,12 +146,7 @@ def _start_attempt(image_id: str) -> Image | None:
         started = Ticket.objects.lock_and_touch(image.ticket_id) and image.start_upload(lease_seconds=lease_seconds())
         if not started:
             transaction.set_rollback(True)  # for readers of the ticket nothing has changed
-    if not connection.in_atomic_block:  # as it is inside a TestCase
-        connection.close()
-    if not started:
-        return None
-    metrics.count("hopla_upload_attempts")
-    return image
+    return image if started else None
 
 
 def _postpone(image: Image, pause: Pause) -> None:

@@ -471,12 +471,12 @@ class Image(models.Model):
                     to_status=to,
                     reason=reason,
                     request_id=self.request_id,
-                    told=self._told_of_a_move(),
+                    told=self.told_of_a_move(),
                 )
                 return True
         return False
 
-    def _told_of_a_move(self) -> dict:
+    def told_of_a_move(self) -> dict:
         """For the log: `seconds` since the photo was accepted, and when it is tried again if that has a time."""
         told = {"attempt": self.attempts, "seconds": round((self.updated_at - self.created_at).total_seconds(), 3)}
         return told | ({"again_at": self.next_retry_at.isoformat()} if self.next_retry_at else {})

@@ -6,7 +6,7 @@ All are safe to run twice or late: a move that is no longer allowed changes noth
 from django.db import transaction
 
 from apps import metrics
-from apps.tickets import set_aside, staging
+from apps.tickets import moves, set_aside, staging
 from apps.tickets.models import Image, Ticket
 from apps.tickets.removal import remove_asset_of
 from apps.tickets.signals import image_failed, image_stored
@@ -31,13 +31,16 @@ NOT_TO_BE_TRIED_AGAIN = {"bytes_lost", "ticket_cancelled"}
 
 def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_format: str) -> bool:
     """The image is stored, and its ticket completed if it was the last. Answers whether this call made it so."""
+    asset = {"asset_id": asset_id, "asset_version": asset_version, "asset_format": asset_format}
     with transaction.atomic():
-        ticket = Ticket.objects.lock(image.ticket_id)
-        if not image.store(asset_id=asset_id, asset_version=asset_version, asset_format=asset_format):
-            # Failed, cancelled or deleted meanwhile, or overtaken by another attempt: then the removal finds it wanted.
-            remove_asset_of(image)
-            return False
-        ticket.touch()
+        ticket = moves.store(image, **asset)
+        if ticket is None:
+            ticket = Ticket.objects.lock(image.ticket_id)
+            if not image.store(**asset):
+                # Failed, cancelled or deleted meanwhile, or overtaken by another attempt: the removal finds it wanted.
+                remove_asset_of(image)
+                return False
+            ticket.touch()
         image_stored.send(sender=Image, image=image, ticket=ticket)
         _discard_on_commit(image)
         transaction.on_commit(lambda: _count_stored(image), robust=True)

@@ -104,20 +104,24 @@ def record(
     told: dict | None = None,
 ) -> None:
     """Write a move down. Call it in the transaction that makes it. `told`: more fields, for the log line alone."""
-    move = Transition(
+    move = new_move(
         ticket_id=ticket_id,
         image_id=image_id,
         from_status=from_status,
         to_status=to_status,
         reason=reason[:64],
-        actor=_actor.get(),
         request_id=current_request_id() or request_id,
     )
     insert(move)
-    transaction.on_commit(lambda: _tell(move, told or {}), robust=True)
+    transaction.on_commit(lambda: tell(move, told or {}), robust=True)
 
 
-def _tell(move: Transition, told: dict) -> None:
+def new_move(**fields) -> Transition:
+    """One that is made now, by whoever acts at the moment. It is not written down yet."""
+    return Transition(**{"actor": _actor.get(), "request_id": current_request_id()} | fields)
+
+
+def tell(move: Transition, told: dict) -> None:
     what, why = f"ticket {move.ticket_id}", ""
     # The id of then: with the commit the request may be over.
     fields = told | {"ticket": move.ticket_id, "from": move.from_status, "to": move.to_status, "by": move.actor}

@@ -1,9 +1,8 @@
 """What a photo's one statement does when it had to wait for its ticket, and found another one than it had looked at."""
 
-from concurrent.futures import ThreadPoolExecutor
 from unittest import mock, skipUnless
 
-from django.db import connection, connections, transaction
+from django.db import connection
 
 from apps.tickets import intake
 from apps.tickets.endings import cancel_ticket
@@ -23,25 +22,11 @@ class PlacesTests(CommittingTestCase):
         self.long_way = self.enterContext(mock.patch.object(intake, "_take_free_place", wraps=intake._take_free_place))
 
     def accept(self, seed: int = 2) -> Image:
-        try:
-            return intake.accept_photo(ticket_id=self.ticket.pk, photo=stage_photo(jpeg_bytes(seed)))
-        finally:
-            connections.close_all()
+        return intake.accept_photo(ticket_id=self.ticket.pk, photo=stage_photo(jpeg_bytes(seed)))
 
     def accept_while(self, change) -> Image:
         """What becomes of a photo whose statement waits for its ticket while `change` is made to it."""
-        with ThreadPoolExecutor(1) as pool:
-            with transaction.atomic():
-                Ticket.objects.lock(self.ticket.pk)
-                change()
-                accepted = pool.submit(self.accept)
-                self.wait_until(self.somebody_waits)
-            return accepted.result()
-
-    def somebody_waits(self) -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-            return cursor.fetchone()[0] > 0
+        return self.after_waiting(self.accept, ticket=self.ticket, change=change)
 
     def test_ordinary_photo_takes_the_next_place_without_the_long_way(self):
         version = Ticket.objects.get(pk=self.ticket.pk).version
