@@ -13,7 +13,7 @@ from bench.stage import Stage, wait_for
 LATENCY_SECONDS = 0.2
 PHOTO_BYTES = 1_000_000
 PHOTOS = {"textbook": 20, "hopla": 200}
-SETTLED_AFTER_SECONDS = 3  # PostgreSQL's processes tell their statistics once they have been idle for a second
+SETTLED_AFTER_SECONDS = 12  # PostgreSQL's processes tell their statistics once they have been idle for ten seconds
 
 
 def measure(stage: Stage, options) -> list[Table]:
