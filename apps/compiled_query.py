@@ -101,6 +101,14 @@ def values_to_insert(instance: Model) -> dict:
     }
 
 
+def columns_and_values(model: type[Model], **computed: str) -> tuple[str, str]:
+    """For a statement that inserts a row among other things: its columns, and what it is to hold, as SQL. That are the
+    parameters of `values_to_insert` by their names, unless the statement computes them.
+    """
+    columns = [field.column for field in _fields_to_insert(model)]
+    return ", ".join(columns), ", ".join(computed.get(column, f"%({column})s") for column in columns)
+
+
 def update(instance: Model, *, only_if: dict | None = None, **changes) -> bool:
     """Write these fields to the instance's row, if the fields in `only_if` have those values there, and set them on the
     instance. Answers whether the row was there, and so. No signal is sent.

@@ -16,7 +16,7 @@ from functools import cache
 from django.db import connection, transaction
 from django.utils import timezone
 
-from apps.compiled_query import columns_of, cursor_of, instance_of, values_to_insert
+from apps.compiled_query import columns_and_values, columns_of, cursor_of, instance_of, values_to_insert
 from apps.tickets.models import Image, Ticket
 from apps.tickets.states import ImageStatus
 from apps.tickets.transitions import Transition, new_move, tell
@@ -82,16 +82,16 @@ def _make(move: Transition, condition: str, changes: str, values: dict) -> tuple
 
 @cache
 def _statement(condition: str, changes: str) -> str:
-    known_by_image = {
-        "ticket_id": "image.ticket_id",
-        "request_id": "coalesce(nullif(%(request_id)s, ''), image.request_id)",
-    }
-    move_columns = [field.column for field in Transition._meta.concrete_fields if not field.primary_key]
+    move_columns, move_values = columns_and_values(
+        Transition,
+        ticket_id="image.ticket_id",
+        request_id="coalesce(nullif(%(request_id)s, ''), image.request_id)",
+    )
     return MOVE.format(
         condition=condition,
         changes=changes,
-        move_columns=", ".join(move_columns),
-        move_values=", ".join(known_by_image.get(column, f"%({column})s") for column in move_columns),
+        move_columns=move_columns,
+        move_values=move_values,
         columns=", ".join(
             f"{name}.{field.column}"
             for name, model in (("image", Image), ("ticket", Ticket))

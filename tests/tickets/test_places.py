@@ -9,7 +9,8 @@ from apps.tickets.endings import cancel_ticket
 from apps.tickets.errors import TicketCancelledError, TicketFullError
 from apps.tickets.models import Image, Ticket
 from apps.tickets.places import take_next_place
-from tests.case import CommittingTestCase
+from apps.tickets.transitions import Transition
+from tests.case import CommittingTestCase, at_once
 from tests.makers import jpeg_bytes, make_accepted_image, make_image, make_ticket, stage_photo
 
 
@@ -21,8 +22,8 @@ class PlacesTests(CommittingTestCase):
         make_accepted_image(self.ticket, seed=1)
         self.long_way = self.enterContext(mock.patch.object(intake, "_take_free_place", wraps=intake._take_free_place))
 
-    def accept(self, seed: int = 2) -> Image:
-        return intake.accept_photo(ticket_id=self.ticket.pk, photo=stage_photo(jpeg_bytes(seed)))
+    def accept(self, seed: int = 2, *, ticket: Ticket | None = None) -> Image:
+        return intake.accept_photo(ticket_id=(ticket or self.ticket).pk, photo=stage_photo(jpeg_bytes(seed)))
 
     def accept_while(self, change) -> Image:
         """What becomes of a photo whose statement waits for its ticket while `change` is made to it."""
@@ -70,11 +71,55 @@ class PlacesTests(CommittingTestCase):
 
         self.assertEqual((self.accept().position, self.long_way.call_count), (1, 1))
 
-    def test_nothing_is_taken_of_a_ticket_that_is_full_overdue_or_has_not_begun(self):
+    def begin_a_ticket(self, *, long_ways: int) -> tuple:
+        """What the first photo of a ticket leaves there, and in the log."""
+        ticket = make_ticket(num_images=3)
+        self.long_way.reset_mock()
+
+        with self.assertLogs("apps.tickets.transitions", "INFO") as logs:
+            self.accept(ticket=ticket)
+
+        self.assertEqual(self.long_way.call_count, long_ways)
+        [move] = Transition.objects.filter(ticket_id=ticket.pk)
+        self.assertEqual(move.actor, f"user {ticket.owner_id}")
+        kept = Ticket.objects.get(pk=ticket.pk)
+        [line] = [record.getMessage().replace(f"ticket {ticket.pk}", "ticket") for record in logs.records]
+        told = [record.by == move.actor for record in logs.records]
+        return kept.status, kept.version, move.from_status, move.to_status, move.image_id, move.reason, line, told
+
+    def test_first_photo_begins_the_ticket_either_way(self):
+        by_one_statement = self.begin_a_ticket(long_ways=0)
+        with mock.patch.object(intake, "take_next_place", return_value=False):
+            self.assertEqual(self.begin_a_ticket(long_ways=1), by_one_statement)
+
+        self.assertEqual(by_one_statement[:4], ("in_progress", 2, "pending", "in_progress"))
+
+    def test_ticket_that_another_photo_has_begun_meanwhile_is_not_begun_again(self):
+        self.ticket = make_ticket(num_images=3)
+
+        def begin():
+            make_image(self.ticket)
+            Ticket.objects.lock(self.ticket.pk).begin()
+
+        image = self.accept_while(begin)
+
+        self.assertEqual((image.position, self.long_way.call_count), (2, 1))
+        self.assertEqual(Transition.objects.filter(ticket_id=self.ticket.pk).count(), 1)
+
+    def test_many_first_photos_at_once_begin_the_ticket_once(self):
+        ticket = make_ticket(num_images=8)
+
+        images = at_once(lambda seed: self.accept(seed, ticket=ticket), range(8))
+
+        self.assertEqual(sorted(image.position for image in images), list(range(1, 9)))
+        self.assertEqual(Transition.objects.filter(ticket_id=ticket.pk).count(), 1)
+
+    def test_nothing_is_taken_of_a_ticket_that_is_full_overdue_or_over(self):
         overdue = make_ticket(num_images=3, status="in_progress", expires_at="2020-01-01T00:00Z")
         full = make_ticket(num_images=1, status="in_progress")
         make_image(full)
-        for ticket in (make_ticket(), overdue, full):
+        over = [make_ticket(status=status) for status in ("completed", "cancelled", "expired")]
+        for ticket in (overdue, full, *over):
             with self.subTest(ticket=ticket):
                 version, images = ticket.version, ticket.images.count()
 
