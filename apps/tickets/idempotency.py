@@ -13,13 +13,24 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import cache
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import connection
+from django.db.models import BigIntegerField, CharField, DateTimeField
 from django.utils import timezone
 from redis.exceptions import RedisError
 from redis.lock import Lock
 
+from apps.compiled_query import (
+    CompiledQuery,
+    Parameter,
+    columns_and_values,
+    columns_of,
+    cursor_of,
+    instance_of,
+    values_to_insert,
+)
 from apps.redis_client import redis_at
 from apps.tickets.errors import IdempotencyInFlightError, IdempotencyKeyInvalidError, IdempotencyKeyReusedError
 from apps.tickets.models import IdempotencyKey
@@ -88,8 +99,20 @@ def _renew_forever() -> None:
 
 def find_answer(*, user, key: str) -> IdempotencyKey | None:
     """The kept answer, unless its photo has failed since: then the upload is taken anew."""
-    kept = IdempotencyKey.objects.filter(user=user, key=key, created_at__gt=timezone.now() - KEPT_FOR)
-    return kept.exclude(image__status=ImageStatus.FAILED).first()
+    row = _ANSWER.first(user_id=user.pk, key=key, kept_since=timezone.now() - KEPT_FOR)
+    return row and instance_of(IdempotencyKey, row)
+
+
+def _answer():
+    kept = IdempotencyKey.objects.filter(
+        user_id=Parameter("user_id", BigIntegerField()),
+        key=Parameter("key", CharField()),
+        created_at__gt=Parameter("kept_since", DateTimeField()),
+    )
+    return kept.exclude(image__status=ImageStatus.FAILED).values_list(*columns_of(IdempotencyKey))
+
+
+_ANSWER = CompiledQuery(_answer)
 
 
 def require_same(answer: IdempotencyKey, *, path: str, fingerprint: str) -> None:
@@ -104,14 +127,32 @@ def keep_answer(*, user, key: str, **answer) -> None:
     Call it in the transaction that makes it true, so that of two requests that raced one is undone: that one gets
     IdempotencyInFlightError.
     """
-    if find_answer(user=user, key=key):
-        raise IdempotencyInFlightError
-    IdempotencyKey.objects.filter(user=user, key=key).delete()  # too old, or its photo has failed
-    try:
-        with transaction.atomic():
-            IdempotencyKey.objects.create(user=user, key=key, **answer)
-    except IntegrityError as exc:
-        raise IdempotencyInFlightError from exc
+    kept = IdempotencyKey(user=user, key=key, **answer)
+    with cursor_of(connection) as cursor:
+        cursor.execute(_keep(), values_to_insert(kept) | {"too_old": kept.created_at - KEPT_FOR})
+        if not cursor.rowcount:
+            raise IdempotencyInFlightError
+
+
+# Written over: an answer that is too old, or of a photo that has failed. Any other stays.
+KEEP = """
+INSERT INTO {table} ({columns}) VALUES ({values})
+ON CONFLICT (user_id, key) DO UPDATE SET {changes}
+WHERE {table}.created_at <= %(too_old)s
+    OR EXISTS (SELECT 1 FROM tickets_image WHERE tickets_image.id = {table}.image_id AND status = '{failed}')
+"""
+
+
+@cache
+def _keep() -> str:
+    columns, values = columns_and_values(IdempotencyKey)
+    return KEEP.format(
+        table=IdempotencyKey._meta.db_table,
+        columns=columns,
+        values=values,
+        changes=", ".join(f"{column} = excluded.{column}" for column in columns.split(", ")),
+        failed=ImageStatus.FAILED.value,
+    )
 
 
 def forget_old_keys() -> int:

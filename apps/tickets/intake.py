@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -281,15 +281,18 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
         height=photo.header.height,
         look_again_at=look_again_at_the_latest(),
     )
-    if also is not None or not take_next_place(image):
-        _take_free_place(image, also)
+    with transaction.atomic() if also else nullcontext():
+        if not take_next_place(image):
+            _take_free_place(image)
+        if also:
+            also(image)
     # Robust: with the queue away the photo is accepted all the same, and reconcile enqueues it.
     transaction.on_commit(lambda: enqueue_delivery(image.pk), robust=True)
     transaction.on_commit(lambda: _tell_accepted(image), robust=True)
     return image
 
 
-def _take_free_place(image: Image, also: Callable[[Image], None] | None) -> None:
+def _take_free_place(image: Image) -> None:
     with transaction.atomic():
         # Lock the ticket first: two photos arriving together would each see the last place free.
         ticket = Ticket.objects.lock(image.ticket_id)
@@ -299,8 +302,6 @@ def _take_free_place(image: Image, also: Callable[[Image], None] | None) -> None
         insert(image)
         with acting_as(f"user {ticket.owner_id}"):
             ticket.begin()
-        if also is not None:
-            also(image)
 
 
 def _tell_accepted(image: Image) -> None:
