@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -32,6 +33,7 @@ class Work:
     tickets: list[int] = field(default_factory=list)  # to fill, `places` photos each, one after the other by one client
     places: int = 0
     photo_bytes: int = 0
+    keys: bool = False  # an Idempotency-Key with each photo
     get: str = ""  # poll this path, with `headers`, instead of posting photos
     headers: dict[str, str] = field(default_factory=dict)
     pause_seconds: float = 0  # before each request
@@ -98,6 +100,8 @@ class Clients:
         part = BOUNDARY + b'\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
         body = b"".join([part, b"Content-Type: image/jpeg\r\n\r\n", photo, b"\r\n", BOUNDARY, b"--\r\n"])
         kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY[2:].decode()}", "Content-Length": len(body)}
+        if self.work.keys:
+            kind["Idempotency-Key"] = uuid.uuid4()
         return self._head("POST", f"/api/v1/tickets/{ticket}/images/", **kind) + body
 
     def _head(self, method: str, path: str, **headers) -> bytes:

@@ -1,5 +1,6 @@
 """How fast photos of 1 MB are accepted, with no worker running. Processor time is that of the web server's processes
-(`python`), Redis and PostgreSQL; the clients' own is not counted, but they share the cores.
+(`python`), Redis and PostgreSQL; the clients' own is not counted, but they share the cores. "With keys": each request
+has an Idempotency-Key of its own, which the textbook way knows nothing of.
 """
 
 import statistics
@@ -21,20 +22,21 @@ def measure(stage: Stage, options) -> list[Table]:
         for contender in stage.contenders:
             for table, clients in ((many, MANY), (some, SOME)):
                 measure_round(stage, contender, table, clients=clients, seconds=options.seconds)
+        measure_round(stage, stage.hopla, some, clients=SOME, seconds=options.seconds, column="hopla, with keys")
     return [many, some]
 
 
-def measure_round(stage: Stage, contender, table: Table, *, clients: int, seconds: float) -> None:
-    cpu_per_photo = CpuPerItem(stage, contender.web)
-    seen = contender.load(clients=clients, seconds=seconds, photo_bytes=PHOTO_BYTES)
+def measure_round(stage: Stage, contender, table: Table, *, clients: int, seconds: float, column: str = "") -> None:
+    cpu_per_photo, column = CpuPerItem(stage, contender.web), column or contender.name
+    seen = contender.load(clients=clients, seconds=seconds, photo_bytes=PHOTO_BYTES, keys="keys" in column)
     accepted = len(seen["milliseconds"])
-    table.add("photos/s", contender.name, accepted / seen["seconds"])
+    table.add("photos/s", column, accepted / seen["seconds"])
     for name, milliseconds in cpu_per_photo(accepted).items():
-        table.add(f"CPU ms a photo, {name}", contender.name, milliseconds)
+        table.add(f"CPU ms a photo, {name}", column, milliseconds)
     cuts = statistics.quantiles(seen["milliseconds"], n=100, method="inclusive")
-    table.add("p50 ms", contender.name, cuts[49])
-    table.add("p99 ms", contender.name, cuts[98])
+    table.add("p50 ms", column, cuts[49])
+    table.add("p99 ms", column, cuts[98])
     refused = {status: number for status, number in seen["answers"].items() if status != "202"}
     if refused:
-        table.note(f"{contender.name} also answered (number by status): {refused}")
+        table.note(f"{column} also answered (number by status): {refused}")
     contender.clear()
