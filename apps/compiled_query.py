@@ -102,8 +102,8 @@ def values_to_insert(instance: Model) -> dict:
 
 
 def columns_and_values(model: type[Model], **computed: str) -> tuple[str, str]:
-    """For a statement that inserts a row among other things: its columns, and what it is to hold, as SQL. That are the
-    parameters of `values_to_insert` by their names, unless the statement computes them.
+    """For a statement that inserts a row among other things: its columns, and the SQL of its values. Those are
+    the parameters of `values_to_insert` by their names, unless the statement computes them.
     """
     columns = [field.column for field in _fields_to_insert(model)]
     return ", ".join(columns), ", ".join(computed.get(column, f"%({column})s") for column in columns)

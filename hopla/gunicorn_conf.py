@@ -15,8 +15,8 @@ from hopla.settings import LOGGING as logconfig_dict  # noqa: F401 (a setting of
 
 worker_class = "hopla.web_worker.WebWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", 2))
-# So many that 200 slow clients fit into one process: which one accepts a connection is chance. One that has hardly a
-# thread left accepts no more, and leaves new clients to the others; 64 more connections may idle between two requests.
+# So many that 200 slow clients fit into one process, while another one starts again. One that has hardly a thread left
+# accepts no more, and leaves new clients to the others; 64 more connections may idle between two requests.
 threads = 256
 worker_connections = threads + 64
 
@@ -64,4 +64,5 @@ def post_worker_init(worker):
 
 
 def child_exit(server, worker):
+    """In the main process, whichever way the worker has ended."""
     web_worker.forget(worker)

@@ -22,13 +22,14 @@ def measure(stage: Stage, options) -> list[Table]:
         for contender in stage.contenders:
             for table, clients in ((many, MANY), (some, SOME)):
                 measure_round(stage, contender, table, clients=clients, seconds=options.seconds)
-        measure_round(stage, stage.hopla, some, clients=SOME, seconds=options.seconds, column="hopla, with keys")
+        measure_round(stage, stage.hopla, some, clients=SOME, seconds=options.seconds, keys=True)
     return [many, some]
 
 
-def measure_round(stage: Stage, contender, table: Table, *, clients: int, seconds: float, column: str = "") -> None:
-    cpu_per_photo, column = CpuPerItem(stage, contender.web), column or contender.name
-    seen = contender.load(clients=clients, seconds=seconds, photo_bytes=PHOTO_BYTES, keys="keys" in column)
+def measure_round(stage: Stage, contender, table: Table, *, clients: int, seconds: float, keys: bool = False) -> None:
+    column = f"{contender.name}, with keys" if keys else contender.name
+    cpu_per_photo = CpuPerItem(stage, contender.web)
+    seen = contender.load(clients=clients, seconds=seconds, photo_bytes=PHOTO_BYTES, keys=keys)
     accepted = len(seen["milliseconds"])
     table.add("photos/s", column, accepted / seen["seconds"])
     for name, milliseconds in cpu_per_photo(accepted).items():
