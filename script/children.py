@@ -13,7 +13,9 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Collection
 from pathlib import Path
+from typing import IO
 
 LINES_KEPT = 30
 SECONDS_TO_STOP = 8
@@ -91,11 +93,13 @@ class Children:
         stop_signal: int = signal.SIGTERM,
         serves_others: bool = False,
         keeps_terminal: bool = False,
+        output_to: IO[bytes] | None = None,
     ) -> Child:
         """Starts a process. `serves_others`: ended after those that may still need it. `keeps_terminal`: writes
-        straight to our output; otherwise its lines are kept and, once `echoes_output` is on, printed after its name."""
+        straight to our output, `output_to`: to that file; otherwise its lines are kept and, once `echoes_output` is on,
+        printed after its name."""
         self._raise_if_asked_to_stop()
-        output = None if keeps_terminal else subprocess.PIPE
+        output = None if keeps_terminal else output_to or subprocess.PIPE
         process = subprocess.Popen(
             command,
             env=env,
@@ -127,21 +131,24 @@ class Children:
                 raise child.failure(f"was not ready within {timeout_seconds:g} seconds.")
             self.watch(seconds=0.05)
 
-    def wait_for_end(self, child: Child) -> int:
-        """The child's exit code; the others must outlive it."""
-        while child.is_alive():
-            self.watch(seconds=0.2, may_end=child)
+    def wait_for_end(self, *ending: Child, meanwhile=lambda: None) -> int:
+        """Returns once these children have ended, with the last one's exit code; the others must outlive them.
+        `meanwhile` is called several times a second."""
+        while any(child.is_alive() for child in ending):
+            self.watch(seconds=0.2, may_end=ending)
+            meanwhile()
         self._read_output(seconds=0)
-        self._children.remove(child)
-        _end_group(child)
-        return child.process.returncode
+        for child in ending:
+            self._children.remove(child)
+            _end_group(child)
+        return ending[-1].process.returncode
 
-    def watch(self, *, seconds: float, may_end: Child | None = None) -> None:
+    def watch(self, *, seconds: float, may_end: Collection[Child] = ()) -> None:
         """Takes in what the children print for a while, at most; then looks whether all are well."""
         self._read_output(seconds=seconds)
         self._raise_if_asked_to_stop()
         for child in self._children:
-            if child is not may_end and not child.is_alive():
+            if child not in may_end and not child.is_alive():
                 self._read_output(seconds=0)
                 raise child.failure(f"ended with {_ending(child.process.returncode)}.")
 

@@ -20,7 +20,9 @@ from django.test.runner import DiscoverRunner, ParallelTestSuite, RemoteTestResu
 
 
 class HoplaTestRunner(DiscoverRunner):
-    """Counts are written as JSON to the file that HOPLA_TEST_REPORT names, if it does: see `report_of`."""
+    """Counts are written as JSON to the file that HOPLA_TEST_REPORT names, if it does: see `report_of`. The file that
+    HOPLA_TEST_PROGRESS names says how far the tests are: see `Counting`.
+    """
 
     def setup_databases(self, **kwargs):
         """Creates the test databases; SQLite's in a temporary file, since threads cannot share one in memory."""
@@ -43,6 +45,10 @@ class HoplaTestRunner(DiscoverRunner):
     def get_resultclass(self):
         return type("CountingResult", (Counting, super().get_resultclass() or TextTestResult), {})
 
+    def run_suite(self, suite, **kwargs):
+        Counting.total = suite.countTestCases()
+        return super().run_suite(suite, **kwargs)
+
     def suite_result(self, suite, result, **kwargs):
         if path := os.environ.get("HOPLA_TEST_REPORT"):
             Path(path).write_text(json.dumps(report_of(result)))
@@ -50,11 +56,21 @@ class HoplaTestRunner(DiscoverRunner):
 
 
 class Counting:
-    """Mixed into a unittest result: how many tests passed, which unittest itself does not tell."""
+    """Mixed into a unittest result: how many tests passed, which unittest itself does not tell. After each test
+    the file of HOPLA_TEST_PROGRESS holds `<done> <total> <failed>`.
+    """
+
+    total = 0
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.passed = 0
+
+    def stopTest(self, test):
+        super().stopTest(test)
+        if path := os.environ.get("HOPLA_TEST_PROGRESS"):
+            failed = len(self.failures) + len(self.errors)
+            Path(path).write_text(f"{self.testsRun} {self.total} {failed}")
 
     def addSuccess(self, test):
         super().addSuccess(test)

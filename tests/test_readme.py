@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from django.conf import settings
-from django.test import SimpleTestCase, TransactionTestCase
+from django.test import SimpleTestCase, TransactionTestCase, tag
 
 from apps.tickets.outcomes import ERROR_CODES
 from script import serve
@@ -30,6 +30,7 @@ def shell_lines(title: str) -> str:
     return "".join(re.findall(r"```sh\n(.*?)```", section(title), re.DOTALL))
 
 
+@tag("slow")
 class SessionTests(TransactionTestCase):
     def test_sessions_work_as_they_are_pasted(self):
         port = serve.free_port()

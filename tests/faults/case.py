@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from unittest import skipUnless
 
 from django.db import connection
-from django.test import TransactionTestCase
+from django.test import TransactionTestCase, tag
 
 from apps.tickets.models import Image
 from apps.tickets.states import IN_FLIGHT
@@ -16,6 +16,7 @@ from tests.makers import make_user, token_for
 needs_postgres = skipUnless(connection.vendor == "postgresql", "needs PostgreSQL")
 
 
+@tag("slow")
 class FaultsTestCase(TransactionTestCase):
     """`self.client` is a patient client of a user of its own; `self.meant` says how many photos each ticket is to get.
 

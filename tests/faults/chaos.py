@@ -1,6 +1,7 @@
 """Many clients at work in a world that a monkey breaks all the time, and the books afterwards."""
 
 import random
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -49,9 +50,12 @@ def run(
     seed: int,
     number_of_clients: int = 16,
     seconds_between: float = 4,
+    fewest_tricks: int = 0,
     settle=books.settle,
 ) -> Report:
-    """Let the clients work for that long, let everything heal, and count. Needs a world with its own database."""
+    """Let the clients work for that long, and until so many things were broken, however slow the machine; then let
+    everything heal, and count. Needs a world with its own database.
+    """
     dice, diary = random.Random(seed), Diary()
     users = [make_user() for _ in range(4)]
     world.sandbox.cloud.faults.set(everyday_trouble(), seed=seed)
@@ -71,9 +75,14 @@ def run(
         ]
         monkey = Monkey(world, diary, seed=seed, seconds_between=seconds_between)
         monkey.start()
-        working = [pool.submit(worker.work_until, started + seconds) for worker in workers]
-        time.sleep(seconds)
-        monkey.stop()
+        over = threading.Event()
+        working = [pool.submit(worker.work_until, over) for worker in workers]
+        try:
+            time.sleep(seconds)
+            monkey.wait_for_tricks(fewest_tricks)
+            monkey.stop()  # before the clients: what recovers is seen by what they get done
+        finally:
+            over.set()
         world.sandbox.behave()
     meant = {ticket: number for worker in workers for ticket, number in worker.meant.items()}
     connection.close()  # a restart of the database has cut it
@@ -107,8 +116,8 @@ class ClientAtWork:
         self._photos_made = 0
         self._seed = seed
 
-    def work_until(self, moment: float) -> None:
-        while time.monotonic() < moment:
+    def work_until(self, over: threading.Event) -> None:
+        while not over.is_set():
             story = self._dice.choices([self._fill, self._repeat, self._cancel, self._let_expire], [7, 1, 1, 1])[0]
             story()
 

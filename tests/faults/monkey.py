@@ -67,11 +67,17 @@ class Monkey:
         self._dice = random.Random(seed)
         self._seconds_between = seconds_between
         self._stop = threading.Event()
+        self._tricks_done = threading.Semaphore(0)
         self._watchers = ThreadPoolExecutor(thread_name_prefix="watcher")
         self._cage = ThreadPoolExecutor(1, thread_name_prefix="monkey")
 
     def start(self) -> None:
         self._at_work = self._cage.submit(self._run)
+
+    def wait_for_tricks(self, number: int) -> None:
+        """Returns once so many tricks were done, or when the monkey has stopped for a reason that `stop` raises."""
+        while number and not self._at_work.done():
+            number -= self._tricks_done.acquire(timeout=1)
 
     def stop(self) -> None:
         """Let things heal. Raises what kept the monkey from its work, if anything did."""
@@ -85,6 +91,7 @@ class Monkey:
             tricks = tricks or list(TRICKS)
             trick = tricks.pop(self._dice.randrange(len(tricks)))  # each has its turn
             trick(self)
+            self._tricks_done.release()
 
     # --- Recovery ---
 

@@ -1,10 +1,11 @@
-from django.test import TransactionTestCase
+from django.test import TransactionTestCase, tag
 
 from tests.faults import books, chaos
 from tests.faults.case import needs_postgres
 from tests.faults.world import World
 
 
+@tag("slow")
 @needs_postgres
 class ChaosTests(TransactionTestCase):
     maxDiff = None
@@ -16,9 +17,15 @@ class ChaosTests(TransactionTestCase):
 
     def test_books_balance_after_everything_was_broken_under_load(self):
         report = chaos.run(
-            self.world, seconds=15, seed=1, number_of_clients=8, seconds_between=0.5, settle=books.settle_at_once
+            self.world,
+            seconds=15,
+            seed=1,
+            number_of_clients=8,
+            seconds_between=0.5,
+            fewest_tricks=4,
+            settle=books.settle_at_once,
         )
 
         self.assertGreater(report.images["stored"], 0)
-        self.assertGreater(sum(len(times) for times in report.recoveries.values()), 2)
+        self.assertGreaterEqual(sum(len(times) for times in report.recoveries.values()), 4)
         self.assertEqual({rule: wrong for rule, wrong in report.findings.items() if wrong}, {})

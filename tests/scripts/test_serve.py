@@ -6,7 +6,7 @@ import socket
 import sys
 from unittest import mock
 
-from django.test import SimpleTestCase, TransactionTestCase
+from django.test import SimpleTestCase, TransactionTestCase, tag
 
 from script import serve
 from tests.scripts.programs import output_of, pid_of_child, read_until, start_command
@@ -47,6 +47,7 @@ class MissingServicesTests(SimpleTestCase):
         self.assertEqual(serve.public_host(["*"]), "localhost")
 
 
+@tag("slow")
 class ServerTests(TransactionTestCase):
     def start_server(self):
         port = serve.free_port()
