@@ -3,7 +3,7 @@
 from hopla.wsgi import application  # noqa: F401  sets Django up, which the imports below need
 
 from apps import slow_clients  # isort: skip
-from hopla import unread_body, web_worker  # isort: skip
+from hopla import request_bodies, unread_body, web_worker  # isort: skip
 
 slow_clients.WATCH_EVERY_SECONDS = 0.1
-unread_body.MAX_SECONDS = web_worker.HEAD_SECONDS = web_worker.UNREAD_SECONDS = 0.5
+request_bodies.GRACE_SECONDS = unread_body.MAX_SECONDS = web_worker.HEAD_SECONDS = web_worker.UNREAD_SECONDS = 0.5

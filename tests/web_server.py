@@ -63,7 +63,8 @@ class RawClient:
         """Sends it, if anyone takes it; whether the server has ended the connection. What it has sent is in `seen`."""
         self._socket.setblocking(False)
         try:
-            self._socket.send(piece)
+            if piece:
+                self._socket.send(piece)
             portion = self._socket.recv(65536)
         except BlockingIOError:
             return False
@@ -73,6 +74,9 @@ class RawClient:
             self._socket.settimeout(60)
         self.seen += portion
         return not portion
+
+    def end_sending(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self._socket.close()
