@@ -17,6 +17,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from apps.request_body import RequestBody
 from apps.slow_clients import CROWD, CROWD_SECONDS, Brief
+from hopla.unparsed import refuse
 from hopla.unread_body import read_off
 
 COURTESY_MILLISECONDS = 3
@@ -97,6 +98,10 @@ class WebWorker(ThreadWorker):
             and not body.failed
             and read_off(RequestBody.left_unread(body), conn.sock, most_bytes=UNREAD_BYTES, seconds=UNREAD_SECONDS)
         )
+
+    def handle_error(self, req, client, addr, exc):
+        with suppress(OSError):  # the client has gone
+            refuse(lambda answer: super(WebWorker, self).handle_error(req, answer, addr, exc), client, exc)
 
     # --- Ending connections, in the main thread ---
 
