@@ -54,7 +54,8 @@ class RequestBody:
         self._receive = {LengthReader: self._receive_straight, ChunkedReader: self._receive_chunk}.get(
             type(reader), self._receive_from_server
         )
-        self._ended = False
+        # gunicorn's reader of chunks has no parser any more once it has read the last of them.
+        self._ended = isinstance(reader, ChunkedReader) and reader.parser is None
 
     @classmethod
     def left_unread(cls, body: Body) -> "RequestBody":

@@ -337,6 +337,7 @@ CORS_ALLOW_HEADERS = [
     "x-request-id",
 ]
 CORS_EXPOSE_HEADERS = [
+    "accept-encoding",
     "allow",
     "content-disposition",
     "etag",
