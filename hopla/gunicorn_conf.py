@@ -30,7 +30,7 @@ worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108
 control_socket_disable = True
 
 # The most that gunicorn allows. A search of 200 letters outside the Latin alphabet takes up to 2400 bytes of a URL;
-# what is longer than this gunicorn refuses by itself, 414 and in HTML.
+# what is longer than this gunicorn refuses by itself, 414.
 limit_request_line = 8190
 
 # Whose X-Forwarded headers are believed is TRUSTED_PROXY_HOPS' word alone. gunicorn would believe X-Forwarded-Proto of

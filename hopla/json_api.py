@@ -1,5 +1,7 @@
 """The API speaks JSON: bodies within bounds, answers whatever Accept says."""
 
+from io import BytesIO
+
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.parsers import JSONParser
@@ -9,6 +11,8 @@ class BoundedJSONParser(JSONParser):
     """REST framework bounds the size, by DATA_UPLOAD_MAX_MEMORY_SIZE, but crashes on a body nested too deeply."""
 
     def parse(self, stream, media_type=None, parser_context=None):
+        if isinstance(stream, BytesIO) and not stream.getbuffer():
+            return {}  # as no body at all: in chunks it may turn out to be empty
         try:
             return super().parse(stream, media_type, parser_context)
         except RecursionError as exc:

@@ -1,12 +1,13 @@
 """Errors as RFC 9457 problem details, on every path under /api/, whoever raised them."""
 
 import logging
+import re
 from http import HTTPStatus
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
-from django.http import JsonResponse
+from django.http import JsonResponse, UnreadablePostError
 from django.http.multipartparser import TooManyFilesSent
 from django.urls import Resolver404, resolve
 from django.utils.translation import gettext as _
@@ -18,9 +19,12 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
+from apps.request_body import BodyMalformed, BodyTooSlow
+from apps.tickets.errors import BodyIncompleteError, BodyMalformedError, BodyTooSlowError
+
 logger = logging.getLogger(__name__)
 
-API_PREFIX = "/api/"
+API_PATH = re.compile("/+api/")  # a client that joins two slashes means the API all the same
 CONTENT_TYPE = "application/problem+json"
 UNAVAILABLE_WAIT_SECONDS = 2
 
@@ -33,12 +37,15 @@ TITLES = {
     408: gettext_lazy("Request Timeout"),
     409: gettext_lazy("Conflict"),
     410: gettext_lazy("Gone"),
-    411: gettext_lazy("Length Required"),
     413: gettext_lazy("Content Too Large"),
+    414: gettext_lazy("URI Too Long"),
     415: gettext_lazy("Unsupported Media Type"),
+    417: gettext_lazy("Expectation Failed"),
     422: gettext_lazy("Unprocessable Content"),
     429: gettext_lazy("Too Many Requests"),
+    431: gettext_lazy("Request Header Fields Too Large"),
     500: gettext_lazy("Internal Server Error"),
+    501: gettext_lazy("Not Implemented"),
     503: gettext_lazy("Service Unavailable"),
 }
 
@@ -100,6 +107,18 @@ def problem(*, status: int, code: str, detail: str, request_id: str, errors=None
     return body if errors is None else body | {"errors": errors}
 
 
+def problem_answer(request, *, status: int, code: str, detail: str) -> JsonResponse:
+    """The problem as Django's answer, for where REST framework is not at work."""
+    body = problem(status=status, code=code, detail=detail, request_id=request.id)
+    answer = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+    answer.problem_code = code
+    return answer
+
+
+def is_api(request) -> bool:
+    return bool(API_PATH.match(request.path))
+
+
 class ProblemDetailsMiddleware:
     """Turns what Django itself answers under /api/ (no such path, a bad host, a crash in a middleware) into a problem.
 
@@ -112,21 +131,15 @@ class ProblemDetailsMiddleware:
     def __call__(self, request):
         response = self.get_response(request)
         is_problem = response.status_code < 400 or response.get("Content-Type", "").startswith(CONTENT_TYPE)
-        if is_problem or not request.path.startswith(API_PREFIX):
+        if is_problem or not is_api(request):
             return response
         return self._as_problem(request, response)
 
     @staticmethod
     def _as_problem(request, response):
         status = response.status_code
-        body = problem(
-            status=status,
-            code=CODES_BY_STATUS.get(status, "error"),
-            detail=_default_detail(status),
-            request_id=request.id,
-        )
-        answer = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
-        answer.problem_code = body["code"]
+        code = CODES_BY_STATUS.get(status, "error")
+        answer = problem_answer(request, status=status, code=code, detail=default_detail(status))
         for name, value in response.items():  # what the middleware inside has said of safety and of caches holds on
             if name not in ("Content-Type", "Content-Length"):
                 answer.headers[name] = value
@@ -136,13 +149,10 @@ class ProblemDetailsMiddleware:
 @csrf_exempt  # as REST framework's own views are: a POST without a session gets its 404, not a 403
 def no_such_endpoint(request, **kwargs):
     """The last route under /api/. It also keeps Django from redirecting, or crashing on, a missing final slash."""
-    detail = _default_detail(404)
+    detail = default_detail(404)
     if not request.path.endswith("/") and _exists(request.path_info + "/"):
         detail = _("Every path of this API ends with a slash: {path}/").format(path=request.path)
-    body = problem(status=404, code="not_found", detail=detail, request_id=request.id)
-    answer = JsonResponse(body, status=404, content_type=CONTENT_TYPE)
-    answer.problem_code = body["code"]
-    return answer
+    return problem_answer(request, status=404, code="not_found", detail=detail)
 
 
 def _exists(path: str) -> bool:
@@ -156,12 +166,23 @@ def _translated(exc):
     """Foreign exceptions that mean something to a client, as API exceptions."""
     if isinstance(exc, (RedisError, OperationalError, InterfaceError, PoolTimeout)):
         logger.error("a backing service is away: %s", type(exc).__name__)
-        return TemporarilyUnavailable(_default_detail(503))
+        return TemporarilyUnavailable(default_detail(503))
+    if isinstance(exc, UnreadablePostError):
+        return _why_unreadable(exc)
     if isinstance(exc, RequestDataTooBig):
-        return RequestTooLarge(_default_detail(413))
+        return RequestTooLarge(default_detail(413))
     if isinstance(exc, (SuspiciousOperation, TooManyFilesSent)):
-        return exceptions.ParseError(_default_detail(400))
+        return exceptions.ParseError(default_detail(400))
     return exc
+
+
+def _why_unreadable(exc: UnreadablePostError) -> exceptions.APIException:
+    """Django wraps what the body's stream raised, perhaps twice."""
+    cause = exc
+    while isinstance(cause, UnreadablePostError) and cause.__cause__:
+        cause = cause.__cause__
+    errors = {BodyTooSlow: BodyTooSlowError, BodyMalformed: BodyMalformedError}
+    return errors.get(type(cause), BodyIncompleteError)()
 
 
 def _code_of(exc) -> str:
@@ -179,10 +200,10 @@ def _detail_of(exc, status: int) -> str:
         return _("The input is invalid; `errors` says where.")
     if isinstance(exc, exceptions.APIException):
         return str(exc.detail["detail"] if isinstance(exc.detail, dict) else exc.detail)
-    return _default_detail(status)
+    return default_detail(status)
 
 
-def _default_detail(status: int) -> str:
+def default_detail(status: int) -> str:
     return {
         400: _("The request could not be understood."),
         403: _("You may not do this."),

@@ -70,6 +70,7 @@ WAIT = {"type": "integer", "minimum": 1, "description": "Try again after this ma
 HEADERS_BY_STATUS = {
     401: {"WWW-Authenticate": {"type": "string", "description": "How to authenticate.", "x-required": True}},
     409: {"Retry-After": WAIT | {"x-required": False}},
+    415: {"Accept-Encoding": {"type": "string", "description": "`identity`, with `unsupported_encoding`."}},
     429: {"Retry-After": WAIT},
     503: {"Retry-After": WAIT},
 }
@@ -90,6 +91,12 @@ JSON_BODY = [
     Refusal(400, "parse_error", "The body is not well-formed JSON."),
     Refusal(413, "request_too_large", "The body is too large."),
     Refusal(415, "unsupported_media_type", "The Content-Type is not application/json."),
+]
+ANY_BODY = [
+    Refusal(400, "body_incomplete", "The connection ended before the whole body arrived."),
+    Refusal(400, "body_malformed", "The chunks of the body make no sense."),
+    Refusal(408, "body_too_slow", "The body arrived too slowly."),
+    Refusal(415, "unsupported_encoding", "The body has a Content-Encoding: send it as it is."),
 ]
 THROTTLED = Refusal(429, "throttled", "Too many requests.")
 EVERYWHERE = [
@@ -213,6 +220,8 @@ class HoplaAutoSchema(SwaggerAutoSchema):
     def _common_refusals(self):
         if self._takes_json():
             yield from JSON_BODY
+        if self.get_consumes():
+            yield from ANY_BODY
         if self.should_filter() or self.should_page():
             yield BAD_FILTER
         if self.get_security() is None:

@@ -1,17 +1,34 @@
-"""gunicorn's threaded worker with two habits of its own: it leaves a new connection to the process that has the fewest,
-and its threads wait a moment for the next request of the connection they have answered.
+"""gunicorn's threaded worker with habits of its own: it leaves a new connection to the process that has the fewest, its
+threads wait a moment for the next request of the connection they have answered, and nobody waits for a slow client but
+for a bounded time: neither a thread nor, above all, the main thread, which accepts and ends all connections.
 """
 
 import select
+import selectors
+import socket
 import time
 from array import array
+from collections import deque
+from contextlib import suppress
+from functools import partial
 from mmap import mmap
 
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from apps.request_body import RequestBody
+from apps.slow_clients import CROWD, CROWD_SECONDS, Brief
+from hopla.unparsed import refuse
+from hopla.unread_body import read_off
 
 COURTESY_MILLISECONDS = 3
 LINGER_MILLISECONDS = 5
 MOST_IN_A_ROW = 16  # then it is another connection's turn, should there be more of them than threads
+
+FIRST_BYTES_SECONDS = 7  # after connecting, until the first byte
+HEAD_SECONDS = 15  # from then on, or on a kept connection from the first byte, until the head of the request is whole
+UNREAD_BYTES, UNREAD_SECONDS = 64 * 1024, 5  # of what the application left unread of a request that it did not refuse
+# After the last answer, until the client has closed its side: it would lose the answer if bytes of its own were unread.
+CLOSING_SECONDS, CLOSING_BYTES = 2, 64 * 1024
 
 _NO_PROCESS = 2**31 - 1
 # How many connections each process has, in memory that they share: it is made before gunicorn forks.
@@ -24,11 +41,20 @@ class WebWorker(ThreadWorker):
     wait three times as long there as the other four. It also gives a connection back to its main thread after each
     request, which waits for the next one and then wakes another thread: a twelfth of what a photo takes, and a proxy
     under load, or a client on a good line, sends the next one at once.
+
+    Of slow clients, gunicorn's own keeps a thread of each that has sent nothing for five seconds, and of each that
+    sends its head or its unread body byte by byte for ever; and its main thread waits up to two seconds for each
+    connection that it ends.
     """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.closing = deque()  # Closing, the oldest first
 
     def notify(self):
         """gunicorn calls this before each wait for something to happen."""
         super().notify()
+        self._end_overdue()
         _connections[_place_of(self)] = self.nr_conns if self.alive else _NO_PROCESS
 
     def accept(self, listener):
@@ -39,13 +65,120 @@ class WebWorker(ThreadWorker):
             time.sleep(0.001)
         super().accept(listener)  # which does nothing if the connection has gone
 
+    def enqueue_req(self, conn):
+        """A new connection gets a thread once something has come."""
+        if conn.initialized or conn.data_ready or _readable(conn.sock, milliseconds=0):
+            conn.data_ready = True
+            super().enqueue_req(conn)
+        else:
+            conn.timeout = time.monotonic() + FIRST_BYTES_SECONDS
+            self.pending_conns.append(conn)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
+
     def handle(self, conn):
         """Answers requests of this connection. True: it is to be kept, and nothing more has come by now."""
         for _ in range(MOST_IN_A_ROW):
-            kept = super().handle(conn)
+            conn.head = Brief(conn.sock, seconds=HEAD_SECONDS)
+            with conn.head:
+                kept = super().handle(conn)
             if kept is not True or not self.alive or not _readable(conn.sock):
                 break
         return kept
+
+    def handle_request(self, req, conn):
+        """The head is whole. What follows has other bounds."""
+        conn.head.end()
+        return super().handle_request(req, conn)
+
+    def _keepalive_after(self, conn, keepalive):
+        """Whether the connection is good for another request. gunicorn's own looks at its clock once for each KiB."""
+        body = conn.parser.mesg.body
+        return (
+            keepalive
+            and not body.failed
+            and read_off(RequestBody.left_unread(body), conn.sock, most_bytes=UNREAD_BYTES, seconds=UNREAD_SECONDS)
+        )
+
+    def handle_error(self, req, client, addr, exc):
+        with suppress(OSError):  # the client has gone
+            refuse(lambda answer: super(WebWorker, self).handle_error(req, answer, addr, exc), client, exc)
+
+    # --- Ending connections, in the main thread ---
+
+    def finish_request(self, conn, fs):
+        """gunicorn calls this when a thread is done with a connection."""
+        if not fs.cancelled() and not fs.exception() and not fs.result():
+            self._begin_closing(conn)
+        else:
+            super().finish_request(conn, fs)
+
+    def _begin_closing(self, conn: TConn) -> None:
+        closing = Closing(conn.sock)
+        if closing.is_over():
+            self.nr_conns -= 1
+            closing.close()
+        else:
+            self.closing.append(closing)
+            self.poller.register(closing.sock, selectors.EVENT_READ, partial(self._go_on_closing, closing))
+
+    def _go_on_closing(self, closing: "Closing", sock) -> None:
+        if closing.is_over():
+            self.closing.remove(closing)
+            self._close(closing)
+
+    def _end_overdue(self) -> None:
+        """Connections that are being closed, or have sent nothing yet: each has its time, and less in a crowd, since
+        they are among those that a process may have.
+        """
+        now = time.monotonic()
+        while self.closing and now > self.closing[0].until - _hurry(self.closing, CLOSING_SECONDS):
+            self._close(self.closing.popleft())
+        while self.pending_conns and now > self.pending_conns[0].timeout - _hurry(
+            self.pending_conns, FIRST_BYTES_SECONDS
+        ):
+            self._close(self.pending_conns.popleft())
+
+    def wait_for_and_dispatch_events(self, timeout):
+        """Not for so long that somebody's time is over long before it returns."""
+        somebody = self.closing or self.pending_conns
+        super().wait_for_and_dispatch_events(min(timeout, CROWD_SECONDS / 2) if somebody else timeout)
+
+    def _close(self, connection: "TConn | Closing") -> None:
+        self.poller.unregister(connection.sock)
+        self.nr_conns -= 1
+        connection.close()
+
+
+class Closing:
+    """A connection that is to be closed once the client has closed its side, or has had its time (RFC 9112, 9.6)."""
+
+    def __init__(self, sock: socket.socket):
+        self.sock = sock
+        self.until = time.monotonic() + CLOSING_SECONDS
+        self._left = CLOSING_BYTES
+        self._is_over = False
+        try:
+            sock.setblocking(False)
+            sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._is_over = True  # it has gone by itself
+
+    def is_over(self) -> bool:
+        """Takes what has come. Never waits."""
+        while not self._is_over:
+            try:
+                portion = self.sock.recv(16 * 1024)
+            except (BlockingIOError, InterruptedError):
+                return False
+            except OSError:
+                portion = b""
+            self._left -= len(portion)
+            self._is_over = not portion or self._left <= 0
+        return True
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self.sock.close()
 
 
 def forget(worker: WebWorker) -> None:
@@ -57,7 +190,12 @@ def _place_of(worker: WebWorker) -> int:
     return worker.age % len(_connections)  # gunicorn numbers its processes since the start
 
 
-def _readable(sock) -> bool:
+def _hurry(waiting: deque, seconds: float) -> float:
+    """How much less than `seconds` each may wait."""
+    return seconds - CROWD_SECONDS if len(waiting) > CROWD else 0
+
+
+def _readable(sock, milliseconds: int = LINGER_MILLISECONDS) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN)
-    return bool(poll.poll(LINGER_MILLISECONDS))
+    return bool(poll.poll(milliseconds))

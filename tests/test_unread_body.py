@@ -4,15 +4,19 @@ import http.client
 import io
 import json
 import socket
+import threading
 from unittest import mock
 
-from django.test import RequestFactory, SimpleTestCase
+from django.test import SimpleTestCase
+from gunicorn.config import Config
+from gunicorn.http.parser import RequestParser
 
+from apps.request_body import RequestBody
 from hopla import unread_body
 from hopla.unread_body import read_off
 from tests.case import CommittingTestCase
 from tests.makers import jpeg_bytes, make_image, make_ticket, make_user, token_for
-from tests.web_server import running_web_server
+from tests.web_server import RawClient, running_web_server
 
 MEGABYTE = 1024 * 1024
 PHOTO = jpeg_bytes(1, size=5 * MEGABYTE)
@@ -81,30 +85,89 @@ class Stream(io.RawIOBase):
 
 
 class BoundsTests(SimpleTestCase):
-    def request(self, stream, *, length: int, **environ):
-        environ |= {"wsgi.input": stream, "CONTENT_LENGTH": str(length)}
-        return RequestFactory().generic("POST", "/", **environ)
+    def read_off(self, stream, *, length: int, sock=None) -> bool:
+        body = RequestBody(stream, length=length)
+        return read_off(body, sock, most_bytes=unread_body.MAX_BYTES, seconds=unread_body.MAX_SECONDS)
+
+    def connected(self) -> list[socket.socket]:
+        pair = socket.socketpair()
+        for end in pair:
+            self.addCleanup(end.close)
+        return pair
 
     def test_body_is_read_to_its_end(self):
         stream = io.BytesIO(bytes(3 * MEGABYTE))
-        read_off(self.request(stream, length=3 * MEGABYTE))
 
+        self.assertTrue(self.read_off(stream, length=3 * MEGABYTE))
         self.assertEqual(stream.tell(), 3 * MEGABYTE)
 
     def test_endless_body_is_not(self):
         stream = Stream()
-        read_off(self.request(stream, length=10**12))
 
-        self.assertLess(stream.taken, unread_body.MAX_BYTES + unread_body.READ_BYTES)
+        self.assertFalse(self.read_off(stream, length=10**12))
+        self.assertLess(stream.taken, unread_body.MAX_BYTES + MEGABYTE)
 
     def test_client_that_stalls_is_left(self):
-        ours, theirs = socket.socketpair()
-        self.addCleanup(ours.close)
-        self.addCleanup(theirs.close)
+        ours, theirs = self.connected()
         theirs.sendall(b"x" * 10)  # and then nothing more
-        request = self.request(ours.makefile("rb"), length=1000, **{"gunicorn.socket": ours})
-
         with mock.patch.object(unread_body, "STALL_SECONDS", 0.1):
-            read_off(request)
+            self.assertFalse(self.read_off(ours.makefile("rb"), length=1000, sock=ours))
 
         self.assertIsNone(ours.gettimeout())
+
+    def test_client_that_sends_byte_by_byte_is_cut_off(self):
+        ours, theirs = self.connected()
+        theirs.sendall(HEAD)
+        request = next(RequestParser(Config(), ours, ("127.0.0.1", 1)))
+        is_over = threading.Event()
+        trickle = threading.Thread(target=send_until, args=[theirs, is_over])
+        trickle.start()
+        self.addCleanup(trickle.join)
+        self.addCleanup(is_over.set)
+        with mock.patch.object(unread_body, "MAX_SECONDS", 0.2):
+            self.assertFalse(self.read_off(request.body, length=10**6, sock=ours))
+
+        self.assertTrue(request.body.failed)  # so that gunicorn does not wait for the rest
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+
+
+def send_until(sock: socket.socket, is_over: threading.Event) -> None:
+    while not is_over.wait(0.01):
+        sock.send(b"x")
+
+
+class TricklingTests(CommittingTestCase):
+    """On real connections to the real web server, which loses patience after half a second instead of fifteen."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.address = cls.enterClassContext(running_web_server("tests.hasty_wsgi"))
+
+    def client_that_trickles(self, first: bytes, trickle: bytes = b"x") -> RawClient:
+        """Until the server has ended the connection."""
+        client = RawClient(self.address)
+        self.addCleanup(client.close)
+        client.send(first)
+        self.wait_until(lambda: client.is_ended_after(trickle))
+        return client
+
+    def test_refused_request_is_ended_whatever_the_client_sends(self):
+        head = "POST /api/v1/tickets/1/images/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+        for name, (framing, trickle) in {
+            "by its length": ("Content-Length: 1000000", b"x"),
+            "in small chunks": ("Transfer-Encoding: chunked", b"1\r\nx\r\n"),
+            "in the size of a chunk": ("Transfer-Encoding: chunked", b"0"),
+        }.items():
+            with self.subTest(name):
+                client = self.client_that_trickles(f"{head}{framing}\r\n\r\n".encode(), trickle)
+                self.assertIn(b" 401 ", client.seen)
+
+    def test_body_that_nobody_reads_is_ended(self):
+        head = "POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+        self.assertIn(b" 405 ", self.client_that_trickles(head.encode()).seen)
+
+    def test_head_that_does_not_end_is_ended(self):
+        self.assertEqual(self.client_that_trickles(b"GET /healthz HTTP/1.1\r\nX-Filler: ").seen, b"")

@@ -1,11 +1,13 @@
+import selectors
 import socket
 import time
 from collections import defaultdict
+from concurrent.futures import Future
 from unittest import mock
 
 from django.test import SimpleTestCase
 from gunicorn.config import Config
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from hopla import web_worker
 from hopla.web_worker import WebWorker, forget
@@ -149,3 +151,93 @@ class KeptConnectionTests(SimpleTestCase):
             self.addCleanup(client.close)
             for _ in range(2 * web_worker.MOST_IN_A_ROW + 2):  # at once, and once by way of gunicorn's main thread
                 self.ask(client)
+
+
+class ClosingTests(SimpleTestCase):
+    """The main thread ends connections, and must not wait for their clients meanwhile."""
+
+    def setUp(self):
+        self.worker = WebWorker(0, 0, [], mock.Mock(), 30, Config(), mock.Mock())
+        self.worker.poller = selectors.DefaultSelector()
+        self.addCleanup(self.worker.poller.close)
+        self.worker.tmp = mock.Mock()
+
+    def connection(self) -> tuple[TConn, socket.socket]:
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        self.addCleanup(theirs.close)
+        self.worker.nr_conns += 1
+        return TConn(Config(), ours, ("127.0.0.1", 1), ("127.0.0.1", 2)), theirs
+
+    def finish(self, conn: TConn) -> None:
+        answered = Future()
+        answered.set_result(False)
+        self.worker.finish_request(conn, answered)
+
+    def is_open(self, conn: TConn) -> bool:
+        return conn.sock.fileno() >= 0
+
+    def test_connection_ends_when_the_client_has_read_its_answer(self):
+        conn, client = self.connection()
+        conn.sock.send(b"answer")
+        self.finish(conn)
+        self.assertTrue(self.is_open(conn))
+
+        client.send(b"still sending")
+        self.worker.wait_for_and_dispatch_events(0)
+        self.assertTrue(self.is_open(conn))
+        self.assertEqual((client.recv(100), client.recv(100)), (b"answer", b""))
+
+        client.close()
+        self.worker.wait_for_and_dispatch_events(0)
+        self.assertFalse(self.is_open(conn))
+        self.assertEqual(self.worker.nr_conns, 0)
+
+    def test_connection_that_the_client_has_ended_is_closed_at_once(self):
+        conn, client = self.connection()
+        client.close()
+        self.finish(conn)
+
+        self.assertFalse(self.is_open(conn))
+        self.assertEqual(self.worker.nr_conns, 0)
+
+    def test_client_has_its_time_and_no_more(self):
+        conn, _client = self.connection()
+        self.finish(conn)
+        self.worker.notify()
+        self.assertTrue(self.is_open(conn))
+
+        with mock.patch.object(web_worker.time, "monotonic", return_value=time.monotonic() + 60):
+            self.worker.notify()
+        self.assertFalse(self.is_open(conn))
+        self.assertEqual((self.worker.nr_conns, len(self.worker.poller.get_map())), (0, 0))
+
+    def test_client_that_sends_without_end_is_left(self):
+        conn, client = self.connection()
+        self.finish(conn)
+        while self.is_open(conn):
+            client.send(bytes(16 * 1024), socket.MSG_DONTWAIT)
+            self.worker.wait_for_and_dispatch_events(0)
+
+    def test_new_connection_gets_a_thread_once_something_has_come(self):
+        self.worker.tpool = mock.Mock()
+        conn, client = self.connection()
+        self.worker.enqueue_req(conn)
+        self.worker.wait_for_and_dispatch_events(0)
+        self.worker.tpool.submit.assert_not_called()
+
+        client.send(b"G")
+        self.worker.wait_for_and_dispatch_events(0)
+        self.worker.tpool.submit.assert_called_once_with(self.worker.handle, conn)
+
+    def test_silent_connections_have_less_time_when_they_are_many(self):
+        conns = [self.connection()[0] for _ in range(10)]
+        for conn in conns:
+            self.worker.enqueue_req(conn)
+        later = time.monotonic() + 2 * web_worker.CROWD_SECONDS
+        with mock.patch.object(web_worker.time, "monotonic", return_value=later):
+            self.worker.notify()
+            self.assertEqual(self.worker.nr_conns, 10)
+            with mock.patch.object(web_worker, "CROWD", 6):
+                self.worker.notify()
+        self.assertEqual([self.is_open(conn) for conn in conns], [False] * 4 + [True] * 6)

@@ -35,6 +35,7 @@ class RawClient:
 
     def __init__(self, address: tuple[str, int]):
         self._socket = socket.create_connection(address, timeout=60)
+        self.seen = b""
 
     def send_head(self, method: str, path: str, **headers) -> None:
         lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
@@ -57,6 +58,25 @@ class RawClient:
             return False
         finally:
             self._socket.settimeout(60)
+
+    def is_ended_after(self, piece: bytes) -> bool:
+        """Sends it, if anyone takes it; whether the server has ended the connection. What it has sent is in `seen`."""
+        self._socket.setblocking(False)
+        try:
+            if piece:
+                self._socket.send(piece)
+            portion = self._socket.recv(65536)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        finally:
+            self._socket.settimeout(60)
+        self.seen += portion
+        return not portion
+
+    def end_sending(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self._socket.close()

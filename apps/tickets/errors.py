@@ -34,10 +34,10 @@ class BodyTooSlowError(APIException):
     default_detail = _("The body arrived too slowly. Nothing was kept.")
 
 
-class LengthRequiredError(APIException):
-    status_code = 411
-    default_code = "length_required"
-    default_detail = _("Send a Content-Length header: chunked bodies are not accepted.")
+class BodyMalformedError(APIException):
+    status_code = 400
+    default_code = "body_malformed"
+    default_detail = _("The body is not well-formed: its chunks make no sense.")
 
 
 class ImageTooLargeError(APIException):

@@ -18,10 +18,11 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from apps.pagination import NumberedPages
+from apps.request_body import body_of
 from apps.tickets import docs, idempotency, intake
 from apps.tickets.body import uploads
 from apps.tickets.digest import announced_sha256, require_digest
-from apps.tickets.errors import ImageEmptyError, ImageTooLargeError, LengthRequiredError
+from apps.tickets.errors import ImageEmptyError, ImageTooLargeError
 from apps.tickets.filters import TicketFilter
 from apps.tickets.models import Image, Ticket, progress_of
 from apps.tickets.pagination import TicketPages
@@ -172,8 +173,9 @@ class ImagesView(ListAPIView):
         intake.require_place(ticket)
         length = self._announced_length()
         digest = announced_sha256(self.request)
-        require_quota(self.request.user, length)
-        with intake.reserved_stream(min(length, settings.IMAGE_MAX_BYTES)) as stream:
+        most = settings.IMAGE_MAX_BYTES if length is None else min(length, settings.IMAGE_MAX_BYTES)
+        require_quota(self.request.user, most if length is None else length)
+        with intake.reserved_stream(most) as stream:
             photo, body_sha256 = self._read_body(stream)
             require_digest(digest, photo_sha256=photo.sha256, body_sha256=body_sha256)
             if key is None:
@@ -215,13 +217,12 @@ class ImagesView(ListAPIView):
         location = self.request.build_absolute_uri(f"{self.request.path}{image.pk}/")
         return Response(self.get_serializer(image).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
 
-    def _announced_length(self) -> int:
-        """Content-Length, checked before a byte of the body is read."""
+    def _announced_length(self) -> int | None:
+        """Content-Length, checked before a byte of the body is read. None for chunks: nobody knows yet."""
         request = self.request
-        announced = request.META.get("CONTENT_LENGTH") or ""
-        if not announced.isdigit():
-            raise LengthRequiredError
-        length = int(announced)
+        length = body_of(request).length
+        if length is None:
+            return None
         is_form = request.content_type.startswith("multipart/")
         if length > settings.IMAGE_MAX_BYTES + (FORM_OVERHEAD_BYTES if is_form else 0):
             raise ImageTooLargeError(max_bytes=settings.IMAGE_MAX_BYTES)

@@ -9,8 +9,9 @@ from django.test import SimpleTestCase, override_settings
 from gunicorn.config import Config
 from gunicorn.http.parser import RequestParser
 
+from apps.request_body import receive_from
 from apps.tickets import intake, staging
-from apps.tickets.body import FIRST_WAIT_BYTES, LONGEST_WAIT_SECONDS, READ_BYTES, IncomingBody, receive_from
+from apps.tickets.body import FIRST_WAIT_BYTES, LONGEST_WAIT_SECONDS, READ_BYTES, IncomingBody
 from apps.tickets.errors import BodyIncompleteError
 from apps.turns import Turns
 
@@ -61,7 +62,7 @@ class IncomingBodyTests(SimpleTestCase):
             return bytes(size)
 
         with mock.patch(
-            "apps.tickets.body.receive_from", lambda _, *sizes: receive_from(SimpleNamespace(recv=recv), *sizes)
+            "apps.request_body.receive_from", lambda _, *rest: receive_from(SimpleNamespace(recv=recv), *rest)
         ):
             self.read_all(body)
 

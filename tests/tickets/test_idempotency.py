@@ -296,10 +296,10 @@ class PostImageTests(ReplayAssertions, IntakeTestCase):
         for key in ("", "x" * 256):
             self.assert_refused(self.bare(HTTP_IDEMPOTENCY_KEY=key), 400, "idempotency_key_invalid")
 
-    def test_replay_needs_a_length_and_the_whole_body(self):
+    def test_replay_needs_the_whole_body(self):
         first = self.bare()
 
-        self.assert_problem(self.post_stream(Stream(), **self.HEADERS), 411, "length_required")
+        self.assert_problem(self.post_stream(Stream(), **self.HEADERS), 400, "image_empty")
         short = self.post_stream(Stream(), CONTENT_LENGTH=len(PHOTO) + 9, **self.HEADERS)
         self.assert_problem(short, 400, "body_incomplete")
         self.assert_kept_once(first)

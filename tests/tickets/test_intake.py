@@ -413,12 +413,28 @@ class BodyTests(IntakeTestCase):
     FORM_START = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x.jpg"\r\n\r\n'
     FORM = "multipart/form-data; boundary=b"
 
-    def test_body_without_a_length(self):
-        for content_type in ("image/jpeg", self.FORM):
-            for extra in ({}, {"HTTP_TRANSFER_ENCODING": "chunked"}, {"CONTENT_LENGTH": "-1"}, {"CONTENT_LENGTH": "x"}):
-                with self.subTest(content_type=content_type, extra=extra):
-                    response = self.post_stream(Stream(), content_type=content_type, **extra)
-                    self.assert_refused(response, 411, "length_required")
+    def test_body_of_a_length_that_nobody_announced(self):
+        """As the web server gives one that comes in chunks."""
+        chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+        form = self.FORM_START + PHOTO + b"\r\n--b--\r\n"
+        for content_type, content in (("image/jpeg", PHOTO), (self.FORM, form)):
+            with self.subTest(content_type):
+                response = self.post_stream(Stream(content), content_type=content_type, **chunked)
+                self.assertEqual(response.status_code, 202, response.content)
+                self.assertEqual(staging.read(response.json()["id"], len(PHOTO)), PHOTO)
+
+    def test_limit_holds_for_it_too(self):
+        chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+        stream = Stream(jpeg_bytes(1, size=12 * 1024 * 1024))
+
+        self.assert_refused(self.post_stream(stream, **chunked), 413, "image_too_large")
+
+    def test_no_body(self):
+        for extra in ({}, {"CONTENT_LENGTH": "-1"}, {"CONTENT_LENGTH": "x"}):
+            with self.subTest(extra):
+                self.assert_refused(self.post_stream(Stream(), **extra), 400, "image_empty")
+                form = self.post_stream(Stream(), content_type=self.FORM, **extra)
+                self.assert_refused(form, 400, "parse_error")
 
     def test_what_a_slow_client_has_sent_is_staged_before_its_time_is_over(self):
         content, staged = jpeg_bytes(2, size=100_000), []
@@ -480,7 +496,6 @@ class UnreadBodyTests(IntakeTestCase):
             ("image_too_large", {"CONTENT_LENGTH": 10**30}),
             ("image_too_large", {"CONTENT_LENGTH": 11 * 1024 * 1024, "content_type": BodyTests.FORM}),
             ("image_empty", {"CONTENT_LENGTH": 0}),
-            ("length_required", {"HTTP_TRANSFER_ENCODING": "chunked"}),
             ("not_authenticated", megabytes | {"client": client_for()}),
             ("not_found", megabytes | {"client": client_for(make_user())}),
             ("ticket_full", megabytes | {"PATH_INFO": self.url_of(full)}),

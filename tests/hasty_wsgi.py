@@ -1,0 +1,9 @@
+"""hopla as it is, but clients that send byte by byte are cut off after half a second."""
+
+from hopla.wsgi import application  # noqa: F401  sets Django up, which the imports below need
+
+from apps import slow_clients  # isort: skip
+from hopla import request_bodies, unread_body, web_worker  # isort: skip
+
+slow_clients.WATCH_EVERY_SECONDS = 0.1
+request_bodies.GRACE_SECONDS = unread_body.MAX_SECONDS = web_worker.HEAD_SECONDS = web_worker.UNREAD_SECONDS = 0.5
