@@ -173,7 +173,7 @@ class ImagesView(ListAPIView):
         length = self._announced_length()
         digest = announced_sha256(self.request)
         require_quota(self.request.user, length)
-        with intake.reserved_stream(min(length, settings.IMAGE_MAX_BYTES)) as stream:
+        with intake.reserved_stream(min(length, settings.IMAGE_MAX_BYTES), user=self.request.user.pk) as stream:
             photo, body_sha256 = self._read_body(stream)
             require_digest(digest, photo_sha256=photo.sha256, body_sha256=body_sha256)
             if key is None:
