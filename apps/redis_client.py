@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
@@ -62,7 +63,8 @@ def exchange(client: Redis, *commands: tuple) -> list:
     """The answers to these commands, which are sent together. An argument may come in portions, as a tuple of bytes.
 
     By hand, for it is done seven times for each photo: redis-py copies a large value five times before it is sent, and
-    takes as long for a small command as Redis does. Raises RedisError; what was sent may have been done then.
+    takes as long for a small command as Redis does. Raises RedisError, also where a command of a transaction failed and
+    the others were done; what was sent may have been done then. None stands for a transaction that a WATCH forbade.
     """
     packed = b"".join(part for command in commands for part in _packed(command))
 
@@ -70,14 +72,26 @@ def exchange(client: Redis, *commands: tuple) -> list:
         connection = client.connection_pool.get_connection()
         try:
             connection.send_packed_command([packed])
-            return [connection.read_response() for _ in commands]
+            answers = [connection.read_response() for _ in commands]
         except BaseException:
             connection.disconnect()  # an answer left unread would be taken for the next command's
             raise
         finally:
             client.connection_pool.release(connection)
+        for answer in answers:
+            _require_no_error(answer)
+        return answers
 
     return client.get_retry().call_with_retry(send_and_read, lambda error: None)
+
+
+def _require_no_error(answer) -> None:
+    """EXEC answers with a list, and what went wrong with one of its commands stands in there."""
+    if isinstance(answer, list):
+        for part in answer:
+            _require_no_error(part)
+    elif isinstance(answer, RedisError):
+        raise answer
 
 
 def receive(client: Redis, command: tuple, size: int) -> memoryview | None:

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.test import SimpleTestCase
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -172,6 +173,20 @@ class ExchangeTests(SimpleTestCase):
 
         answers = exchange(client, *(("ECHO", number) for number in (60.0, 60, True, 1)))
         self.assertEqual(answers, [b"60.0", b"60", b"True", b"1"])
+
+    def test_command_that_fails_within_a_transaction_is_an_error(self):
+        client, key = redis_at(settings.REDIS_URL), "hopla:tests:exchange"
+        self.addCleanup(client.delete, key)
+        client.rpush(key, "no string")
+
+        for transaction in (
+            [("SETRANGE", key, 0, b"x")],
+            [("PING",), ("SETRANGE", key, 0, b"x"), ("PING",)],
+            [("EVAL", "return redis.call('GET', KEYS[1])", 1, key)],
+        ):
+            with self.subTest(transaction), self.assertRaisesRegex(ResponseError, "WRONGTYPE"):
+                exchange(client, ("MULTI",), *transaction, ("EXEC",))
+        self.assertEqual(exchange(client, ("MULTI",), ("LLEN", key), ("EXEC",))[-1], [1])
 
 
 class ReceiveTests(SimpleTestCase):

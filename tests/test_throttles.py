@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from unittest import mock
 
 from django.conf import settings
@@ -11,7 +12,8 @@ from django.test import SimpleTestCase, override_settings
 
 from apps.tickets.models import Image, Ticket
 from hopla.settings import rate
-from tests.case import ApiTestCase
+from hopla.throttles import ScopedThrottle
+from tests.case import ApiTestCase, HoplaAssertions, at_once
 from tests.makers import PASSWORD, client_for, jpeg_bytes, make_ticket, make_user
 from tests.scripts.test_environment import load_settings
 
@@ -163,6 +165,20 @@ class UserTests(ThrottleTestCase):
 
         self.assertEqual({self.open().status_code for _ in range(40)}, {201})
         self.assertEqual({self.log_in().status_code for _ in range(40)}, {401})
+
+
+class RequestsAtOnceTests(HoplaAssertions, SimpleTestCase):
+    """Look and count are one step in Redis: no two requests find the same one left."""
+
+    def test_as_many_pass_as_the_rate_says(self):
+        view = SimpleNamespace(throttle_scope="uploads")
+        for number in range(5):
+            user = SimpleNamespace(pk=number, is_authenticated=True)
+            request = SimpleNamespace(method="POST", user=user)
+            with self.subTest(number), override_settings(THROTTLE_RATES={"uploads": "7/hour"}):
+                allowed = at_once(lambda _, request=request: ScopedThrottle().allow_request(request, view), range(24))
+
+                self.assertEqual(sum(allowed), 7)
 
 
 class ProxyTests(ThrottleTestCase):

@@ -44,6 +44,19 @@ def one_photo_fits_the_staging_budget(app_configs, **kwargs):
 
 
 @register()
+def share_of_the_staging_budget_is_one(app_configs, **kwargs):
+    if 0 < settings.STAGING_USER_SHARE <= 1:
+        return []
+    return [
+        Error(
+            f"STAGING_USER_SHARE is {settings.STAGING_USER_SHARE}.",
+            hint="Set it to a part of STAGING_MAX_BYTES, above 0 and up to 1, such as 0.125.",
+            id="hopla.E006",
+        )
+    ]
+
+
+@register()
 def cloudinary_url_is_complete(app_configs, **kwargs):
     url = urlsplit(settings.CLOUDINARY_URL)
     if url.scheme == "cloudinary" and url.username and url.password and url.hostname:

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from django.conf import settings
 from django.db import transaction
@@ -71,13 +72,14 @@ class StagedPhoto:
 class PhotoStream:
     """Takes one photo's bytes in any portions, checks them on the way and writes them to staging in pieces.
 
-    `expected_size`: of the photo or a little more; it grows if need be. Raises the errors of this app as soon as a
-    portion shows that the photo cannot be taken.
+    `expected_size`: of the photo or a little more. Raises the errors of this app as soon as a portion shows that the
+    photo cannot be taken.
     """
 
-    def __init__(self, expected_size: int):
+    def __init__(self, expected_size: int, *, user=""):
         self.image_id = uuid.uuid4()
         self._expected_size = expected_size
+        self._user = user
         self._filename = None
         self._sha256 = hashlib.sha256()
         self._size = 0
@@ -128,14 +130,21 @@ class PhotoStream:
         self._signature_checked = True
 
     def _write_piece(self, *, last: bool = False) -> None:
-        offset = self._size - self._piece_size
+        offset, at_pace = self._size - self._piece_size, self._piece_size >= PIECE_BYTES
         portions, self._portions, self._piece_size = self._portions, [], 0
         self._head = self._head or b"".join(portions)[:HEAD_BYTES]
+        room = {"offset": offset, "user": self._user}
         if last:
-            whole = staging.write_last(self.image_id, *portions, offset=offset)
+            write = partial(staging.write_last, self.image_id, *portions, **room)
         else:
-            size = max(self._expected_size, self._size)
-            whole = staging.write(self.image_id, *portions, offset=offset, size=size)
+            room["at_pace"] = at_pace
+            write = partial(staging.write, self.image_id, *portions, size=self._expected_size, **room)
+        try:
+            whole = write()
+        except StagingFullError:
+            # Without the bytes, which would go to Redis at every look.
+            _patiently(partial(staging.reserve, self.image_id, self._size, announced=self._expected_size, **room))
+            whole = write()
         self._written_at = time.monotonic()
         if not whole:  # Redis was flushed or restarted in the middle of this photo
             raise TemporarilyUnavailableError
@@ -173,13 +182,14 @@ class FingerprintStream:
 
 
 @contextmanager
-def reserved_stream(size: int):
-    """A PhotoStream with `size` bytes of the staging budget set aside. Whatever goes wrong inside, no byte stays.
+def reserved_stream(size: int | None, *, user=""):
+    """A PhotoStream for a photo of up to `size` bytes, None where nobody knows: it fits into the staging budget when it
+    begins, and holds of it what has come. Whatever goes wrong inside, no byte stays. `user`: whose share it counts to.
 
-    Raises StagingFullError, after a short wait for room.
+    Raises StagingFullError, after a short wait for room, as does the stream when it finds none for what comes next.
     """
-    stream = PhotoStream(expected_size=size)
-    _reserve_patiently(stream.image_id, size)
+    _patiently(partial(staging.require_room, size or 1, user=user))
+    stream = PhotoStream(expected_size=size or settings.IMAGE_MAX_BYTES, user=user)
     try:
         yield stream
     except BaseException:
@@ -188,14 +198,15 @@ def reserved_stream(size: int):
         raise
 
 
-def _reserve_patiently(image_id, size: int) -> None:
+def _patiently(find_room: Callable[[], object]) -> None:
     """Clients that post one photo after another are slowed down to the pace of delivery before they are refused."""
     give_up_at = time.monotonic() + WAIT_FOR_ROOM_SECONDS
     may_wait = _waiting_room.acquire(blocking=False)
     try:
         while True:
             try:
-                return staging.reserve(image_id, size)
+                find_room()
+                return
             except StagingFullError:
                 if not may_wait or time.monotonic() >= give_up_at:
                     raise

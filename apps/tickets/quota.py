@@ -1,39 +1,88 @@
 """How many bytes one user may upload a day (UPLOAD_BYTES_PER_DAY, 0: no limit), counted in Redis. A day begins with the
 first upload after the one before has ended.
+
+They are taken before the photo comes, in one step with the look whether they are left: uploads side by side would each
+find the same ones otherwise. What is refused is given back. A process that is killed in between leaves its photos'
+bytes taken until the day ends; a lease for each upload would cost every one of them, to spare that.
 """
 
 import math
-import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 from django.conf import settings
-from limits import RateLimitItemPerDay
-from limits.storage import RedisStorage
-from limits.strategies import FixedWindowRateLimiter
 from redis.exceptions import RedisError
 
-from apps.redis_client import redis_at
+from apps.redis_client import exchange, redis_at
 from apps.tickets.errors import UploadQuotaExceededError
 
+DAY_SECONDS = 24 * 60 * 60
 
-def require_quota(user, size: int) -> None:
-    """Raise UploadQuotaExceededError when `size` more bytes are too many for today."""
-    if settings.UPLOAD_BYTES_PER_DAY and not _limiter().test(_limit(), str(user.pk), cost=size):
-        resets_at = _limiter().get_window_stats(_limit(), str(user.pk)).reset_time
-        raise UploadQuotaExceededError(wait=max(1, math.ceil(resets_at - time.time())))
+# KEYS: the user's day, a HASH of when it began and the bytes taken. ARGV: at least, at most, limit, seconds of a day.
+# Answers {bytes taken, when the day began}, or {0, seconds until it ends}.
+TAKE = """
+local bytes = math.min(tonumber(ARGV[2]), ARGV[3] - (redis.call('HGET', KEYS[1], 'bytes') or 0))
+if bytes < tonumber(ARGV[1]) then return {0, tostring(redis.call('PTTL', KEYS[1]) / 1000)} end
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  local clock = redis.call('TIME')
+  redis.call('HSET', KEYS[1], 'began', clock[1] .. '.' .. clock[2])
+  redis.call('EXPIRE', KEYS[1], ARGV[4])
+end
+redis.call('HINCRBY', KEYS[1], 'bytes', bytes)
+return {bytes, redis.call('HGET', KEYS[1], 'began')}
+"""
+
+# ARGV: bytes, and when the day began of which they were taken: no other day gets them.
+GIVE_BACK = """
+if redis.call('HGET', KEYS[1], 'began') ~= ARGV[2] then return 0 end
+return redis.call('HINCRBY', KEYS[1], 'bytes', -ARGV[1])
+"""
 
 
-def count_upload(user, size: int) -> None:
-    """Count what was accepted. With Redis away it is not counted: the photo is in, and nothing may undo that now."""
-    if settings.UPLOAD_BYTES_PER_DAY:
+@contextmanager
+def taken_for_photo(user, size: int | None):
+    """Within this block `size` bytes of the user's day are taken for a photo, and given back if it raises.
+
+    Where nobody knows the size, they are what is left for a photo: that takes one step, and not one for each piece. It
+    answers what is to be called with the photo's true size, before it is accepted. Both raise
+    UploadQuotaExceededError.
+    """
+    if not settings.UPLOAD_BYTES_PER_DAY:
+        yield lambda true_size: None
+        return
+    taken = _Taken(user)
+    taken.take(size or 1, size or settings.IMAGE_MAX_BYTES)
+    try:
+        yield taken.become
+    except BaseException:
+        taken.give_back(taken.bytes)
+        raise
+
+
+class _Taken:
+    def __init__(self, user):
+        self._key = f"hopla:upload-bytes:{user.pk}"
+        self._day = None
+        self.bytes = 0
+
+    def take(self, at_least: int, at_most: int) -> None:
+        number, day = self._run(TAKE, at_least, at_most, settings.UPLOAD_BYTES_PER_DAY, DAY_SECONDS)
+        if not number:
+            raise UploadQuotaExceededError(wait=max(1, math.ceil(float(day))))
+        if day != self._day:  # the day before has ended, and with it what was taken of that
+            self._day, self.bytes = day, 0
+        self.bytes += number
+
+    def become(self, size: int) -> None:
+        if size > self.bytes:
+            self.take(size - self.bytes, size - self.bytes)
+        elif size < self.bytes:
+            self.give_back(self.bytes - size)
+
+    def give_back(self, number: int) -> None:
+        """With Redis away they stay taken."""
         with suppress(RedisError):
-            _limiter().hit(_limit(), str(user.pk), cost=size)
+            self._run(GIVE_BACK, number, self._day)
+            self.bytes -= number
 
-
-def _limit() -> RateLimitItemPerDay:
-    return RateLimitItemPerDay(settings.UPLOAD_BYTES_PER_DAY, namespace="hopla:upload-bytes")
-
-
-def _limiter() -> FixedWindowRateLimiter:
-    pool = redis_at(settings.REDIS_URL).connection_pool
-    return FixedWindowRateLimiter(RedisStorage("redis://", connection_pool=pool))
+    def _run(self, script: str, *arguments):
+        return exchange(redis_at(settings.REDIS_URL), ("EVAL", script, 1, self._key, *arguments))[0]

@@ -1,10 +1,14 @@
-"""Photo bytes on their way, in Redis: reserve, write, read, discard, within one budget of bytes.
+"""Photo bytes on their way, in Redis: make room, write, read, discard, within one budget of bytes.
 
-One string key per photo, always with an expiry, as long from its first piece on as the photo may become: a string that
-grows is copied again and again, and takes up to twice its bytes. What a form had around the photo stays at its end.
-Beside the keys stands the budget: a ZSET of expiries, a HASH of sizes and a total, changed together in Lua, so that
-what expired is given back by whoever reserves next and nothing drifts. No photo byte touches a disk as long as this
-Redis keeps no snapshot and no append-only file.
+One string key per photo, always with an expiry. What an upload holds of the budget grows with what has arrived, never
+with what was announced, and is what its string takes in memory: Redis copies a string that outgrows its place and gives
+it up to twice its bytes, so a client that keeps pace is given room ahead, within bounds. While others need the room,
+one user's unfinished uploads hold no more than a share of it. What a form had around the photo stays at its end.
+
+Beside the keys stands the budget: a ZSET of expiries, a HASH of sizes and a total; for what is unfinished its user and
+the sum of each user; and who has asked for room of late. All are changed together in Lua, so that what expired is given
+back by whoever comes next and nothing drifts. No photo byte touches a disk as long as this Redis keeps no snapshot and
+no append-only file.
 """
 
 import math
@@ -16,80 +20,147 @@ from apps.redis_client import exchange, receive, redis_at
 from apps.tickets.errors import StagingFullError
 
 PREFIX = "hopla:staged:"
-BUDGET_KEYS = [f"{PREFIX}expiries", f"{PREFIX}sizes", f"{PREFIX}total", f"{PREFIX}drain"]
+BOOKS = ("expiries", "sizes", "total", "drain", "users", "unfinished", "asked")
+BUDGET_KEYS = [f"{PREFIX}{name}" for name in BOOKS]
 
 # An upload of which no piece has come for this long has lost its reservation and its bytes.
 INCOMING_TTL_SECONDS = 60
 # The longest Retry-After we name: past it the guess says little.
 LONGEST_WAIT_SECONDS = 60
 DRAIN_WINDOW_SECONDS = 30
+# Whoever asked for room so long ago may come back: others leave it some.
+ASKED_OF_LATE_SECONDS = 60
+# Redis gives a string that grows as much again, or this much from this size on (SDS_MAX_PREALLOC in its sds.h).
+GROWTH_BYTES = 1024 * 1024
+# A photo up to this size gets all its room once its first piece has come at pace; a longer one, twice what has come.
+AT_ONCE_BYTES = 2 * 1024 * 1024
+# What a whole photo's string may take beyond it: this much, or an eighth, as allocators do; more is worth a copy.
 WASTE_BYTES = 4096
 
 FORGET_EXPIRED = """
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+local function add(id, bytes)
+  if redis.call('INCRBY', KEYS[3], bytes) <= 0 then redis.call('DEL', KEYS[3]) end
+  local user = redis.call('HGET', KEYS[5], id)
+  if user and redis.call('HINCRBY', KEYS[6], user, bytes) <= 0 then redis.call('HDEL', KEYS[6], user) end
+end
 local function forget(id)
   local size = tonumber(redis.call('HGET', KEYS[2], id) or 0)
+  if size > 0 then add(id, -size) end
   redis.call('HDEL', KEYS[2], id)
   redis.call('ZREM', KEYS[1], id)
-  if size > 0 and redis.call('DECRBY', KEYS[3], size) <= 0 then redis.call('DEL', KEYS[3]) end
+  redis.call('HDEL', KEYS[5], id)
   return size
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do forget(id) end
 """
 
-# ARGV: id, bytes, limit, ttl, window. Answers {1, total} or {0, bytes over, bytes a second drained, seconds to expiry}.
-RESERVE = (
+# Nothing where so many bytes more fit, else {0, bytes too many, bytes a second drained, seconds to the next expiry}.
+# Others need the room when the budget is more than half full and somebody else has asked for some of late.
+FIT = (
     FORGET_EXPIRED
-    + """
-forget(ARGV[1])
-local total = tonumber(redis.call('GET', KEYS[3]) or 0)
-local over = total + tonumber(ARGV[2]) - tonumber(ARGV[3])
-if over > 0 then
+    + f"""
+local function refusal(more, user, limit, share)
+  local total = tonumber(redis.call('GET', KEYS[3]) or 0) + more
+  local over = total - limit
+  if over <= 0 and user ~= '' and total > limit / 2 then
+    local since = now - {ASKED_OF_LATE_SECONDS}
+    local others = redis.call('ZCOUNT', KEYS[7], since, '+inf')
+    if tonumber(redis.call('ZSCORE', KEYS[7], user) or 0) >= since then others = others - 1 end
+    if others > 0 then over = tonumber(redis.call('HGET', KEYS[6], user) or 0) + more - share end
+  end
+  if over <= 0 then return end
   local drain = redis.call('HMGET', KEYS[4], 'bytes', 'at')
-  local rate = tonumber(drain[1] or 0) * math.exp((tonumber(drain[2] or now) - now) / ARGV[5]) / ARGV[5]
+  local fades = math.exp((tonumber(drain[2] or now) - now) / {DRAIN_WINDOW_SECONDS})
+  local rate = tonumber(drain[1] or 0) * fades / {DRAIN_WINDOW_SECONDS}
   local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-  return {0, tostring(over), tostring(rate), tostring(first[2] and (first[2] - now) or 0)}
+  return {{0, tostring(over), tostring(rate), tostring(first[2] and (first[2] - now) or 0)}}
 end
-redis.call('ZADD', KEYS[1], now + ARGV[4], ARGV[1])
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-return {1, redis.call('INCRBY', KEYS[3], ARGV[2])}
+"""
+)
+
+# ARGV: bytes, user, limit, share.
+ASK = (
+    FIT
+    + f"""
+if ARGV[2] ~= '' then
+  redis.call('ZADD', KEYS[7], now, ARGV[2])
+  redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', now - {ASKED_OF_LATE_SECONDS})
+  redis.call('EXPIRE', KEYS[7], {ASKED_OF_LATE_SECONDS})
+end
+return refusal(ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])) or {{1}}
+"""
+)
+
+# KEYS[8]: the photo's own key. KEYS[9]: one that a transaction watches, which is not to run when there is no room.
+# ARGV: id, where the piece begins and ends, bytes announced, whether it came at pace, user, limit, share, ttl.
+# Answers {1}, the refusal of FIT, or {-1} when what came before has been lost.
+HOLD = (
+    FIT
+    + f"""
+local start, stop, announced = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local function no(answer)
+  redis.call('SET', KEYS[9], '')
+  redis.call('DEL', KEYS[9])
+  return answer
+end
+if start > 0 and redis.call('EXISTS', KEYS[8]) == 0 then return no({{-1}}) end
+local held = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0)
+if held < stop then
+  local at_pace, growth, limit = ARGV[5] == '1', {GROWTH_BYTES}, tonumber(ARGV[7])
+  local length, room = stop, stop
+  if held == 0 then
+    if at_pace then length = math.max(stop, announced <= {AT_ONCE_BYTES} and announced or growth) end
+    room = length
+  else
+    local wanted = at_pace and math.min(announced, 2 * stop) or stop
+    length = math.max(stop, wanted < 2 * growth and math.floor(wanted / 2) or wanted - growth)
+    room = math.max(stop, math.min(limit, length < growth and 2 * length or length + growth))
+  end
+  local full = refusal(room - held, ARGV[6], limit, tonumber(ARGV[8]))
+  if full then return no(full) end
+  if held == 0 and ARGV[6] ~= '' then redis.call('HSET', KEYS[5], ARGV[1], ARGV[6]) end
+  add(ARGV[1], room - held)
+  redis.call('HSET', KEYS[2], ARGV[1], room)
+  redis.call('SETRANGE', KEYS[8], length - 1, '\\0')
+end
+redis.call('ZADD', KEYS[1], now + ARGV[9], ARGV[1])
+redis.call('EXPIRE', KEYS[8], ARGV[9])
+return {{1}}
 """
 )
 
 IN_USE = FORGET_EXPIRED + "return tonumber(redis.call('GET', KEYS[3]) or 0)"
 
-# KEYS: expiries. ARGV: id, ttl.
-EXTEND = """
-return redis.call('ZADD', KEYS[1], 'XX', redis.call('TIME')[1] + ARGV[2], ARGV[1])
-"""
-
-# KEYS[5]: the photo's own key. ARGV: id, bytes, ttl, waste. The reservation takes the true size and the long expiry.
-# A string that is longer than the photo by more than the waste is cut: memory is what the budget stands for.
+# KEYS[8]: the photo's own key. ARGV: id, bytes, ttl. It is nobody's unfinished upload any more, takes the true size and
+# the long expiry, and its string is cut when it is much longer: memory is what the budget stands for.
 KEEP = (
     FORGET_EXPIRED
-    + """
-if redis.call('STRLEN', KEYS[5]) > ARGV[2] + ARGV[4] then
-  redis.call('SET', KEYS[5], redis.call('GETRANGE', KEYS[5], 0, ARGV[2] - 1))
+    + f"""
+local size = tonumber(ARGV[2])
+local taken = math.max(tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0), redis.call('STRLEN', KEYS[8]))
+if taken > size + math.max({WASTE_BYTES}, size / 8) then
+  redis.call('SET', KEYS[8], redis.call('GETRANGE', KEYS[8], 0, size - 1))
 end
-if redis.call('EXPIRE', KEYS[5], ARGV[3]) == 0 then return 0 end
+if redis.call('EXPIRE', KEYS[8], ARGV[3]) == 0 then return 0 end
 forget(ARGV[1])
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
-redis.call('INCRBY', KEYS[3], ARGV[2])
+redis.call('HSET', KEYS[2], ARGV[1], size)
+redis.call('INCRBY', KEYS[3], size)
 return 1
 """
 )
 
-# KEYS[5]: the photo's own key. ARGV: id, window.
+# KEYS[8]: the photo's own key. ARGV: id.
 DISCARD = (
     FORGET_EXPIRED
-    + """
-redis.call('DEL', KEYS[5])
+    + f"""
+redis.call('DEL', KEYS[8])
 local size = forget(ARGV[1])
 local drain = redis.call('HMGET', KEYS[4], 'bytes', 'at')
-local drained = tonumber(drain[1] or 0) * math.exp((tonumber(drain[2] or now) - now) / ARGV[2]) + size
-redis.call('HSET', KEYS[4], 'bytes', tostring(drained), 'at', string.format('%.3f', now))
+local fades = math.exp((tonumber(drain[2] or now) - now) / {DRAIN_WINDOW_SECONDS})
+redis.call('HSET', KEYS[4], 'bytes', tostring(tonumber(drain[1] or 0) * fades + size), 'at', string.format('%.3f', now))
 redis.call('EXPIRE', KEYS[4], 600)
 return size
 """
@@ -104,49 +175,82 @@ def connection() -> Redis:
     return redis_at(settings.STAGING_REDIS_URL)
 
 
-def reserve(image_id, size: int) -> None:
-    """Set `size` bytes of the budget aside for this photo. Raises StagingFullError, and holds nothing then."""
-    answer = _run(RESERVE, image_id, size, settings.STAGING_MAX_BYTES, INCOMING_TTL_SECONDS, DRAIN_WINDOW_SECONDS)
-    if not answer[0]:
-        over, drained_a_second, seconds_to_expiry = (float(value) for value in answer[1:])
-        waits = [seconds_to_expiry]
-        if drained_a_second > 0:
-            waits.append(over / drained_a_second)
-        raise StagingFullError(wait=min(LONGEST_WAIT_SECONDS, max(1, math.ceil(min(waits)))))
+def require_room(size: int, *, user="") -> None:
+    """Raise StagingFullError when a photo of this size does not fit at the moment. It holds nothing yet."""
+    _require_granted(_run(ASK, BUDGET_KEYS, size, user, settings.STAGING_MAX_BYTES, _share()))
 
 
-def write(image_id, *portions: bytes, offset: int, size: int) -> bool:
-    """Write a piece of the photo, its portions in order, to its place; the first one makes room for `size` bytes.
+def reserve(image_id, size: int, *, offset: int = 0, announced: int = 0, at_pace: bool = False, user="") -> bool:
+    """Hold the room of an unfinished upload that has come to `size` bytes, the last of them from `offset` on.
 
-    Prolongs the reservation by INCOMING_TTL_SECONDS. False when what was written before has been lost meanwhile:
-    discard it.
+    Safe to run twice. Raises StagingFullError, and has changed nothing then. False when what came before has been lost
+    meanwhile: discard it. `announced`: bytes that the whole may have; `at_pace`: it came quickly enough for room ahead.
     """
-    extend = ("EVAL", EXTEND, 1, BUDGET_KEYS[0], image_id, INCOMING_TTL_SECONDS)
-    *_, written, _ = exchange(connection(), *_write(image_id, portions, offset=offset, size=size), extend)
-    return bool(written[0])
+    (answer,) = exchange(connection(), _hold(image_id, offset, size, announced, at_pace, user))
+    return _require_granted(answer)
 
 
-def write_last(image_id, *portions: bytes, offset: int) -> bool:
-    """Write the last piece, or none, and hold the photo, which ends there, for STAGING_TTL_SECONDS.
+def write(image_id, *portions: bytes, offset: int, size: int, at_pace: bool = False, user="") -> bool:
+    """Write a piece of a photo that may have `size` bytes, its portions in order, to its place; see `reserve`.
 
-    False when some of it has been lost meanwhile: discard it.
+    Prolongs the reservation by INCOMING_TTL_SECONDS.
     """
+    written = _write(image_id, portions, offset=offset, announced=size, at_pace=at_pace, user=user)
+    return bool(written and written[0])
+
+
+def write_last(image_id, *portions: bytes, offset: int, user="") -> bool:
+    """Write the last piece, or none, and hold the photo, which ends there, for STAGING_TTL_SECONDS; see `reserve`."""
     size = offset + sum(map(len, portions))
-    keep = ("EVAL", KEEP, 5, *BUDGET_KEYS, key_of(image_id), image_id, size, settings.STAGING_TTL_SECONDS, WASTE_BYTES)
-    *_, written, kept = exchange(connection(), *_write(image_id, portions, offset=offset, size=size), keep)
-    return bool(written[0] and kept)
+    keys = [*BUDGET_KEYS, key_of(image_id)]
+    keep = ("EVAL", KEEP, len(keys), *keys, image_id, size, settings.STAGING_TTL_SECONDS)
+    written = _write(image_id, portions, keep, offset=offset, announced=size, at_pace=False, user=user)
+    return bool(written and written[0] and written[-1])
 
 
-def _write(image_id, portions: tuple, *, offset: int, size: int) -> list[tuple]:
-    """In one transaction: of a key that was lost the rest would be made anew, with nothing before it."""
-    key = key_of(image_id)
-    return [
+def _write(image_id, portions: tuple, *also: tuple, offset: int, announced: int, at_pace: bool, user) -> list | None:
+    """In one transaction: of a key that was lost the rest would be made anew, with nothing before it. It does not run
+    when there is no room: then the key that it watches is touched.
+    """
+    key, stop = key_of(image_id), offset + sum(map(len, portions))
+    _, held, *_, written = exchange(
+        connection(),
+        ("WATCH", _guard_of(image_id)),
+        _hold(image_id, offset, stop, announced, at_pace, user),
         ("MULTI",),
-        ("EXISTS", key) if offset else ("SETRANGE", key, size - 1, b"\0"),
+        ("EXISTS", key),
         ("SETRANGE", key, offset, portions),
-        ("EXPIRE", key, INCOMING_TTL_SECONDS),
+        *also,
         ("EXEC",),
-    ]
+    )
+    return written if _require_granted(held) else None
+
+
+def _hold(image_id, offset: int, stop: int, announced: int, at_pace: bool, user) -> tuple:
+    keys = [*BUDGET_KEYS, key_of(image_id), _guard_of(image_id)]
+    budget = (settings.STAGING_MAX_BYTES, _share(), INCOMING_TTL_SECONDS)
+    return ("EVAL", HOLD, len(keys), *keys, image_id, offset, stop, max(announced, stop), int(at_pace), user, *budget)
+
+
+def _guard_of(image_id) -> str:
+    return f"{PREFIX}{image_id}:refused"
+
+
+def _share() -> int:
+    """Of one user's unfinished uploads, in bytes. One photo fits into it, with the room that its string may take."""
+    share = int(settings.STAGING_MAX_BYTES * settings.STAGING_USER_SHARE)
+    return max(share, settings.IMAGE_MAX_BYTES + GROWTH_BYTES)
+
+
+def _require_granted(answer: list) -> bool:
+    """False for what has been lost. Raises StagingFullError."""
+    if answer[0]:
+        return answer[0] > 0
+    over, drained_a_second, seconds_to_expiry = (float(value) for value in answer[1:])
+    waits = [seconds_to_expiry]
+    if drained_a_second > 0:
+        waits.append(over / drained_a_second)
+    raise StagingFullError(wait=min(LONGEST_WAIT_SECONDS, max(1, math.ceil(min(waits)))))
 
 
 def read_range(image_id, offset: int, length: int) -> bytes:
@@ -167,7 +271,7 @@ def read(image_id, size: int) -> bytes | memoryview:
 
 def discard(image_id) -> None:
     """Drop the bytes and give the budget back. Safe to run twice, and for a photo that was never staged."""
-    _run(DISCARD, image_id, DRAIN_WINDOW_SECONDS, photo=True)
+    _run(DISCARD, [*BUDGET_KEYS, key_of(image_id)], image_id)
 
 
 def which_are_gone(image_ids) -> set:
@@ -211,6 +315,5 @@ def key_of(image_id) -> str:
     return f"{PREFIX}{image_id}"
 
 
-def _run(script: str, image_id, *arguments, photo: bool = False):
-    keys = [*BUDGET_KEYS, key_of(image_id)] if photo else BUDGET_KEYS
-    return exchange(connection(), ("EVAL", script, len(keys), *keys, image_id, *arguments))[0]
+def _run(script: str, keys: list[str], *arguments):
+    return exchange(connection(), ("EVAL", script, len(keys), *keys, *arguments))[0]

@@ -27,7 +27,7 @@ from apps.tickets.filters import TicketFilter
 from apps.tickets.models import Image, Ticket, progress_of
 from apps.tickets.pagination import TicketPages
 from apps.tickets.parsers import BarePhotoParser, PhotoFormParser
-from apps.tickets.quota import count_upload, require_quota
+from apps.tickets.quota import taken_for_photo
 from apps.tickets.serializers import (
     ImageSerializer,
     NewTicketSerializer,
@@ -173,17 +173,16 @@ class ImagesView(ListAPIView):
         intake.require_place(ticket)
         length = self._announced_length()
         digest = announced_sha256(self.request)
-        most = settings.IMAGE_MAX_BYTES if length is None else min(length, settings.IMAGE_MAX_BYTES)
-        require_quota(self.request.user, most if length is None else length)
-        with intake.reserved_stream(most) as stream:
+        user, size = self.request.user, length and min(length, settings.IMAGE_MAX_BYTES)
+        with taken_for_photo(user, size) as size_is, intake.reserved_stream(size, user=user.pk) as stream:
             photo, body_sha256 = self._read_body(stream)
             require_digest(digest, photo_sha256=photo.sha256, body_sha256=body_sha256)
+            size_is(photo.size)
             if key is None:
                 image = intake.accept_photo(ticket_id=ticket.pk, photo=photo)
             else:
                 response = self._accept_once(ticket, photo, key)
         # Out here: what fails from now on must not take the bytes of a photo that has its place.
-        count_upload(self.request.user, photo.size)
         return self._answer(image) if key is None else response
 
     def _accept_once(self, ticket: Ticket, photo: intake.StagedPhoto, key: str) -> Response:

@@ -65,7 +65,7 @@ class KilledProcessesTests(FaultsTestCase):
         self.assertEqual(self.images(), [])
         self.assertLessEqual(staging.connection().ttl(staging.key_of(image_id)), staging.INCOMING_TTL_SECONDS)
         let_time_pass(staging.INCOMING_TTL_SECONDS)
-        self.wait_until(lambda: not staging.connection().exists(*staging.BUDGET_KEYS))
+        self.wait_until(lambda: not staged_photos() and not staging.bytes_in_use())
         self.client.fill_ticket(ticket, [photo(1, size=2_000_000)])
         self.assert_books_balance()
 

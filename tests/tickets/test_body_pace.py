@@ -87,13 +87,14 @@ class BodyPaceTests(CommittingTestCase):
         self.assertEqual(staging.read(image["id"], len(PHOTO)), PHOTO)
 
     def test_client_that_hangs_up_leaves_nothing(self):
-        client = self.begin()
-        client.send(PHOTO[:40_000])
-        self.wait_until(lambda: staging.bytes_in_use() == len(PHOTO))
+        photo = jpeg_bytes(1, size=600_000)
+        client = self.begin(body=photo)
+        client.send(photo[:500_000])
+        self.wait_until(staged_photos)
 
         client.close()
 
-        self.wait_until(lambda: staging.bytes_in_use() == 0)
+        self.wait_until(lambda: not staged_photos())
         self.assert_nothing_kept()
 
     def test_many_stalled_clients_do_not_keep_others_waiting(self):

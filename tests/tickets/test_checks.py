@@ -34,6 +34,11 @@ class CheckTests(SimpleTestCase):
         self.assert_error("hopla.E002", "STAGING_MAX_BYTES", STAGING_MAX_BYTES=999, IMAGE_MAX_BYTES=1000)
         self.assertEqual(self.errors(STAGING_MAX_BYTES=1000, IMAGE_MAX_BYTES=1000), [])
 
+    def test_share_of_the_budget_that_is_none(self):
+        for share in (0, -0.5, 1.01, 12.5):
+            self.assert_error("hopla.E006", "STAGING_USER_SHARE", STAGING_USER_SHARE=share)
+        self.assertEqual(self.errors(STAGING_USER_SHARE=1), [])
+
     def test_cloudinary_url_that_lacks_something(self):
         for url in (
             "",

@@ -1,15 +1,20 @@
 """Photos that find the staging budget full wait a moment for room, and are refused with an honest Retry-After."""
 
+import io
+import json
 import threading
 import uuid
 from unittest import mock
 
+from django.conf import settings
 from django.test import override_settings
 
 from apps.tickets import intake, staging
+from apps.tickets.errors import ImageTooLargeError
 from apps.tickets.models import Image
-from tests.case import CommittingTestCase, at_once
-from tests.makers import client_for, jpeg_bytes, make_ticket, make_user
+from tests.case import ApiTestCase, CommittingTestCase, at_once, staged_photos
+from tests.makers import client_for, jpeg_bytes, make_ticket, make_user, token_for
+from tests.web_server import RawClient, running_web_server
 
 PHOTO = jpeg_bytes(1, size=1000)
 
@@ -93,3 +98,125 @@ class RoomTests(CommittingTestCase):
         for _ in taken:
             intake._waiting_room.release()
         self.assertTrue(all(taken))  # each has left the waiting room
+
+
+class BodyThatIsOvertaken(io.BytesIO):
+    """A body of which a part has come when another photo takes the rest of the budget."""
+
+    def __init__(self, content: bytes, *, overtaken_at: int):
+        super().__init__(content)
+        self.overtaken_at = overtaken_at
+        self.occupant = None
+
+    def read(self, size=-1):
+        if self.occupant is None and self.tell() >= self.overtaken_at:
+            self.occupant = uuid.uuid4()
+            staging.reserve(self.occupant, settings.STAGING_MAX_BYTES - staging.bytes_in_use())
+        return super().read(size)
+
+
+@override_settings(STAGING_MAX_BYTES=8_000_000, IMAGE_MAX_BYTES=6_000_000, STAGING_TTL_SECONDS=3600)
+class RoomThatRunsOutTests(ApiTestCase):
+    """In the middle of an upload there is no room for what comes next."""
+
+    PHOTO = jpeg_bytes(1, size=5_000_000)
+
+    def setUp(self):
+        super().setUp()
+        self.owner = make_user()
+        self.client = client_for(self.owner)
+        self.url = f"/api/v1/tickets/{make_ticket(self.owner, num_images=50).pk}/images/"
+
+    def post(self, body):
+        return self.client.request(
+            PATH_INFO=self.url,
+            REQUEST_METHOD="POST",
+            CONTENT_TYPE="image/jpeg",
+            CONTENT_LENGTH=str(len(self.PHOTO)),
+            **{"wsgi.input": body},
+        )
+
+    def test_photo_is_refused_and_leaves_nothing(self):
+        self.enterContext(mock.patch.object(intake, "WAIT_FOR_ROOM_SECONDS", 0.2))
+        for overtaken_at in (400_000, 2_000_000):
+            with self.subTest(overtaken_at):
+                body = BodyThatIsOvertaken(self.PHOTO, overtaken_at=overtaken_at)
+                response = self.post(body)
+
+                self.assert_problem(response, 503, "staging_full")
+                self.assertIn(int(response["Retry-After"]), range(1, 61))
+                self.assertEqual(staged_photos(), [str(body.occupant)])
+                self.assertLess(staging.bytes_in_use(), 8_000_000)
+                staging.discard(body.occupant)
+                self.assert_nothing_kept()
+
+    def test_photo_waits_for_room_that_comes_soon(self):
+        body = BodyThatIsOvertaken(self.PHOTO, overtaken_at=2_000_000)
+        freed = threading.Timer(0.3, lambda: staging.discard(body.occupant))
+        freed.start()
+        self.addCleanup(freed.join)
+
+        response = self.post(body)
+
+        self.assertEqual(response.status_code, 202, response.content)
+        self.assertEqual(staging.read(response.json()["id"], 5_000_000), self.PHOTO)
+        self.assertEqual(staging.bytes_in_use(), 5_000_000)
+
+    def test_photo_of_unknown_length_holds_what_has_come(self):
+        with intake.reserved_stream(None, user=self.owner.pk) as stream:
+            stream.open("photo.jpg")
+            for start in range(0, 5_000_000, 100_000):
+                stream.write(self.PHOTO[start : start + 100_000])
+                self.assertLessEqual(staging.bytes_in_use(), max(staging.AT_ONCE_BYTES, 2 * (start + 100_000)))
+            photo = stream.close()
+
+        self.assertEqual(staging.read(photo.image_id, photo.size), self.PHOTO)
+        self.assertEqual(staging.bytes_in_use(), 5_000_000)
+
+    def test_photo_of_unknown_length_is_bounded(self):
+        with self.assertRaises(ImageTooLargeError), intake.reserved_stream(None) as stream:
+            stream.open("photo.jpg")
+            stream.write(self.PHOTO)
+            stream.write(bytes(1_000_001))
+        self.assert_nothing_kept()
+
+
+class ManySlowUploadsTests(CommittingTestCase):
+    """On real connections to the real web server."""
+
+    PHOTO = jpeg_bytes(1, size=1_000_000)
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.address = cls.enterClassContext(
+            running_web_server(STAGING_MAX_BYTES="4000000", IMAGE_MAX_BYTES="1000000", WEB_CONCURRENCY="1")
+        )
+
+    def begin(self, user, ticket) -> RawClient:
+        client = RawClient(self.address)
+        self.addCleanup(client.close)
+        client.send_head(
+            "POST",
+            f"/api/v1/tickets/{ticket.pk}/images/",
+            Authorization=f"Token {token_for(user)}",
+            Content_Type="image/jpeg",
+            Content_Length=len(self.PHOTO),
+        )
+        client.send(self.PHOTO[:20_000])
+        return client
+
+    def test_photos_that_one_user_announced_keep_nobody_out(self):
+        slow, quick = make_user(), make_user()
+        announced = make_ticket(slow, num_images=20)
+        uploads = [self.begin(slow, announced) for _ in range(12)]
+        self.wait_until(lambda: staging.connection().exists(staging.BUDGET_KEYS[6]))
+
+        client = self.begin(quick, make_ticket(quick))
+        client.send(self.PHOTO[20_000:])
+        answer = client.answer()
+
+        self.assertEqual((answer.status, json.loads(answer.read())["size"]), (202, 1_000_000))
+        for upload in uploads:  # nor each other
+            upload.send(self.PHOTO[20_000:])
+        self.assertIn(202, [upload.answer().status for upload in uploads])

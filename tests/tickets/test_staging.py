@@ -1,5 +1,6 @@
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from unittest import mock
 
 from django.conf import settings
@@ -128,9 +129,9 @@ class BudgetTests(StagingTestCase):
         self.assertEqual(staging.bytes_in_use(), 0)
 
     def test_reserving_or_keeping_twice_counts_once(self):
-        staging.reserve(self.id, 1000)
-        staging.reserve(self.id, 700)
-        self.assertEqual(staging.bytes_in_use(), 700)
+        for size in (1000, 1000, 700):
+            staging.reserve(self.id, size)
+        self.assertEqual(staging.bytes_in_use(), 1000)
         staging.write(self.id, b"x" * 500, offset=0, size=700)
         staging.write_last(self.id, offset=500)
         staging.write_last(self.id, offset=500)
@@ -186,6 +187,214 @@ class FullTests(StagingTestCase):
 
         self.assertIn(self.wait_named(30), range(1, staging.LONGEST_WAIT_SECONDS))
         self.assertLessEqual(self.wait_named(30), self.wait_named(300))
+
+
+PIECE = 384 * 1024
+LONGEST = 10 * 1024 * 1024
+
+
+class GrowthTests(StagingTestCase):
+    """What an upload holds of the budget, piece by piece."""
+
+    def steps(self, *, announced: int, pieces, at_pace: bool):
+        """The bytes that have come, those held of the budget and those of memory, after each piece."""
+        image_id, offset = uuid.uuid4(), 0
+        for piece in pieces:
+            written = staging.write(image_id, b"x" * piece, offset=offset, size=announced, at_pace=at_pace)
+            self.assertTrue(written)
+            offset += piece
+            yield offset, staging.bytes_in_use(), staging.connection().memory_usage(staging.key_of(image_id))
+        self.assertTrue(staging.write_last(image_id, offset=offset))
+        self.assertEqual(staging.read(image_id, offset), b"x" * offset)
+        self.assertEqual(staging.bytes_in_use(), offset)
+        taken = staging.connection().memory_usage(staging.key_of(image_id))
+        self.assertLessEqual(taken, offset * 1.25 + 2 * staging.WASTE_BYTES)
+        staging.discard(image_id)
+
+    def test_slow_client_holds_at_most_twice_what_has_come(self):
+        for announced in (1_000_000, LONGEST):
+            for piece in (1, 700, 75_000):
+                pieces = [piece] * min(announced // piece, 130)
+                for come, held, _ in self.steps(announced=announced, pieces=pieces, at_pace=False):
+                    self.assertLessEqual(held, 2 * come)
+                    self.assertLessEqual(held, come + staging.GROWTH_BYTES)
+
+    def test_client_that_keeps_pace_is_given_room_ahead_within_bounds(self):
+        for announced in (500_000, 1_000_000, 2_000_000, 2_200_000, 5_000_000, LONGEST):
+            pieces = [PIECE] * (announced // PIECE)
+            for come, held, _ in self.steps(announced=announced, pieces=pieces, at_pace=True):
+                self.assertLessEqual(held, max(staging.AT_ONCE_BYTES, 2 * come))
+
+    def test_common_photo_takes_its_room_at_once_and_no_more(self):
+        held = [held for _, held, _ in self.steps(announced=1_000_000, pieces=[PIECE] * 2, at_pace=True)]
+
+        self.assertEqual(held, [1_000_000] * 2)
+
+    def test_memory_is_what_the_budget_says(self):
+        for at_pace in (True, False):
+            for announced in (700_000, 1_500_000, 2_100_000, LONGEST):
+                pieces = [PIECE if at_pace else 90_000] * (announced // PIECE)
+                for come, held, memory in self.steps(announced=announced, pieces=pieces, at_pace=at_pace):
+                    with self.subTest(announced=announced, come=come, at_pace=at_pace):
+                        self.assertLessEqual(memory, held * 1.25 + staging.WASTE_BYTES)  # an allocator's classes
+                        self.assertLessEqual(held, memory)
+
+    def fill(self, size: int):
+        other = uuid.uuid4()
+        staging.reserve(other, size)
+        return other
+
+    def test_piece_that_finds_no_room_changes_nothing_and_may_come_again(self):
+        for last in (False, True):
+            with self.subTest(last=last), override_settings(STAGING_MAX_BYTES=1000):
+                image_id = uuid.uuid4()
+                staging.write(image_id, b"x" * 100, offset=0, size=500)
+                other = self.fill(900)
+
+                with self.assertRaises(StagingFullError):
+                    if last:
+                        staging.write_last(image_id, b"y" * 300, offset=100)
+                    else:
+                        staging.write(image_id, b"y" * 300, offset=100, size=500)
+                self.assertEqual(staging.bytes_in_use(), 1000)
+                self.assertEqual(staging.read(image_id, 100), b"x" * 100)
+                self.assertEqual(staging.connection().strlen(staging.key_of(image_id)), 100)
+                self.assertLessEqual(self.seconds_to_live(image_id), staging.INCOMING_TTL_SECONDS)
+
+                staging.discard(other)
+                self.assertTrue(staging.write(image_id, b"y" * 300, offset=100, size=500))
+                self.assertTrue(staging.write_last(image_id, b"z" * 100, offset=400))
+                self.assertEqual(staging.read(image_id, 500), b"x" * 100 + b"y" * 300 + b"z" * 100)
+                staging.discard(image_id)
+
+    @override_settings(STAGING_MAX_BYTES=1000)
+    def test_first_piece_that_finds_no_room_leaves_nothing(self):
+        other = self.fill(950)
+
+        for write in (partial(staging.write, size=100), staging.write_last):
+            with self.assertRaises(StagingFullError):
+                write(self.id, b"x" * 100, offset=0)
+        self.assertEqual((staged_photos(), staging.bytes_in_use()), ([str(other)], 950))
+
+    @override_settings(STAGING_MAX_BYTES=100_000)
+    def test_many_that_grow_at_once_never_overdraw(self):
+        overdrawn = []
+
+        def upload(_):
+            image_id = uuid.uuid4()
+            try:
+                for number in range(20):
+                    staging.write(image_id, b"x" * 1000, offset=number * 1000, size=20_000, user="ann")
+                    overdrawn.append(staging.bytes_in_use() > 100_000)
+                return staging.write_last(image_id, offset=20_000, user="ann")
+            except StagingFullError:
+                staging.discard(image_id)
+                return False
+
+        with ThreadPoolExecutor(16) as pool:
+            whole = sum(pool.map(upload, range(48)))
+        self.assertFalse(any(overdrawn))
+        self.assertEqual(staging.bytes_in_use(), whole * 20_000)
+        self.assertEqual(staging.connection().hgetall(UNFINISHED), {})
+
+    def test_asking_for_room_holds_none(self):
+        staging.require_room(LONGEST, user="ann")
+
+        self.assertEqual(staging.bytes_in_use(), 0)
+
+    @override_settings(STAGING_MAX_BYTES=1000)
+    def test_photo_for_which_there_is_no_room_now_is_refused_before_it_comes(self):
+        self.fill(900)
+
+        staging.require_room(100)
+        with self.assertRaises(StagingFullError):
+            staging.require_room(101)
+
+
+MIB = 1024 * 1024
+USERS, UNFINISHED = staging.BUDGET_KEYS[4], staging.BUDGET_KEYS[5]
+
+
+@override_settings(STAGING_MAX_BYTES=8 * MIB, STAGING_USER_SHARE=0.25, IMAGE_MAX_BYTES=MIB)
+class ShareTests(StagingTestCase):
+    """What one user's unfinished uploads may hold. Here the share is 2 MiB."""
+
+    def hold(self, *sizes: int, user="ann") -> list:
+        held = []
+        for size in sizes:
+            held.append(uuid.uuid4())
+            staging.reserve(held[-1], size, user=user)
+        return held
+
+    def assert_refused(self, size: int, *, user="ann", image_id=None) -> None:
+        with self.assertRaises(StagingFullError):
+            staging.reserve(image_id or uuid.uuid4(), size, user=user)
+
+    def test_user_who_is_alone_may_hold_everything(self):
+        staging.require_room(MIB, user="ann")
+        self.hold(*[MIB] * 8)
+
+        self.assertEqual(staging.bytes_in_use(), 8 * MIB)
+
+    def test_user_may_hold_half_of_it_whoever_else_comes(self):
+        staging.require_room(MIB, user="bob")
+        self.hold(*[MIB] * 4)
+
+        self.assert_refused(1)
+
+    def test_share_is_kept_from_when_another_asks_for_room(self):
+        held = self.hold(*[MIB] * 6)
+        staging.require_room(MIB, user="bob")
+
+        self.assert_refused(1)
+        self.assert_refused(MIB + 1, image_id=held[0])
+        self.hold(MIB, MIB, user="bob")
+
+    def test_it_is_kept_even_where_the_other_was_refused(self):
+        held = self.hold(*[MIB] * 8)
+        with self.assertRaises(StagingFullError):
+            staging.require_room(MIB, user="bob")
+
+        for image_id in held[:7]:
+            staging.discard(image_id)
+        self.hold(*[MIB] * 4, user="bob")
+        self.hold(MIB)
+        self.assert_refused(1)
+
+    def test_whole_photos_are_no_part_of_it(self):
+        for _ in range(5):
+            staging.write_last(uuid.uuid4(), b"x" * MIB, offset=0, user="ann")
+        staging.require_room(MIB, user="bob")
+
+        self.hold(MIB, MIB)
+        self.assert_refused(1)
+
+    def test_uploads_that_end_give_their_part_back(self):
+        whole, dropped, expiring = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+        staging.write(whole, b"x" * 500, offset=0, size=500, user="ann")
+        staging.write(dropped, b"x" * 500, offset=0, size=500, user="ann")
+        with mock.patch.object(staging, "INCOMING_TTL_SECONDS", 1):
+            staging.write(expiring, b"x" * 500, offset=0, size=500, user="ann")
+        self.assertEqual(staging.connection().hgetall(UNFINISHED), {b"ann": b"1500"})
+
+        staging.write_last(whole, offset=500, user="ann")
+        staging.discard(dropped)
+
+        self.wait_until(lambda: staging.bytes_in_use() == 500)
+        self.assertEqual(staging.connection().exists(USERS, UNFINISHED), 0)
+
+    @override_settings(STAGING_USER_SHARE=0.01)
+    def test_one_photo_of_any_size_fits_into_it(self):
+        self.hold(*[MIB] * 5, user="bob")
+        staging.require_room(MIB, user="cid")
+
+        self.hold(MIB)
+
+    def test_who_has_not_asked_for_a_while_needs_no_room(self):
+        staging.require_room(MIB, user="bob")
+        staging.connection().zincrby(staging.BUDGET_KEYS[6], -staging.ASKED_OF_LATE_SECONDS, "bob")
+
+        self.hold(*[MIB] * 8)
 
 
 class ExpiryTests(StagingTestCase):
