@@ -46,6 +46,7 @@ IMAGE = {
     "duplicate_of": None,
     "width": 4032,
     "height": 3024,
+    "orientation": 1,
     "format": "jpeg",
     "url": "https://res.cloudinary.com/demo/image/upload/v1795255201/hopla/7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11.jpg",
     "thumbnail_url": "https://res.cloudinary.com/demo/image/upload/c_fill,h_400,w_400/v1795255201"
@@ -192,7 +193,7 @@ POST_IMAGE = operation(
         errors.TicketExpiredError,
         errors.LengthRequiredError,
         errors.ImageTooLargeError,
-        Refusal(415, "unsupported_media_type", "The Content-Type is neither multipart/form-data nor image/*."),
+        errors.UnsupportedTypeError,
         errors.UnsupportedImageError,
         errors.ImageTooManyPixelsError,
         *IDEMPOTENCY_REFUSALS,

@@ -25,10 +25,12 @@ from apps.tickets import photos, staging
 from apps.tickets.body import uploads
 from apps.tickets.delivery import enqueue_delivery
 from apps.tickets.errors import (
+    EncodedImageError,
     ImageEmptyError,
     ImageMissingError,
     ImageTooLargeError,
     ImageTooManyPixelsError,
+    RawImageError,
     StagingFullError,
     TemporarilyUnavailableError,
     TicketCancelledError,
@@ -47,6 +49,7 @@ logger = logging.getLogger(__name__)
 PIECE_BYTES = 384 * 1024
 HEAD_BYTES = 192 * 1024  # hold nearly every photo's header, with the thumbnail in it
 SIGNATURE_BYTES = 64  # enough to tell by signature what a file is
+REFUSALS = {photos.RawFileError: RawImageError, photos.EncodedPhotoError: EncodedImageError}
 FILENAME_MAX_LENGTH = 255
 WRITE_EVERY_SECONDS = staging.INCOMING_TTL_SECONDS / 4  # of a slow client, or what it has sent would expire
 
@@ -124,7 +127,7 @@ class PhotoStream:
         try:
             photos.sniff_format(b"".join(self._portions)[:SIGNATURE_BYTES])
         except photos.NotAPhotoError as exc:
-            raise UnsupportedImageError from exc
+            raise REFUSALS.get(type(exc), UnsupportedImageError) from exc
         self._signature_checked = True
 
     def _write_piece(self, *, last: bool = False) -> None:
@@ -144,7 +147,7 @@ class PhotoStream:
         try:
             header = photos.read_header(self._read_at, size=self._size)
         except photos.NotAPhotoError as exc:
-            raise UnsupportedImageError from exc
+            raise REFUSALS.get(type(exc), UnsupportedImageError) from exc
         if header.pixels > settings.IMAGE_MAX_PIXELS:
             raise ImageTooManyPixelsError(max_pixels=settings.IMAGE_MAX_PIXELS)
         return header
@@ -279,6 +282,7 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
         format=photo.header.format,
         width=photo.header.width,
         height=photo.header.height,
+        orientation=photo.header.orientation,
         look_again_at=look_again_at_the_latest(),
     )
     with transaction.atomic() if also else nullcontext():
