@@ -328,8 +328,10 @@ def _free_position(ticket: Ticket, *, taken: int, last: int) -> int:
 
 def clean_filename(name: str) -> str:
     """The last part of the name, printable, at most 255 characters with its ending kept; "" when nothing is left."""
-    base = re.split(r"[/\\]", name)[-1].strip()
-    printable = "".join(character for character in base if character.isprintable())
+    base = re.split(r"[/\\]", name)[-1]
+    printable = "".join(character for character in base if character.isprintable()).strip()
+    if not printable.strip("."):  # a folder's name for itself, or for the one above
+        return ""
     if len(printable) <= FILENAME_MAX_LENGTH:
         return printable
     _, dot, ending = printable.rpartition(".")
