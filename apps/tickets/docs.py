@@ -155,8 +155,9 @@ POST_IMAGE = operation(
     "      curl -H 'Authorization: Token …' -H 'Content-Type: image/jpeg' \\\n"
     "           -H 'Content-Disposition: attachment; filename=\"kitchen.jpg\"' \\\n"
     "           --data-binary @kitchen.jpg https://hopla.example/api/v1/tickets/94/images/\n\n"
-    "JPEG, PNG, GIF, WebP, HEIC, AVIF, TIFF and BMP are taken, told by content and not by name. A refusal takes no "
-    "place and keeps nothing. The photo is delivered in the background: read the image, or watch the ticket.",
+    "JPEG, PNG, GIF, WebP, HEIC, AVIF, TIFF and BMP are taken, told by content and not by name; raw files of cameras "
+    "are not, nor is base64. A refusal takes no place and keeps nothing. The photo is delivered in the background: "
+    "read the image, or watch the ticket.",
     tag="images",
     consumes=["multipart/form-data"],
     body=no_body,
