@@ -108,10 +108,11 @@ class BarePhotoParser(BaseParser):
 
 def filename_of(content_disposition: str) -> str:
     """The filename parameter (RFC 6266, `filename*` first), or "". Takes the header as WSGI has it, a letter a byte."""
+    header = text_of(content_disposition)
     try:
-        parameters = parse_header_parameters(text_of(content_disposition))[1]
-    except ValueError:
-        return ""
+        parameters = parse_header_parameters(header)[1]
+    except (ValueError, TypeError):  # a charset that is none; parts of a name, of which not all have their number
+        parameters = parse_options_header(header)[1]
     return parameters.get("filename", "")
 
 

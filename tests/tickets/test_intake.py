@@ -186,6 +186,8 @@ class FileNameTests(IntakeTestCase):
             ("", ""),
             ("attachment; filename*=nonsense", "nonsense"),
             ("attachment; filename*=no-such-charset''x.jpg", ""),
+            ("attachment; filename=a.jpg; filename*=no-such-charset''x.jpg", "a.jpg"),
+            ("attachment; filename=a.jpg; filename*0=x; filename*=UTF-8''x.jpg", "a.jpg"),
         ):
             with self.subTest(header):
                 response = self.post_bare(url=self.url_of(ticket), HTTP_CONTENT_DISPOSITION=header)
