@@ -40,7 +40,7 @@ class SourcePackage:
 
 @dataclass(frozen=True)
 class Photograph:
-    """One photograph. Width and height are in pixels as its header stores them, before any rotation for display."""
+    """One photograph. Width and height are in pixels as a person sees it, turned as it asks for."""
 
     package: SourcePackage
     member: str  # its path within the package
@@ -71,7 +71,7 @@ SIGAL = SourcePackage("sigal", "2.6.1", "1f400f358b9e64d372f3eed09bec31526b8b2ec
 # fmt: off
 PHOTOGRAPHS = [
     Photograph(THUMBOR, "tests/fixtures/images/10_years_of_Wikipedia_by_Guillaume_Paumier.jpg", "jpeg",
-               3456, 4052, 8356523, "1f29c29fb3fde0d6f9a211d74872c1b0b267d09e83e6a18bfb7b1a4d71c0352e"),  # Canon EOS 7D
+               4052, 3456, 8356523, "1f29c29fb3fde0d6f9a211d74872c1b0b267d09e83e6a18bfb7b1a4d71c0352e"),  # Canon EOS 7D
     Photograph(THUMBOR, "tests/fixtures/images/Christophe_Henner_-_June_2016.jpg", "jpeg", 5760, 3840, 7177085,
                "5d0521461e9964b55b8c87f4b3e5ac39b5d8b0c34eefff905f47cd3fe984f1d7"),  # Canon EOS 5D Mark III
     Photograph(THUMBOR, "tests/fixtures/images/Giunchedi%2C_Filippo_January_2015_01-cmyk.jpg", "jpeg", 800, 533, 838432,
@@ -80,13 +80,13 @@ PHOTOGRAPHS = [
                "7b84033a11771064c00b280de5b268776e890bf3b9e04c70b196f279fc696a3a"),
     Photograph(THUMBOR, "tests/fixtures/images/Rotating_earth_(large).gif", "gif", 400, 400, 1001718,
                "b0acdc9a01f91f6123dbff38d4bee59d0d6e4b26071b5c83937b242b6b202378"),  # 44 frames
-    Photograph(PILLOW_HEIF, "tests/images/heif_special/guitar_cw90.hif", "heic", 7008, 4672, 5156864,
+    Photograph(PILLOW_HEIF, "tests/images/heif_special/guitar_cw90.hif", "heic", 4672, 7008, 5156864,
                "f0d5e88be07b9d70a3715218ca612ccf45b126e5b4b42172dce14a62d2099932"),  # Sony ILCE-7M4, rotated
     Photograph(PILLOW_HEIF, "tests/images/heif_other/cat.hif", "heic", 4240, 2832, 2641920,
                "3a396202a8bb50c5cccbfd89d3cf6ef0a0fa47794afd785693d882edc2eb30b7"),  # Sony ILCE-7SM3
     Photograph(PILLOW_HEIF, "tests/images/heif_other/pug.heic", "heic", 4032, 3024, 1299081,
                "1ddce96766efbfa0f6bdf634bdab26bdeff831393df8d67f4cdc7b7a7afebc67"),  # iPhone 13 Pro, in tiles
-    Photograph(PILLOW_HEIF, "tests/images/heif_other/arrow.heic", "heic", 4032, 3024, 792052,
+    Photograph(PILLOW_HEIF, "tests/images/heif_other/arrow.heic", "heic", 3024, 4032, 792052,
                "73f604d7353df4848505a1f45a5517f736857fe047372f95c2f3d671df92c22c"),  # iPhone 8 Plus, in tiles, rotated
     Photograph(PILLOW_HEIF, "tests/images/heif_special/xiaomi.heic", "heic", 2592, 1944, 896013,
                "cb5c7d9131931df4abd9bfe1c3de47617b68d1fae54a1c367fc5981ffea6aeed"),  # Xiaomi M2012K11AG

@@ -349,7 +349,7 @@ class ImageAdmin(ActingStaff, ReadOnly, LargeAdmin):
         ("error_code", "error_detail"),
         ("picture", "address"),
         ("filename", "content_type", "format"),
-        ("size", "width", "height"),
+        ("size", "width", "height", "orientation"),
         ("sha256", "duplicate_of"),
         ("asset_id", "asset_version", "asset_format"),
         ("created_at", "updated_at", "stored_at"),

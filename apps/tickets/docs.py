@@ -46,6 +46,7 @@ IMAGE = {
     "duplicate_of": None,
     "width": 4032,
     "height": 3024,
+    "orientation": 1,
     "format": "jpeg",
     "url": "https://res.cloudinary.com/demo/image/upload/v1795255201/hopla/7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11.jpg",
     "thumbnail_url": "https://res.cloudinary.com/demo/image/upload/c_fill,h_400,w_400/v1795255201"
@@ -154,8 +155,9 @@ POST_IMAGE = operation(
     "      curl -H 'Authorization: Token …' -H 'Content-Type: image/jpeg' \\\n"
     "           -H 'Content-Disposition: attachment; filename=\"kitchen.jpg\"' \\\n"
     "           --data-binary @kitchen.jpg https://hopla.example/api/v1/tickets/94/images/\n\n"
-    "JPEG, PNG, GIF, WebP, HEIC, AVIF, TIFF and BMP are taken, told by content and not by name. A refusal takes no "
-    "place and keeps nothing. The photo is delivered in the background: read the image, or watch the ticket.",
+    "JPEG, PNG, GIF, WebP, HEIC, AVIF, TIFF and BMP are taken, told by content and not by name; raw files of cameras "
+    "are not, nor is base64. A refusal takes no place and keeps nothing. The photo is delivered in the background: "
+    "read the image, or watch the ticket.",
     tag="images",
     consumes=["multipart/form-data"],
     body=no_body,
@@ -189,7 +191,7 @@ POST_IMAGE = operation(
         errors.TicketCancelledError,
         errors.TicketExpiredError,
         errors.ImageTooLargeError,
-        Refusal(415, "unsupported_media_type", "The Content-Type is neither multipart/form-data nor image/*."),
+        errors.UnsupportedTypeError,
         errors.UnsupportedImageError,
         errors.ImageTooManyPixelsError,
         *IDEMPOTENCY_REFUSALS,

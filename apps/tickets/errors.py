@@ -55,6 +55,47 @@ class UnsupportedImageError(APIException):
     default_detail = _("This is not a JPEG, PNG, GIF, WebP, HEIC, AVIF, TIFF or BMP image by its content.")
 
 
+class RawImageError(UnsupportedImageError):
+    default_detail = _(
+        "This is a camera's raw file, and raw files are not taken: send a JPEG, HEIC or TIFF made from it."
+    )
+
+
+class EncodedImageError(UnsupportedImageError):
+    default_detail = _("This is a photo in base64, which is text: send the bytes themselves.")
+
+
+class UnsupportedTypeError(APIException):
+    """The body's Content-Type is neither a form's nor an image's. What was tried tells what to say."""
+
+    status_code = 415
+    default_code = "unsupported_media_type"
+    default_detail = _(
+        "Send the photo in a multipart form, in the field `image`, or its bytes as the body with their own type, such "
+        "as Content-Type: image/jpeg."
+    )
+    details = {
+        "": _(
+            "The request has no Content-Type. Send the photo's bytes with their own type, such as Content-Type: "
+            "image/jpeg, or a multipart form with the photo in the field `image`."
+        ),
+        "application/json": _(
+            "Photos do not travel in JSON, nor in base64: send the bytes themselves as the body, with a Content-Type "
+            "such as image/jpeg, or a multipart form with the photo in the field `image`."
+        ),
+        "application/x-www-form-urlencoded": _(
+            "A form of this type carries no files: send it as multipart/form-data (in HTML: "
+            'enctype="multipart/form-data"), with the photo in the field `image`.'
+        ),
+        "multipart/": _("Of multipart bodies only multipart/form-data is taken, with the photo in the field `image`."),
+    }
+
+    def __init__(self, content_type):
+        name = content_type.partition(";")[0].strip().lower()
+        name = "multipart/" if name.startswith("multipart/") else name
+        super().__init__(self.details.get("application/json" if name.endswith("+json") else name))
+
+
 class ImageTooManyPixelsError(APIException):
     status_code = 422
     default_code = "image_too_many_pixels"

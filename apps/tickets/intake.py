@@ -26,10 +26,12 @@ from apps.tickets import photos, staging
 from apps.tickets.body import uploads
 from apps.tickets.delivery import enqueue_delivery
 from apps.tickets.errors import (
+    EncodedImageError,
     ImageEmptyError,
     ImageMissingError,
     ImageTooLargeError,
     ImageTooManyPixelsError,
+    RawImageError,
     StagingFullError,
     TemporarilyUnavailableError,
     TicketCancelledError,
@@ -48,6 +50,7 @@ logger = logging.getLogger(__name__)
 PIECE_BYTES = 384 * 1024
 HEAD_BYTES = 192 * 1024  # hold nearly every photo's header, with the thumbnail in it
 SIGNATURE_BYTES = 64  # enough to tell by signature what a file is
+REFUSALS = {photos.RawFileError: RawImageError, photos.EncodedPhotoError: EncodedImageError}
 FILENAME_MAX_LENGTH = 255
 WRITE_EVERY_SECONDS = staging.INCOMING_TTL_SECONDS / 4  # of a slow client, or what it has sent would expire
 
@@ -126,7 +129,7 @@ class PhotoStream:
         try:
             photos.sniff_format(b"".join(self._portions)[:SIGNATURE_BYTES])
         except photos.NotAPhotoError as exc:
-            raise UnsupportedImageError from exc
+            raise REFUSALS.get(type(exc), UnsupportedImageError) from exc
         self._signature_checked = True
 
     def _write_piece(self, *, last: bool = False) -> None:
@@ -153,7 +156,7 @@ class PhotoStream:
         try:
             header = photos.read_header(self._read_at, size=self._size)
         except photos.NotAPhotoError as exc:
-            raise UnsupportedImageError from exc
+            raise REFUSALS.get(type(exc), UnsupportedImageError) from exc
         if header.pixels > settings.IMAGE_MAX_PIXELS:
             raise ImageTooManyPixelsError(max_pixels=settings.IMAGE_MAX_PIXELS)
         return header
@@ -290,6 +293,7 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
         format=photo.header.format,
         width=photo.header.width,
         height=photo.header.height,
+        orientation=photo.header.orientation,
         look_again_at=look_again_at_the_latest(),
     )
     with transaction.atomic() if also else nullcontext():
@@ -335,8 +339,10 @@ def _free_position(ticket: Ticket, *, taken: int, last: int) -> int:
 
 def clean_filename(name: str) -> str:
     """The last part of the name, printable, at most 255 characters with its ending kept; "" when nothing is left."""
-    base = re.split(r"[/\\]", name)[-1].strip()
-    printable = "".join(character for character in base if character.isprintable())
+    base = re.split(r"[/\\]", name)[-1]
+    printable = "".join(character for character in base if character.isprintable()).strip()
+    if not printable.strip("."):  # a folder's name for itself, or for the one above
+        return ""
     if len(printable) <= FILENAME_MAX_LENGTH:
         return printable
     _, dot, ending = printable.rpartition(".")

@@ -302,6 +302,8 @@ class Image(models.Model):
     format = models.CharField(_("format"), max_length=8)
     width = models.PositiveIntegerField(_("width"))
     height = models.PositiveIntegerField(_("height"))
+    # How the photo is stored, in EXIF's numbers; width and height are those of the photo turned upright.
+    orientation = models.SmallIntegerField(_("orientation"), default=1, db_default=1)
 
     asset_id = models.CharField(_("Cloudinary asset id"), max_length=64, blank=True)
     asset_version = models.BigIntegerField(_("Cloudinary version"), null=True)

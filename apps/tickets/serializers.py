@@ -156,6 +156,7 @@ class ImageSerializer(serializers.ModelSerializer):
             "duplicate_of",
             "width",
             "height",
+            "orientation",
             "format",
             "url",
             "thumbnail_url",
@@ -166,9 +167,19 @@ class ImageSerializer(serializers.ModelSerializer):
             "stored_at",
         ]
         read_only_fields = fields
+        extra_kwargs = {
+            "width": {"help_text": "In pixels, as a person sees the photo: turned and cropped as it asks for."},
+            "height": {"help_text": "Likewise."},
+            "orientation": {
+                "min_value": 1,
+                "max_value": 8,
+                "help_text": "How the photo is stored, in the numbers of EXIF: 1 is upright, 6 takes a quarter turn "
+                "clockwise to be seen. From 5 on, the stored width is the `height` here.",
+            },
+        }
 
     def to_representation(self, image):
-        """By hand: REST framework makes the nineteen fields anew for each answer, which costs more than its queries."""
+        """By hand: REST framework makes the twenty fields anew for each answer, which costs more than its queries."""
         return {
             "id": str(image.pk),
             "position": image.position,
@@ -181,6 +192,7 @@ class ImageSerializer(serializers.ModelSerializer):
             "duplicate_of": image.duplicate_of_id and str(image.duplicate_of_id),
             "width": image.width,
             "height": image.height,
+            "orientation": image.orientation,
             "format": image.format,
             "url": self.get_url(image),
             "thumbnail_url": self.get_thumbnail_url(image),

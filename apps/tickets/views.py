@@ -11,7 +11,6 @@ from django.utils.cache import get_conditional_response
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_yasg.utils import swagger_auto_schema
 from rest_framework import status
-from rest_framework.exceptions import UnsupportedMediaType
 from rest_framework.generics import GenericAPIView, ListAPIView, RetrieveAPIView
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -22,7 +21,7 @@ from apps.request_body import body_of
 from apps.tickets import docs, idempotency, intake
 from apps.tickets.body import uploads
 from apps.tickets.digest import announced_sha256, require_digest
-from apps.tickets.errors import ImageEmptyError, ImageTooLargeError
+from apps.tickets.errors import ImageEmptyError, ImageTooLargeError, UnsupportedTypeError
 from apps.tickets.filters import TicketFilter
 from apps.tickets.models import Image, Ticket, progress_of
 from apps.tickets.pagination import TicketPages
@@ -208,7 +207,7 @@ class ImagesView(ListAPIView):
         # As request.data would, which looks five times at what type the body is of.
         parser = request.negotiator.select_parser(request, request.parsers)
         if parser is None:
-            raise UnsupportedMediaType(request.content_type)
+            raise UnsupportedTypeError(request.content_type)
         body_sha256 = parser.parse(request._request, request.content_type, {"photo": stream})
         return stream.close(), body_sha256
 
@@ -222,7 +221,7 @@ class ImagesView(ListAPIView):
         length = body_of(request).length
         if length is None:
             return None
-        is_form = request.content_type.startswith("multipart/")
+        is_form = request.content_type.lower().startswith("multipart/")
         if length > settings.IMAGE_MAX_BYTES + (FORM_OVERHEAD_BYTES if is_form else 0):
             raise ImageTooLargeError(max_bytes=settings.IMAGE_MAX_BYTES)
         if length == 0 and not is_form:

@@ -76,11 +76,50 @@ def vp8l(width: int, height: int) -> bytes:
     return riff_chunk(b"VP8L", b"\x2f" + struct.pack("<I", width - 1 | height - 1 << 14) + b"\x00" * 8)
 
 
-def tiff(*entries: tuple[int, int, int, int], order: str = "<") -> bytes:
-    """A TIFF whose first directory has the given (tag, type, count, value) entries, the values as LONG."""
-    table = b"".join(struct.pack(order + "HHII", *entry) for entry in entries)
+def tiff(*entries: tuple, order: str = "<", next: tuple = (), at: int = 8) -> bytes:
+    """A TIFF whose directory at an offset has the given (tag, type, count, value) entries.
+
+    A value is a number, the bytes of one too long for its entry, or a list of directories that it shall point to.
+    `next` are the entries of a directory (page) that follows.
+    """
     magic = b"II*\x00" if order == "<" else b"MM\x00*"
-    return magic + struct.pack(order + "IH", 8, len(entries)) + table + b"\x00" * 8
+    file = bytearray(magic + struct.pack(order + "I", at)).ljust(at, b"\0")
+    write_directory(file, entries, order, next)
+    return bytes(file) + bytes(8)
+
+
+def write_directory(file: bytearray, entries: tuple, order: str, next: tuple = ()) -> None:
+    start = len(file)
+    pointer_at = start + 2 + 12 * len(entries)
+    file += struct.pack(order + "H", len(entries)) + bytes(12 * len(entries) + 4)
+    for number, (tag, kind, count, value) in enumerate(entries):
+        if isinstance(value, list):
+            value = write_directories(file, value, order)
+        elif isinstance(value, bytes):
+            file += value
+            value = len(file) - len(value)
+        short = kind == 3 and order == ">"  # a SHORT lies to the left in its four bytes
+        struct.pack_into(order + "HHII", file, start + 2 + 12 * number, tag, kind, count, value << 16 * short)
+    if next:
+        struct.pack_into(order + "I", file, pointer_at, len(file))
+        write_directory(file, next, order)
+
+
+def write_directories(file: bytearray, directories: list, order: str) -> int:
+    """Answers what an entry holds that points to them: where the one is, or where the list of several is."""
+    starts = []
+    for entries in directories:
+        starts.append(len(file))
+        write_directory(file, entries, order)
+    if len(starts) == 1:
+        return starts[0]
+    file += struct.pack(f"{order}{len(starts)}I", *starts)
+    return len(file) - 4 * len(starts)
+
+
+def exif(orientation: int, *, order: str = ">", kind: int = 3) -> bytes:
+    """EXIF with nothing but the orientation, without its prefix."""
+    return tiff((274, kind, 1, orientation), order=order)
 
 
 TIFF_SIZE = ((256, 4, 1, WIDTH), (257, 4, 1, HEIGHT), (273, 4, 1, 8))
@@ -119,11 +158,21 @@ def meta(
     primary: int = 1,
     associated: tuple[int, ...] = (2,),
     sizes=((512, 512), (WIDTH, HEIGHT)),
+    properties: tuple[bytes, ...] = (),
+    exif: bytes = b"",
 ) -> bytes:
-    """A `meta` box with the items 1 (of the kind) and 2 (a thumbnail), and as many `ispe` as there are sizes."""
+    """A `meta` box with the items 1 (of the kind) and 2 (a thumbnail), as many `ispe` as there are sizes, and more
+    properties behind these, all of which are associated with item 1. With `exif`, which lies in `idat`, as item 3.
+    """
+    associated += tuple(range(len(sizes) + 1, len(sizes) + len(properties) + 1))
     infe = [
         full_box(b"infe", struct.pack(">HH", item, 0), kind, b"\x00", version=2)
-        for item, kind in ((2, b"hvc1"), (1, item_kind))
+        for item, kind in ((2, b"hvc1"), (1, item_kind), *([(3, b"Exif")] if exif else []))
+    ]
+    iloc = struct.pack(">BBHHHHHII", 0x44, 0, 1, 3, 1, 0, 1, 0, 10 + len(exif))
+    location = [
+        full_box(b"iloc", iloc, version=1),
+        box(b"idat", struct.pack(">I", 6), b"Exif\0\0", exif),
     ]
     ispe = [full_box(b"ispe", struct.pack(">II", *size)) for size in sizes]
     ipma = struct.pack(">IHBBHB", 2, 2, 1, 1, 1, len(associated)) + bytes(0x80 | index for index in associated)
@@ -131,9 +180,24 @@ def meta(
         b"meta",
         full_box(b"hdlr", b"\x00" * 4, b"pict", b"\x00" * 13),
         full_box(b"pitm", struct.pack(">H", primary)),
-        full_box(b"iinf", struct.pack(">H", 2), *infe),
-        box(b"iprp", box(b"ipco", *ispe), full_box(b"ipma", ipma)),
+        full_box(b"iinf", struct.pack(">H", len(infe)), *infe),
+        box(b"iprp", box(b"ipco", *ispe, *properties), full_box(b"ipma", ipma)),
+        *(location if exif else []),
     )
+
+
+def irot(quarters_anticlockwise: int) -> bytes:
+    return box(b"irot", bytes([quarters_anticlockwise]))
+
+
+def imir(axis: int) -> bytes:
+    """0 exchanges top and bottom, 1 left and right."""
+    return box(b"imir", bytes([axis]))
+
+
+def clap(width: int, height: int, denominator: int = 1) -> bytes:
+    """A clean aperture of width / denominator by height / denominator, in the middle."""
+    return box(b"clap", struct.pack(">IIIIiIiI", width, denominator, height, denominator, 0, 1, 0, 1))
 
 
 HEIC = ftyp(b"heic", b"mif1", b"heic")

@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import io
 import re
@@ -15,7 +16,7 @@ from apps.tickets.intake import clean_filename
 from apps.tickets.models import Image
 from tests.case import ApiTestCase, default_queue, staged_photos
 from tests.makers import client_for, jpeg_bytes, make_image, make_ticket, make_user
-from tests.tickets.photo_files import FORMATS, tiny
+from tests.tickets.photo_files import FORMATS, TIFF_SIZE, exif, jpeg, jpeg_frame, segment, tiff, tiny
 
 PHOTO = jpeg_bytes(1)
 HTML = b"<html><body><script>alert(1)</script></body></html>" * 10
@@ -147,39 +148,80 @@ class AcceptedTests(IntakeTestCase):
             for response in self.both_ways():
                 self.assertEqual(response.status_code, 202, response.content)
 
+    def test_photo_on_its_side_is_as_large_as_a_person_sees_it(self):
+        photo = jpeg(segment(0xE1, b"Exif\0\0" + exif(6)), jpeg_frame(160, 120))
+        for response in self.both_ways(photo):
+            shown = response.json()
+            self.assertEqual((shown["width"], shown["height"], shown["orientation"]), (120, 160, 6))
+            self.assertEqual(shown, self.client.get(response["Location"]).json())
+
+    def test_photo_of_fifty_megapixels(self):
+        self.assert_refused(self.post_bare(jpeg(jpeg_frame(8001, 8000))), 422, "image_too_many_pixels")
+        self.assertEqual(self.post_bare(jpeg(jpeg_frame(8160, 6144))).status_code, 202)
+
+    def test_photo_with_much_between_its_segments(self):
+        stray = b"\0\xe1" + bytes(700_000)  # more than what is kept of its head
+        for response in self.both_ways(jpeg(segment(0xE0, b"JFIF\0"), stray, jpeg_frame())):
+            self.assertEqual((response.status_code, response.json()["width"]), (202, 96))
+
 
 class FileNameTests(IntakeTestCase):
     def test_name_of_a_form(self):
         self.assertEqual(self.post_form(filename="Straße 1.JPG").json()["filename"], "Straße 1.JPG")
 
     def test_name_of_bare_bytes(self):
-        ticket = make_ticket(self.owner, num_images=9)
+        ticket = make_ticket(self.owner, num_images=20)
         for header, expected in (
             ('attachment; filename="front door.jpg"', "front door.jpg"),
             ("attachment; filename=front.jpg", "front.jpg"),
             ("attachment; filename=\"a.jpg\"; filename*=UTF-8''Stra%C3%9Fe.jpg", "Straße.jpg"),
             ('attachment; filename="../../etc/passwd"', "passwd"),
+            ('attachment; filename=".."', ""),
+            ('attachment; filename="k\u00c3\u00bc.jpg"', "kü.jpg"),  # UTF-8, as WSGI has it
+            ('attachment; filename="k\u00fc.jpg"', "kü.jpg"),  # Latin-1
+            ('attachment; filename="\u00e8\u00bb\u008a.jpg"', "車.jpg"),
+            ("attachment; filename*=UTF-8''Stra%C3%9Fe.jpg; filename=\"a.jpg\"", "Straße.jpg"),
+            ("attachment; FileName*=UTF-8''Stra%C3%9Fe.jpg", "Straße.jpg"),
             ("attachment", ""),
             ("", ""),
             ("attachment; filename*=nonsense", "nonsense"),
             ("attachment; filename*=no-such-charset''x.jpg", ""),
+            ("attachment; filename=a.jpg; filename*=no-such-charset''x.jpg", "a.jpg"),
+            ("attachment; filename=a.jpg; filename*0=x; filename*=UTF-8''x.jpg", "a.jpg"),
         ):
             with self.subTest(header):
                 response = self.post_bare(url=self.url_of(ticket), HTTP_CONTENT_DISPOSITION=header)
                 self.assertEqual(response.status_code, 202, response.content)
                 self.assertEqual(response.json()["filename"], expected)
 
-    def test_path_of_a_form_is_cut_off(self):
-        response = self.client.generic(
-            "POST",
-            self.url,
-            b'--b\r\nContent-Disposition: form-data; name="image"; filename="C:\\fotos\\x.jpg"\r\n\r\n'
-            + PHOTO
-            + b"\r\n--b--\r\n",
-            "multipart/form-data; boundary=b",
-        )
+    def test_name_in_the_header_of_a_part(self):
+        ticket = make_ticket(self.owner, num_images=20)
+        for parameters, expected in (
+            (b'filename="C:\\fotos\\x.jpg"', "x.jpg"),
+            (b'filename=".."', ""),
+            ('filename="kü.jpg"'.encode(), "kü.jpg"),
+            ('filename="kü.jpg"'.encode("latin-1"), "kü.jpg"),
+            (b"filename*=UTF-8''Stra%C3%9Fe.jpg", "Straße.jpg"),
+            (b"filename=\"a.jpg\"; FILENAME*=utf-8''Stra%C3%9Fe.jpg", "Straße.jpg"),
+            (b'filename=""', ""),
+        ):
+            with self.subTest(parameters):
+                response = self.post_part(b'name="image"; ' + parameters, url=self.url_of(ticket))
+                self.assertEqual(response.status_code, 202, response.content)
+                self.assertEqual(response.json()["filename"], expected)
 
-        self.assertEqual(response.json()["filename"], "x.jpg")
+    def test_part_without_a_name_of_a_file_is_a_photo_without_a_name(self):
+        for header in (b'name="image"', b"name=image", b'name="image"\r\nContent-Type: image/jpeg'):
+            with self.subTest(header):
+                ticket = make_ticket(self.owner)
+                shown = self.post_part(header, url=self.url_of(ticket)).json()
+                self.assertEqual((shown["filename"], shown["size"]), ("", len(PHOTO)))
+
+    def post_part(self, parameters: bytes, content=PHOTO, *, url=None):
+        start = b"--b\r\nContent-Disposition: form-data; " + parameters + b"\r\n\r\n"
+        return self.post_bare(
+            start + content + b"\r\n--b--\r\n", content_type="Multipart/Form-Data; Boundary=b", url=url or self.url
+        )
 
     def test_name_of_a_thousand_letters_keeps_its_ending(self):
         filename = self.post_bare(HTTP_CONTENT_DISPOSITION=f'attachment; filename="{"x" * 1000}.jpeg"').json()[
@@ -199,7 +241,17 @@ class CleanFileNameTests(SimpleTestCase):
             ("a\0b\x1b[31m.jpg", "ab[31m.jpg"),
             ("evil\u202egpj.exe", "evilgpj.exe"),
             ("  photo.jpg  ", "photo.jpg"),
-            ("..", ".."),
+            ("..", ""),
+            (".", ""),
+            ("a/..", ""),
+            ("C:\\..", ""),
+            ("..\0", ""),
+            (" . ", ""),
+            ("C:\\x", "x"),
+            ("photos/", ""),
+            (".photo", ".photo"),
+            ("a..jpg", "a..jpg"),
+            ("\0 photo.jpg \0", "photo.jpg"),
             ("/", ""),
             ("\ud800.jpg", ".jpg"),
             ("車.jpg", "車.jpg"),
@@ -232,10 +284,29 @@ class BadInputTests(IntakeTestCase):
     def test_file_in_another_field(self):
         self.assert_refused(self.post_form(field="photo"), 400, "image_missing")
 
-    def test_photo_as_the_text_of_a_field(self):
+    def test_text_in_the_field_of_the_photo(self):
         response = self.client.post(self.url, {"image": "a text"}, format="multipart")
 
-        self.assert_refused(response, 400, "image_missing")
+        self.assert_refused(response, 415, "unsupported_image")
+
+    def test_form_of_a_browser_in_which_no_file_was_chosen(self):
+        part = b'--b\r\nContent-Disposition: form-data; name="image"; filename=""\r\n\r\n\r\n--b--\r\n'
+        for form in (part, b"--b--\r\n"):
+            with self.subTest(form):
+                response = self.post_bare(form, content_type="multipart/form-data; boundary=b")
+                self.assert_refused(response, 400, "image_missing")
+
+    def test_raw_file_and_base64_are_told_apart_from_what_is_no_photo(self):
+        raw = tiff(*TIFF_SIZE, (50706, 1, 4, 1))
+        text = base64.b64encode(PHOTO)
+        details = set()
+        for content in (raw, b"FUJIFILMCCD-RAW " + bytes(200), text, b"data:image/jpeg;base64," + text, HTML):
+            for response in self.both_ways(content):
+                self.assert_refused(response, 415, "unsupported_image")
+                details.add(response.json()["detail"])
+        self.assertEqual(len(details), 3)
+        self.assertTrue(any("raw files are not taken" in detail for detail in details))
+        self.assertTrue(any("base64" in detail for detail in details))
 
     def test_more_than_one_file(self):
         one, two = (SimpleUploadedFile(f"{name}.jpg", jpeg_bytes(3, size=500_000)) for name in "ab")
@@ -258,22 +329,57 @@ class BadInputTests(IntakeTestCase):
             self.assertEqual(self.post_form().status_code, 202)
 
     def test_body_that_is_neither_form_nor_image(self):
-        for content_type in ("application/json", "application/octet-stream", "text/plain", "nonsense", ""):
+        for content_type, remedy in (
+            ("application/json", "not travel in JSON, nor in base64"),
+            ("application/problem+JSON; charset=utf-8", "not travel in JSON"),
+            ("application/x-www-form-urlencoded", 'enctype="multipart/form-data"'),
+            ("application/octet-stream", "Content-Type: image/jpeg"),
+            ("text/plain", "Content-Type: image/jpeg"),
+            ("multipart/mixed; boundary=b", "multipart/form-data"),
+            ("nonsense", "Content-Type: image/jpeg"),
+            ("", "no Content-Type"),
+        ):
             with self.subTest(content_type):
                 response = self.post_bare(content_type=content_type)
                 self.assert_refused(response, 415, "unsupported_media_type")
+                self.assertIn(remedy, response.json()["detail"])
+
+    def test_types_of_images_in_every_spelling(self):
+        ticket = make_ticket(self.owner, num_images=20)
+        for content_type in (
+            "IMAGE/JPEG",
+            " image/jpeg ",
+            "image/jpg",
+            "image/*",
+            "image/jpeg; charset=utf-8",
+            "Image/PNG;",
+        ):
+            with self.subTest(content_type):
+                self.assertEqual(self.post_bare(content_type=content_type, url=self.url_of(ticket)).status_code, 202)
 
     def test_form_that_is_broken(self):
         start = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x.jpg"\r\n'
-        base64 = start + b"Content-Transfer-Encoding: base64\r\n\r\nabcde\r\n--b--\r\n"
-        for name, boundary, content in (
-            ("no boundary", "", start),
-            ("boundary of no letters", "; boundary=\x80", start),
-            ("coding that is none", "; boundary=b", base64),
+        encoded = start + b"Content-Transfer-Encoding: base64\r\n\r\nabcde\r\n--b--\r\n"
+        remedy = "let your HTTP library write that header"
+        for name, boundary, content, said in (
+            ("no boundary", "", start, remedy),
+            ("empty boundary", "; boundary=", start, remedy),
+            ("boundary of no letters", "; boundary=\x80", start, remedy),
+            ("another boundary", "; boundary=c", start + b"\r\n--b--\r\n", remedy),
+            ("no end", "; boundary=b", start + b"\r\n" + PHOTO, "malformed"),
+            ("no form at all", "; boundary=b", PHOTO, remedy),
+            ("coding that is none", "; boundary=b", encoded, "Content-Transfer-Encoding"),
         ):
             with self.subTest(name):
                 response = self.post_bare(content, content_type=f"multipart/form-data{boundary}")
                 self.assert_refused(response, 400, "parse_error")
+                self.assertIn(said, response.json()["detail"])
+
+    def test_largest_form_whatever_the_case_of_its_type(self):
+        with override_settings(IMAGE_MAX_BYTES=len(PHOTO)):
+            start = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x.jpg"\r\n\r\n'
+            response = self.post_bare(start + PHOTO + b"\r\n--b--\r\n", content_type="MULTIPART/form-data; boundary=b")
+        self.assertEqual(response.status_code, 202)
 
     def test_form_of_very_many_fields_or_much_text(self):
         for name, fields in (("many", {f"f{n}": "" for n in range(300)}), ("long", {"note": "x" * 2_000_000})):

@@ -1,14 +1,23 @@
 """What is a photo and what is none. The oracle is Pillow with pillow-heif, which share no code with what is tested."""
 
+import base64
 import contextlib
+import io
 import itertools
 import random
 import struct
 
 from django.test import SimpleTestCase
-from PIL import Image
+from PIL import Image, ImageOps
 
-from apps.tickets.photos import NotAPhotoError, PhotoHeader, read_header, sniff_format
+from apps.tickets.photos import (
+    EncodedPhotoError,
+    NotAPhotoError,
+    PhotoHeader,
+    RawFileError,
+    read_header,
+    sniff_format,
+)
 from apps.tickets.photos.reader import MAX_READS
 from tests.photographs import photographs
 
@@ -20,9 +29,13 @@ from .photo_files import (
     WIDTH,
     bmp,
     box,
+    clap,
+    exif,
     ftyp,
     full_box,
     gif,
+    imir,
+    irot,
     jpeg,
     jpeg_frame,
     meta,
@@ -77,10 +90,15 @@ class RealPhotographTests(SimpleTestCase):
             with self.subTest(photograph.name), Image.open(photograph.path) as image:
                 header = header_of(photograph.read())
 
-                # pillow-heif turns a HEIC as its container asks; we answer it as stored.
-                self.assertIn((header.width, header.height), {image.size, image.size[::-1]})
-                if photograph.format != "heic":
-                    self.assertEqual((header.width, header.height), image.size)
+                self.assertEqual((header.width, header.height), ImageOps.exif_transpose(image).size)
+
+    def test_photographs_that_are_stored_on_their_side_say_so(self):
+        turned = {each.name: header_of(each.read()).orientation for each in self.photographs}
+
+        self.assertEqual(turned["10_years_of_Wikipedia_by_Guillaume_Paumier.jpg"], 8)
+        self.assertEqual(turned["guitar_cw90.hif"], 8)  # irot
+        self.assertEqual(turned["arrow.heic"], 6)  # irot, and the same in EXIF
+        self.assertEqual(turned["pug.heic"], 1)
 
     def test_first_bytes_already_tell_the_format(self):
         for photograph in self.photographs:
@@ -128,8 +146,7 @@ class GeneratedPhotoTests(SimpleTestCase):
             *((format, mode, {}) for format in ("heic", "avif") for mode in ("L", "RGB", "RGBA")),
         ):
             with self.subTest(format=format, mode=mode, **options):
-                # Even numbers: HEVC stores no odd ones, and has the last column and row cropped for display.
-                self.assertSize(saved(Image.new(mode, (130, 78)), format, **options), 130, 78, format)
+                self.assertSize(saved(Image.new(mode, (131, 79)), format, **options), 131, 79, format)
 
     def test_an_animation_has_the_size_of_its_canvas(self):
         frames = [Image.new("RGB", (WIDTH, HEIGHT), colour) for colour in ("red", "green", "blue")]
@@ -143,12 +160,6 @@ class GeneratedPhotoTests(SimpleTestCase):
         data = saved(Image.new("L", (40, 30)), "tiff", save_all=True, append_images=[Image.new("L", (400, 300))])
 
         self.assertSize(data, 40, 30, "tiff")
-
-    def test_exif_orientation_does_not_turn_the_stored_size(self):
-        exif = Image.Exif()
-        exif[0x0112] = 6
-
-        self.assertSize(saved(Image.new("RGB", (WIDTH, HEIGHT)), "jpeg", exif=exif), WIDTH, HEIGHT, "jpeg")
 
     def test_a_photo_cut_within_its_pixel_data_passes(self):
         noise = Image.effect_noise((WIDTH, HEIGHT), 90).convert("RGB")
@@ -171,6 +182,43 @@ class GeneratedPhotoTests(SimpleTestCase):
         data = jpeg(segment(0xE0, b"JFIF\x00"), b"\x00junk\xff\x00\xff\xff\xff", jpeg_frame())
 
         self.assertSize(data, WIDTH, HEIGHT, "jpeg")
+
+    def test_jpeg_with_a_marker_written_as_00_e1_passes(self):
+        for length in (20_000, 60_000):
+            with self.subTest(length):
+                data = jpeg(
+                    segment(0xE0, b"JFIF\x00"), b"\x00\xe1" + struct.pack(">H", length), bytes(length), jpeg_frame()
+                )
+
+                self.assertSize(data, WIDTH, HEIGHT, "jpeg")
+
+    def test_jpeg_segment_that_is_longer_than_it_says_passes(self):
+        for length in (0, 1, 2, 10):  # libjpeg takes those of no length, too
+            for marker in (0xE0, 0xE1, 0xEF, 0xFE):
+                with self.subTest(length=length, marker=marker):
+                    data = jpeg(struct.pack(">BBH", 0xFF, marker, length), bytes(9_000), jpeg_frame())
+
+                    self.assertSize(data, WIDTH, HEIGHT, "jpeg")
+
+    def test_jpeg_markers_without_a_length_are_stepped_over(self):
+        data = jpeg(b"\xff\x01", *(bytes([0xFF, 0xD0 + number]) for number in range(8)), jpeg_frame())
+
+        self.assertSize(data, WIDTH, HEIGHT, "jpeg")
+
+    def test_jpeg_with_megabytes_of_stray_bytes_takes_few_reads(self):
+        for name, stray in {
+            "zeros": b"\0",
+            "fill bytes": b"\xff",
+            "stuffed": b"\xff\x00",
+            "restarts": b"\xff\xd0",
+        }.items():
+            with self.subTest(name):
+                data = jpeg(segment(0xE0, b"JFIF\x00"), stray * (9_000_000 // len(stray)), jpeg_frame())
+
+                self.assertSize(data, WIDTH, HEIGHT, "jpeg")
+                reads = reads_of(data)
+                self.assertLess(len(reads), 90)
+                self.assertLessEqual(sum(reads), len(data) + len(reads) * 2)
 
     def test_gif_without_a_screen_size_has_that_of_its_first_frame(self):
         self.assertSize(gif(0, 0, frame=(0, 0, WIDTH, HEIGHT)), WIDTH, HEIGHT, "gif")
@@ -222,6 +270,222 @@ class GeneratedPhotoTests(SimpleTestCase):
         self.assertSize(data, WIDTH, HEIGHT, "heic")
 
 
+class OrientationTests(SimpleTestCase):
+    """Width and height are what a person sees; `orientation` says how the photo is stored, in EXIF's numbers."""
+
+    def assertTurned(self, data: bytes, orientation: int):
+        header = header_of(data)
+        seen = (HEIGHT, WIDTH) if orientation > 4 else (WIDTH, HEIGHT)
+        self.assertEqual((header.width, header.height, header.orientation), (*seen, orientation))
+        self.assertEqual(header.pixels, WIDTH * HEIGHT)
+
+    def test_exif_of_every_format_that_has_it(self):
+        picture = Image.new("RGB", (WIDTH, HEIGHT))
+        for orientation, order in itertools.product(range(1, 9), "<>"):
+            data = exif(orientation, order=order)
+            for name, photo in {
+                "jpeg": saved(picture, "jpeg", exif=b"Exif\0\0" + data),
+                "png": saved(picture, "png", exif=data),
+                "webp": saved(picture, "webp", exif=data),
+                "webp with the prefix of a JPEG": saved(picture, "webp", exif=b"Exif\0\0" + data),
+                "tiff": tiff((274, 3, 1, orientation), *TIFF_SIZE, order=order),
+                "heic": HEIC + meta(exif=data),
+                "avif without the brand": ftyp(b"avif", b"avif", b"mif1") + meta(item_kind=b"av01", exif=data),
+            }.items():
+                with self.subTest(name, orientation=orientation, order=order):
+                    self.assertTurned(photo, orientation)
+
+    def test_what_pillow_turns_by_exif(self):
+        picture = Image.effect_noise((WIDTH, HEIGHT), 9).convert("RGB")
+        for format, orientation in itertools.product(("jpeg", "png", "webp", "tiff", "heic", "avif"), range(1, 9)):
+            with self.subTest(format, orientation=orientation):
+                tags = Image.Exif()
+                tags[274] = orientation
+                data = saved(picture, format, exif=tags.tobytes())
+
+                self.assertTurned(data, orientation)
+                with Image.open(io.BytesIO(data)) as image:
+                    header = header_of(data)
+                    self.assertEqual((header.width, header.height), ImageOps.exif_transpose(image).size)
+
+    def test_exif_behind_the_pixels_of_a_png(self):
+        end = png_chunk(b"IEND", b"")
+        chunk = png_chunk(b"eXIf", exif(6))
+        for padding in (0, 700_000):
+            data = tiny("png").replace(end, png_chunk(b"IDAT", bytes(padding)) * 3 + chunk + end)
+            with self.subTest(padding):
+                self.assertTurned(data, 6)
+                self.assertLess(len(reads_of(data)), 4)
+
+    def test_first_exif_of_a_jpeg_counts(self):
+        pieces = [segment(0xE1, prefix + data) for prefix, data in (
+            (b"http://ns.adobe.com/xap/1.0/\0", b"<x/>"), (b"Exif\0\0", exif(6)), (b"Exif\0\0", exif(3))
+        )]  # fmt: skip
+
+        self.assertTurned(jpeg(*pieces, jpeg_frame()), 6)
+
+    def test_exif_that_makes_no_sense_turns_nothing(self):
+        for name, data in {
+            "orientation 0": exif(0),
+            "orientation 9": exif(9),
+            "a text": exif(6, kind=2),
+            "cut off": exif(6)[:15],
+            "nothing": b"",
+            "junk": b"junk" * 9,
+            "directory far away": b"MM\x00*\xff\xff\xff\xf0" + bytes(20),
+            "endless directory": b"MM\x00*\x00\x00\x00\x08\xff\xff" + bytes(20),
+        }.items():
+            for photo in (
+                jpeg(segment(0xE1, b"Exif\0\0" + data), jpeg_frame()),
+                png(chunks=png_chunk(b"eXIf", data)),
+                riff(vp8x(WIDTH, HEIGHT, 8), vp8l(WIDTH, HEIGHT), riff_chunk(b"EXIF", data)),
+                HEIC + meta(exif=data),
+            ):
+                with self.subTest(name, photo=photo[:12]):
+                    self.assertTurned(photo, 1)
+
+    def test_webp_that_is_cut_before_its_exif_passes(self):
+        data = riff(vp8x(WIDTH, HEIGHT, 8), vp8l(WIDTH, HEIGHT), riff_chunk(b"EXIF", exif(6)))
+
+        self.assertTurned(data, 6)
+        self.assertTurned(data[:-40], 1)
+
+    def test_webp_animation_of_many_frames_passes(self):
+        frame = riff_chunk(b"ANMF", bytes(6) + b"\x08\x00\x00" * 2 + bytes(5_000))
+        header = header_of(riff(vp8x(9, 9, 2 | 8), frame * 1_000, riff_chunk(b"EXIF", exif(6))))
+
+        self.assertEqual((header.width, header.height, header.orientation), (9, 9, 1))
+
+    def test_turns_and_mirrors_of_heif_as_their_equivalent_of_exif(self):
+        # The pairs that libavif writes for EXIF's numbers.
+        for orientation, properties in {
+            1: [irot(0)], 2: [imir(1)], 3: [irot(2)], 4: [imir(0)], 5: [irot(1), imir(0)], 6: [irot(3)],
+            7: [irot(3), imir(0)], 8: [irot(1)],
+        }.items():  # fmt: skip
+            for brand, kind in ((b"heic", b"hvc1"), (b"avif", b"av01")):
+                with self.subTest(orientation, brand=brand):
+                    data = ftyp(brand, b"mif1") + meta(item_kind=kind, properties=tuple(properties))
+                    self.assertTurned(data, orientation)
+
+    def test_turns_and_mirrors_of_heif_are_applied_in_their_order(self):
+        for orientation, properties in (
+            (7, (imir(0), irot(1))),
+            (3, (imir(0), imir(1))),
+            (1, (irot(1), irot(3))),
+            (4, (irot(1), imir(1), irot(1), irot(2))),
+        ):
+            with self.subTest(orientation):
+                self.assertTurned(HEIC + meta(properties=properties), orientation)
+
+    def test_turn_in_the_properties_of_a_heif_and_in_its_exif_is_made_once(self):
+        for orientation, properties in ((6, (irot(3),)), (1, (irot(0),)), (2, (imir(1),))):
+            with self.subTest(orientation):
+                self.assertTurned(HEIC + meta(properties=properties, exif=exif(6)), orientation)
+
+    def test_exif_of_a_miaf_file_turns_nothing(self):
+        # "There should be no image transformations expressed by Exif": ISO/IEC 23000-22, 7.3.10.1.
+        self.assertTurned(ftyp(b"heic", b"mif1", b"miaf") + meta(exif=exif(6)), 1)
+
+    def test_heif_that_is_cropped(self):
+        for name, properties, expected in (
+            ("clap", (clap(80, 50),), (80, 50, 1)),
+            ("in fractions", (clap(161, 99, 2),), (81, 50, 1)),
+            ("before a turn", (clap(80, 50), irot(1)), (50, 80, 8)),
+            ("behind a turn", (irot(1), clap(50, 80)), (50, 80, 8)),
+            ("larger than the photo", (clap(500, 50),), (WIDTH, 50, 1)),
+        ):
+            with self.subTest(name):
+                header = header_of(HEIC + meta(properties=properties))
+                self.assertEqual((header.width, header.height, header.orientation), expected)
+                self.assertEqual(header.pixels, WIDTH * HEIGHT)  # a decoder has to make them all
+
+
+CAMERA = (271, 2, 6, b"CANON\0")
+PREVIEW = ((254, 4, 1, 1), *TIFF_SIZE, CAMERA)
+SENSOR = ((254, 4, 1, 0), (256, 4, 1, 6016), (257, 4, 1, 4016), (259, 3, 1, 34713), (262, 3, 1, 32803))
+LARGE = ((254, 4, 1, 0), (256, 4, 1, 6016), (257, 4, 1, 4016), (262, 3, 1, 2))
+RAW = {
+    "preview, then the sensor's data": lambda order: tiff(*PREVIEW, (330, 4, 1, [SENSOR]), order=order),
+    "preview, and several others": lambda order: tiff(*TIFF_SIZE, (330, 4, 2, [LARGE, SENSOR]), order=order),
+    "preview of something that cannot be read": lambda order: tiff(*PREVIEW, (330, 4, 1, 10**6), order=order),
+    "sensor's data at once": lambda order: tiff(*TIFF_SIZE, (262, 3, 1, 32803), order=order),
+    "linear raw": lambda order: tiff(*TIFF_SIZE, (262, 3, 1, 34892), order=order),
+    "sensor's data on the next page": lambda order: tiff(*TIFF_SIZE, CAMERA, order=order, next=SENSOR),
+    "dng": lambda order: tiff(*TIFF_SIZE, (50706, 1, 4, 0x01040000), order=order),
+    "tiff/ep with a colour filter array": lambda order: tiff(*TIFF_SIZE, (33422, 1, 4, 0), order=order),
+    "preview without a size": lambda order: tiff((513, 4, 1, 8), CAMERA, (330, 4, 1, [SENSOR]), order=order),
+    "cr2": lambda order: with_signature(b"CR\x02\x00", order),
+    "iiq": lambda order: with_signature(b"IIIITwaR" if order == "<" else b"MMMMRawT", order),
+}
+OTHER_RAW = {
+    "cr3": ftyp(b"crx ", b"crx ", b"isom") + box(b"moov", bytes(60)),
+    "crw": b"II\x1a\x00\x00\x00HEAPCCDR" + bytes(60),
+    "raf": b"FUJIFILMCCD-RAW 0201FF129502" + bytes(60),
+    "orf": b"IIRO\x08\x00\x00\x00" + tiff(*TIFF_SIZE)[8:],
+    "big-endian orf": b"MMOR\x00\x00\x00\x08" + bytes(60),
+    "rw2": b"IIU\x00\x18\x00\x00\x00" + bytes(60),
+    "x3f": b"FOVb" + bytes(60),
+    "mrw": b"\x00MRM" + bytes(60),
+}
+
+
+def with_signature(signature: bytes, order: str) -> bytes:
+    data = tiff(*TIFF_SIZE, order=order, at=24)
+    return data[:8] + signature + data[8 + len(signature) :]
+
+
+class RawFileTests(SimpleTestCase):
+    def test_raw_files_are_refused_as_such(self):
+        for order in "<>":
+            for name, data in (OTHER_RAW | {name: make(order) for name, make in RAW.items()}).items():
+                with self.subTest(name, order=order), self.assertRaises(RawFileError):
+                    header_of(data)
+
+    def test_raw_files_with_a_signature_are_told_by_their_first_piece(self):
+        for name, data in OTHER_RAW.items():
+            with self.subTest(name), self.assertRaises(RawFileError):
+                sniff_format(data[:32])
+
+    def test_tiffs_that_are_no_raw_files_pass(self):
+        smaller = ((254, 4, 1, 1), *TIFF_SIZE)
+        for order in "<>":
+            for name, data in {
+                "scan with make and pages": tiff(*TIFF_SIZE, CAMERA, order=order, next=TIFF_SIZE),
+                "photo of an editor": tiff((254, 4, 1, 0), *TIFF_SIZE, CAMERA, (262, 3, 1, 2), order=order),
+                "pyramid in sub-directories": tiff(*TIFF_SIZE, CAMERA, (330, 4, 2, [smaller, smaller]), order=order),
+                "pyramid in pages": tiff((254, 4, 1, 0), *TIFF_SIZE, order=order, next=smaller),
+                "page of a fax": tiff((254, 4, 1, 2), *TIFF_SIZE, (259, 3, 1, 4), order=order),
+                "sub-directories that cannot be read": tiff(*TIFF_SIZE, (330, 4, 99, 10**6), order=order),
+                "page that cannot be read": tiff(*TIFF_SIZE, CAMERA, order=order)[:-10] + b"\xff" * 10,
+                "grey pixels where Phase One has its name": with_signature(b"I" * 16, order),
+            }.items():
+                with self.subTest(name, order=order):
+                    header = header_of(data)
+                    self.assertEqual((header.format, header.width, header.height), ("tiff", WIDTH, HEIGHT))
+
+    def test_what_pillow_writes_with_the_tags_of_a_camera_passes(self):
+        tags = {271: "NIKON CORPORATION", 272: "NIKON D750", 305: "Adobe Photoshop Lightroom", 274: 1}
+        for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"):
+            with self.subTest(compression):
+                image = Image.new("RGB", (WIDTH, HEIGHT))
+                self.assertEqual(header_of(saved(image, "tiff", tiffinfo=tags, compression=compression)).format, "tiff")
+
+    def test_preview_that_points_to_itself_ends(self):
+        data = tiff(*TIFF_SIZE, CAMERA, (330, 4, 1, 8), next=TIFF_SIZE)
+
+        self.assertEqual(header_of(data).format, "tiff")
+        self.assertLess(len(reads_of(data)), 20)
+
+
+class EncodedPhotoTests(SimpleTestCase):
+    def test_photos_in_base64_are_refused_as_such(self):
+        for format in set(FORMATS) - {"bmp"}:
+            text = base64.b64encode(tiny(format))
+            for prefix in (b"", b'"', b"data:image/png;base64,"):
+                with self.subTest(format, prefix=prefix), self.assertRaises(EncodedPhotoError):
+                    sniff_format((prefix + text)[:64])
+
+
 HOSTILE = {
     "nothing": b"",
     "one byte": b"\xff",
@@ -256,7 +520,7 @@ HOSTILE = {
     "jpeg sampled 1 x 5": jpeg(segment(0xC0, struct.pack(">BHHB", 8, 9, 9, 1) + b"\x01\x15\x00")),
     "jpeg frame of a wrong length": jpeg(segment(0xC0, struct.pack(">BHHB", 8, 9, 9, 3) + b"\x01\x11\x00")),
     "jpeg scan of a wrong length": b"\xff\xd8" + jpeg_frame() + segment(0xDA, b"\x01\x01") + bytes(60),
-    "jpeg segment of no length": jpeg(b"\xff\xe0\x00\x00", jpeg_frame()),
+    "jpeg tables of no length": jpeg(b"\xff\xdb\x00\x00", jpeg_frame()),
     "jpeg that ends at once": b"\xff\xd8\xff\xd9" + bytes(60),
     "jpeg with a reserved marker": jpeg(segment(0x3C, b"html"), jpeg_frame()),
     "jpeg that begins twice": jpeg(segment(0xD8, b""), jpeg_frame()),
@@ -330,6 +594,8 @@ HOSTILE = {
     "heic of an unknown codec": HEIC + meta(item_kind=b"jpeg"),
     "heic whose primary item is metadata": HEIC + meta(item_kind=b"Exif"),
     "heic without a size": HEIC + meta(associated=(9,)),
+    "heic cropped to nothing": HEIC + meta(properties=(clap(0, 9),)),
+    "heic cropped by no fraction": HEIC + meta(properties=(clap(9, 9, 0),)),
     "heic of no width": HEIC + meta(sizes=((9, 9), (0, 9))),
     "heic with a box shorter than its header": HEIC + struct.pack(">I4s", 4, b"free") + meta(),
     "heic with a box longer than the file": HEIC + struct.pack(">I4sQ", 1, b"free", 2**63) + meta(),
@@ -384,7 +650,14 @@ class HostileFileTests(SimpleTestCase):
 
     def test_four_thousand_mutations_raise_nothing_else(self):
         dice = random.Random(20240229)
-        odd_ones = [HEIC + meta(), tiff(*TIFF_SIZE), riff(vp8x(9, 9), vp8l(9, 9))]
+        odd_ones = [
+            HEIC + meta(properties=(clap(80, 50), irot(1), imir(0))),
+            HEIC + meta(exif=exif(6)),
+            tiff(*TIFF_SIZE, CAMERA, (274, 3, 1, 6), (330, 4, 2, [TIFF_SIZE, LARGE]), next=TIFF_SIZE),
+            jpeg(segment(0xE1, b"Exif\0\0" + exif(6)), jpeg_frame()),
+            png(chunks=png_chunk(b"eXIf", exif(6))),
+            riff(vp8x(9, 9, 8), vp8l(9, 9), riff_chunk(b"EXIF", exif(6))),
+        ]
         originals = itertools.cycle([tiny(format)[:3000] for format in FORMATS] + odd_ones)
         verdicts = [verdict_on(mutated(next(originals), dice)) for _ in range(4000)]
 
@@ -435,7 +708,12 @@ class BoundedWorkTests(SimpleTestCase):
         for name, data in {
             "jpeg of small segments": jpeg(segment(0xE1, bytes(5_000)) * 2_000, jpeg_frame()),
             "jpeg of tiny segments": jpeg(segment(0xE1, b"") * (megabytes // 4), jpeg_frame()),
-            "jpeg of stray bytes": jpeg(segment(0xE0, b"JFIF\x00"), bytes(megabytes), jpeg_frame()),
+            "jpeg of twenty megabytes of stray bytes": jpeg(
+                segment(0xE0, b"JFIF\x00"), bytes(2 * megabytes), jpeg_frame()
+            ),
+            "jpeg of stray bytes alone": b"\xff\xd8\xff" + b"\xff\x00" * (megabytes // 2),
+            "jpeg of segments of no length": jpeg(b"\xff\xe0\x00\x00" * (megabytes // 4), jpeg_frame()),
+            "jpeg of segments behind stray bytes": jpeg((segment(0xE1, b"") + bytes(5_000)) * 2_000),
             "png of small chunks": png(chunks=png_chunk(b"tEXt", bytes(5_000)) * 2_000),
             "png of tiny chunks": png(chunks=png_chunk(b"tEXt", b"") * (megabytes // 12)),
             "gif of comments": gif(9, 9, blocks=(b"!\xfe" + (b"\xff" + bytes(255)) * 40_000 + b"\x00")),

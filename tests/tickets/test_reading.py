@@ -117,6 +117,7 @@ class ImageTests(TicketTestCase):
                 "duplicate_of": None,
                 "width": 16,
                 "height": 12,
+                "orientation": 1,
                 "format": "jpeg",
                 "url": None,
                 "thumbnail_url": None,

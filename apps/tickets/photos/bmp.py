@@ -3,6 +3,7 @@
 import struct
 
 from .reader import HeaderReader, NotAPhotoError
+from .stored import Stored
 
 CORE_HEADER_BYTES = 12
 # BITMAPCOREHEADER, OS22XBITMAPHEADER short and long, BITMAPINFOHEADER, and its versions 2 to 5.
@@ -20,8 +21,8 @@ def signature(first_bytes: bytes) -> str | None:
     return None
 
 
-def read(file: HeaderReader) -> tuple[str, int, int]:
-    """("bmp", width, height). A negative height, of rows stored from the top, is answered without its sign."""
+def read(file: HeaderReader) -> Stored:
+    """A negative height, of rows stored from the top, is returned without its sign."""
     data_offset, header_bytes = struct.unpack("<II", file.take(10, 8))
     fields = file.take(14, header_bytes)
     if header_bytes == CORE_HEADER_BYTES:
@@ -34,4 +35,4 @@ def read(file: HeaderReader) -> tuple[str, int, int]:
         raise NotAPhotoError("The BMP's header describes no kind of BMP.")
     if not 14 + header_bytes <= data_offset < file.size:
         raise NotAPhotoError("The BMP's pixel data would lie outside of the file.")
-    return "bmp", width, abs(height)
+    return Stored("bmp", width, abs(height))

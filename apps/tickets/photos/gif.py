@@ -1,6 +1,7 @@
 """GIF (GIF89a specification): the screen, its colours, and blocks up to the first frame."""
 
 from .reader import HeaderReader, NotAPhotoError
+from .stored import Stored
 
 MAX_BLOCKS_BEFORE_FRAME = 8192  # a comment or XMP block of 1 MiB, in its sub-blocks of at most 255 bytes, and to spare
 FRAME, EXTENSION = 0x2C, 0x21
@@ -10,8 +11,8 @@ def signature(first_bytes: bytes) -> str | None:
     return "gif" if first_bytes[:6] in (b"GIF87a", b"GIF89a") else None
 
 
-def read(file: HeaderReader) -> tuple[str, int, int]:
-    """("gif", width, height): the screen, widened to hold the first frame, as browsers and Pillow show it.
+def read(file: HeaderReader) -> Stored:
+    """The screen, widened to hold the first frame, as browsers and Pillow show it.
 
     Old encoders left the screen 0 x 0; then the first frame alone decides.
     """
@@ -21,7 +22,7 @@ def read(file: HeaderReader) -> tuple[str, int, int]:
     if not (width and height):
         raise NotAPhotoError("The GIF's first frame is empty.")
     check_pixel_data(file, frame)
-    return "gif", max(screen_width, left + width), max(screen_height, top + height)
+    return Stored("gif", max(screen_width, left + width), max(screen_height, top + height))
 
 
 def colour_table_bytes(flags: int) -> int:

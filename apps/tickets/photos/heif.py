@@ -1,13 +1,19 @@
 """HEIC and AVIF: images in the HEIF container (ISO/IEC 23008-12), whose boxes are those of MP4 (ISO/IEC 14496-12).
 
 The size is the `ispe` property of the primary item. Of a photo stored in tiles, as phones do, the primary item is the
-grid that joins them, so the size is that of the whole.
+grid that joins them, so the size is that of the whole. Other properties crop it (`clap`), turn it (`irot`) or mirror it
+(`imir`), in the order in which they are associated.
+
+EXIF says the same again in photos of phones, and is not applied then. In a file of the brand `miaf`, which all AVIFs
+have, it never is (ISO/IEC 23000-22, 7.3.10.1); in others without `irot` and `imir` it counts, as on Apple's systems.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from . import exif
 from .reader import HeaderReader, NotAPhotoError
+from .stored import Stored, mirrored, turned
 
 HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 AVIF_BRANDS = frozenset({b"avif", b"avis"})
@@ -20,6 +26,8 @@ MAX_BOXES = 64  # side by side, other than items and their properties
 MAX_ITEMS = 4096  # a photo of 200 megapixels has about eight hundred
 MAX_BRANDS_BYTES = 1024
 MAX_ASSOCIATIONS_BYTES = 128 * 1024
+MAX_LOCATIONS_BYTES = 128 * 1024
+EXIF_IS_INFORMATIVE = b"miaf"
 
 
 @dataclass(frozen=True)
@@ -41,15 +49,23 @@ def signature(first_bytes: bytes) -> str | None:
     return "heic" if major in HEIC_BRANDS else None  # otherwise MP4, MOV or another relative
 
 
-def read(file: HeaderReader) -> tuple[str, int, int]:
-    """("heic" or "avif", width, height) as stored, before any rotation or cropping that the container asks for."""
-    brands_format = signature(file.take(0, file.uint(0, 4)))
+def read(file: HeaderReader) -> Stored:
+    """Of the primary item."""
+    file_type = file.take(0, file.uint(0, 4))
+    brands_format = signature(file_type)
     meta = child(file, boxes(file, 0, file.size), b"meta", header_bytes=4)
     primary = primary_item(file, meta)
     kind = item_kind(file, meta, primary)
     if kind not in CODEC_FORMATS and kind not in DERIVED_ITEMS:
         raise NotAPhotoError("The HEIF's image is neither HEVC nor AV1.")
-    return CODEC_FORMATS.get(kind, brands_format), *item_dimensions(file, meta, primary)
+    format = CODEC_FORMATS.get(kind, brands_format)
+    properties = item_properties(file, meta, primary)
+    width, height = dimensions(file, properties)
+    orientation, crop = transformation(file, properties, width, height)
+    if orientation is None:
+        brands = {file_type[at : at + 4] for at in range(8, len(file_type), 4)}
+        orientation = 1 if EXIF_IS_INFORMATIVE in brands else exif_orientation(file, meta)
+    return Stored(format, width, height, orientation, crop)
 
 
 def boxes(file: HeaderReader, start: int, end: int, limit: int = MAX_BOXES) -> Iterator[Box]:
@@ -86,39 +102,144 @@ def primary_item(file: HeaderReader, meta: Box) -> int:
 
 def item_kind(file: HeaderReader, meta: Box, item: int) -> bytes:
     """How an item is coded, such as b"hvc1", b"av01" or b"grid"."""
-    items = child(file, boxes(file, meta.start, meta.end), b"iinf", header_bytes=4)
-    count_bytes = 4 if file.uint(items.start - 4, 1) else 2
-    for box in boxes(file, items.start + count_bytes, items.end, MAX_ITEMS):
-        version = file.uint(box.start, 1)
-        id_bytes = 4 if version == 3 else 2
-        if box.kind == b"infe" and version in (2, 3) and file.uint(box.start + 4, id_bytes) == item:
-            return file.take(box.start + 4 + id_bytes + 2, 4)
+    for each, kind in items(file, meta):
+        if each == item:
+            return kind
     raise NotAPhotoError("The HEIF does not say how its primary image is coded.")
 
 
-def item_dimensions(file: HeaderReader, meta: Box, item: int) -> tuple[int, int]:
-    """(width, height) from the item's `ispe` property."""
+def item_of_kind(file: HeaderReader, meta: Box, kind: bytes) -> int:
+    for item, each in items(file, meta):
+        if each == kind:
+            return item
+    raise NotAPhotoError(f"The HEIF has no item of the kind {kind.decode()}.")
+
+
+def items(file: HeaderReader, meta: Box) -> Iterator[tuple[int, bytes]]:
+    """The id and the kind of each item."""
+    table = child(file, boxes(file, meta.start, meta.end), b"iinf", header_bytes=4)
+    count_bytes = 4 if file.uint(table.start - 4, 1) else 2
+    for box in boxes(file, table.start + count_bytes, table.end, MAX_ITEMS):
+        version = file.uint(box.start, 1)
+        id_bytes = 4 if version == 3 else 2
+        if box.kind == b"infe" and version in (2, 3):
+            yield file.uint(box.start + 4, id_bytes), file.take(box.start + 4 + id_bytes + 2, 4)
+
+
+def item_properties(file: HeaderReader, meta: Box, item: int) -> list[Box]:
+    """The properties of an item, in the order in which they are associated with it."""
     properties = child(file, boxes(file, meta.start, meta.end), b"iprp")
     container = child(file, boxes(file, properties.start, properties.end), b"ipco")
     indices = associated_properties(file, properties, item)
+    last = max(indices, default=0)
+    found = {}
     for index, box in enumerate(boxes(file, container.start, container.end, MAX_ITEMS), start=1):
-        if box.kind == b"ispe" and index in indices:
-            if box.end - box.start != 12:
-                break
+        if index in indices:
+            found[index] = box
+        if index >= last:
+            break
+    return [found[index] for index in indices if index in found]
+
+
+def dimensions(file: HeaderReader, properties: list[Box]) -> tuple[int, int]:
+    """(width, height) by the first `ispe`."""
+    for box in properties:
+        if box.kind == b"ispe" and box.end - box.start == 12:
             return file.uint(box.start + 4, 4), file.uint(box.start + 8, 4)
     raise NotAPhotoError("The HEIF does not say how large its primary image is.")
 
 
-def associated_properties(file: HeaderReader, properties: Box, item: int) -> set[int]:
-    """The places, counted from 1, of the item's properties in `ipco`."""
-    indices: set[int] = set()
+def transformation(
+    file: HeaderReader, properties: list[Box], width: int, height: int
+) -> tuple[int | None, tuple[int, int] | None]:
+    """(orientation, what is left of width and height before the turn). None for what the properties do not name."""
+    orientation = crop = None
+    for box in properties:
+        if box.kind == b"irot":  # by quarters, anticlockwise
+            orientation = turned(orientation or 1, -(file.uint(box.start, 1) & 3))
+        elif box.kind == b"imir":  # 0: top and bottom change places, 1: left and right
+            left_to_right = file.uint(box.start, 1) & 1
+            orientation = mirrored(orientation or 1)
+            orientation = orientation if left_to_right else turned(orientation, 2)
+        elif box.kind == b"clap":
+            width, height = crop or (width, height)
+            on_its_side = (orientation or 1) > 4
+            across, down = (file.take(box.start + at, 8) for at in ((8, 0) if on_its_side else (0, 8)))
+            crop = aperture(across, width), aperture(down, height)
+    return orientation, crop
+
+
+def aperture(fraction: bytes, whole: int) -> int:
+    """A side of the clean aperture, in whole pixels, no longer than the side that it is cut out of."""
+    numerator, denominator = int.from_bytes(fraction[:4], "big"), int.from_bytes(fraction[4:], "big")
+    if not (0 < numerator < 2**31 and 0 < denominator < 2**31):
+        raise NotAPhotoError("The HEIF crops its image to an impossible size.")
+    return min(max(1, (2 * numerator + denominator) // (2 * denominator)), whole)
+
+
+def exif_orientation(file: HeaderReader, meta: Box) -> int:
+    """1 to 8, by the first item of EXIF; 1 where there is none that can be read."""
+    try:
+        item = item_of_kind(file, meta, b"Exif")
+        start, end = item_location(file, meta, item)
+        # The data begins with how far behind that number the TIFF lies.
+        return exif.orientation(file, start + 4 + file.uint(start, 4), end)
+    except NotAPhotoError:
+        return 1
+
+
+def item_location(file: HeaderReader, meta: Box, item: int) -> tuple[int, int]:
+    """(start, end) of an item in one piece, in the file or in `idat`."""
+    box = child(file, boxes(file, meta.start, meta.end), b"iloc", header_bytes=4)
+    if not 4 <= box.end - box.start <= MAX_LOCATIONS_BYTES:
+        raise NotAPhotoError("The HEIF's table of locations has an impossible length.")
+    version = file.uint(box.start - 4, 1)
+    fields = Fields(file.take(box.start, box.end - box.start))
+    sizes = fields.uint(2)
+    offset_bytes, length_bytes, base_bytes, index_bytes = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
+    for _ in range(fields.uint(2 if version < 2 else 4)):
+        found = fields.uint(2 if version < 2 else 4)
+        method = fields.uint(2) & 15 if version else 0
+        fields.uint(2)  # which file; 0 for this one
+        base = fields.uint(base_bytes)
+        extents = fields.uint(2)
+        if found == item and extents == 1:
+            fields.uint(index_bytes if version else 0)
+            start, length = base + fields.uint(offset_bytes), fields.uint(length_bytes)
+            if method == 1:
+                start += child(file, boxes(file, meta.start, meta.end), b"idat").start
+            return start, start + length
+        fields.skip(extents * ((index_bytes if version else 0) + offset_bytes + length_bytes))
+    raise NotAPhotoError("The HEIF does not say where its EXIF is.")
+
+
+class Fields:
+    """Unsigned integers one behind the other."""
+
+    def __init__(self, table: bytes):
+        self._table = table
+        self._at = 0
+
+    def uint(self, length: int) -> int:
+        self.skip(length)
+        return int.from_bytes(self._table[self._at - length : self._at], "big")
+
+    def skip(self, length: int) -> None:
+        self._at += length
+        if self._at > len(self._table):
+            raise NotAPhotoError("The HEIF has a table that is cut off.")
+
+
+def associated_properties(file: HeaderReader, properties: Box, item: int) -> list[int]:
+    """The places, counted from 1, of the item's properties in `ipco`, in the order of their association."""
+    indices: list[int] = []
     for box in boxes(file, properties.start, properties.end):
         if box.kind == b"ipma":
-            indices |= read_associations(file, box, item)
+            indices += read_associations(file, box, item)
     return indices
 
 
-def read_associations(file: HeaderReader, box: Box, item: int) -> set[int]:
+def read_associations(file: HeaderReader, box: Box, item: int) -> list[int]:
     if not 8 <= box.end - box.start <= MAX_ASSOCIATIONS_BYTES:
         raise NotAPhotoError("The HEIF's table of properties has an impossible length.")
     table = file.take(box.start, box.end - box.start)
@@ -133,5 +254,5 @@ def read_associations(file: HeaderReader, box: Box, item: int) -> set[int]:
         found, count = int.from_bytes(table[at : at + id_bytes], "big"), table[first - 1]
         at = first + count * index_bytes
         if found == item:
-            return {int.from_bytes(table[i : i + index_bytes], "big") & mask for i in range(first, at, index_bytes)}
-    return set()
+            return [int.from_bytes(table[i : i + index_bytes], "big") & mask for i in range(first, at, index_bytes)]
+    return []

@@ -1,28 +1,32 @@
 """WebP (RFC 9649): RIFF chunks, the first of which is a lossy frame, a lossless one, or a canvas with frames behind."""
 
+from . import exif
 from .reader import HeaderReader, NotAPhotoError
+from .stored import Stored
 
 FIRST_CHUNK = 12
 CANVAS_BYTES = 10
 MAX_CHUNKS_BEFORE_FRAME = 64
-ANIMATION_FLAG = 0x02
+MAX_CHUNKS_BEHIND_FRAME = 128
+ANIMATION_FLAG, EXIF_FLAG = 0x02, 0x08
 
 
 def signature(first_bytes: bytes) -> str | None:
     return "webp" if first_bytes[:4] == b"RIFF" and first_bytes[8:12] == b"WEBP" else None
 
 
-def read(file: HeaderReader) -> tuple[str, int, int]:
-    """("webp", width, height): of the canvas where there is one, once its first frame is seen to fit in."""
+def read(file: HeaderReader) -> Stored:
+    """Of the canvas where there is one, once its first frame is seen to fit in."""
     end = 8 + file.uint(4, 4, "little")  # of the RIFF chunk; the file may be cut before, or go on behind
     if file.take(FIRST_CHUNK, 4) != b"VP8X":
-        return "webp", *frame_dimensions(file, FIRST_CHUNK, end)
+        return Stored("webp", *frame_dimensions(file, FIRST_CHUNK, end))
     if chunk_bytes(file, FIRST_CHUNK, end) < CANVAS_BYTES:
         raise NotAPhotoError("The WebP's canvas header is too short.")
     flags = file.uint(FIRST_CHUNK + 8, 1)
     canvas = (1 + file.uint(FIRST_CHUNK + 12, 3, "little"), 1 + file.uint(FIRST_CHUNK + 15, 3, "little"))
-    check_first_frame(file, end, canvas, animated=bool(flags & ANIMATION_FLAG))
-    return "webp", *canvas
+    frame = first_frame(file, end, canvas, animated=bool(flags & ANIMATION_FLAG))
+    orientation = orientation_behind(file, frame, end) if flags & EXIF_FLAG else 1
+    return Stored("webp", *canvas, orientation)
 
 
 def chunk_bytes(file: HeaderReader, chunk: int, end: int) -> int:
@@ -32,8 +36,8 @@ def chunk_bytes(file: HeaderReader, chunk: int, end: int) -> int:
     return length
 
 
-def check_first_frame(file: HeaderReader, end: int, canvas: tuple[int, int], *, animated: bool) -> None:
-    """Walks to the first frame: a still one must be as large as the canvas, an animation's must lie within it."""
+def first_frame(file: HeaderReader, end: int, canvas: tuple[int, int], *, animated: bool) -> int:
+    """Where the first frame is: a still one must be as large as the canvas, an animation's must lie within it."""
     chunk = FIRST_CHUNK
     for _ in range(MAX_CHUNKS_BEFORE_FRAME):
         length = chunk_bytes(file, chunk, end)
@@ -42,13 +46,27 @@ def check_first_frame(file: HeaderReader, end: int, canvas: tuple[int, int], *, 
         if name == b"ANMF" and animated:
             left, top, width, height = (file.uint(chunk + 8 + at, 3, "little") for at in (0, 3, 6, 9))
             if 2 * left + width + 1 <= canvas[0] and 2 * top + height + 1 <= canvas[1]:
-                return
+                return chunk
             raise NotAPhotoError("The WebP's first frame reaches beyond its canvas.")
         if name in (b"VP8 ", b"VP8L") and not animated:
             if frame_dimensions(file, chunk, end) == canvas:
-                return
+                return chunk
             raise NotAPhotoError("The WebP's frame differs from its canvas.")
     raise NotAPhotoError("The WebP has no frame.")
+
+
+def orientation_behind(file: HeaderReader, frame: int, end: int) -> int:
+    """By the EXIF chunk, which comes behind the frames. It is not missed where a file was cut before it."""
+    chunk = frame
+    try:
+        for _ in range(MAX_CHUNKS_BEHIND_FRAME):
+            length = chunk_bytes(file, chunk, end)
+            if file.take(chunk, 4) == b"EXIF":
+                return exif.orientation(file, chunk + 8, chunk + 8 + length)
+            chunk += 8 + length + length % 2
+    except NotAPhotoError:
+        pass
+    return 1
 
 
 def frame_dimensions(file: HeaderReader, chunk: int, end: int) -> tuple[int, int]:
