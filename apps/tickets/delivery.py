@@ -154,10 +154,10 @@ def _postpone(image: Image, pause: Pause) -> None:
 
 
 def _retry(image: Image, *, code: str, detail: str, not_before=None) -> None:
-    if image.attempts >= settings.UPLOAD_MAX_ATTEMPTS:
+    if not image.has_attempts_left:
         outcomes.record_failed(image, code=code, detail=detail)
         return
-    moment = next_attempt_at(image.attempts)
+    moment = next_attempt_at(image.attempts_counted)
     if not_before is not None:
         longest = timezone.now() + timedelta(seconds=RETRY_CAP_SECONDS)
         moment = max(moment, min(not_before, longest) + timedelta(seconds=_spread()))

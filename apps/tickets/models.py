@@ -307,7 +307,12 @@ class Image(models.Model):
     asset_version = models.BigIntegerField(_("Cloudinary version"), null=True)
     asset_format = models.CharField(_("Cloudinary format"), max_length=16, blank=True)
 
+    # The number of the last attempt begun. It never goes down: whoever records an outcome shows by it that no other
+    # attempt has begun since.
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    # So many of them do not count towards UPLOAD_MAX_ATTEMPTS: those before staff had the photo tried again, and those
+    # that were put off for a reason that is no photo's fault.
+    attempts_uncounted = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     error_code = models.CharField(_("error code"), max_length=64, blank=True)
     error_detail = models.CharField(_("error"), max_length=500, blank=True)
     next_retry_at = models.DateTimeField(_("next retry at"), null=True)
@@ -351,6 +356,15 @@ class Image(models.Model):
         return {"image": str(self.pk), "ticket": self.ticket_id, "attempt": self.attempts} | (
             {"request_id": self.request_id} if self.request_id else {}
         )
+
+    @property
+    def attempts_counted(self) -> int:
+        """Towards UPLOAD_MAX_ATTEMPTS: what readers are told, and what the wait for the next one grows with."""
+        return max(0, self.attempts - self.attempts_uncounted)
+
+    @property
+    def has_attempts_left(self) -> bool:
+        return self.attempts_counted < settings.UPLOAD_MAX_ATTEMPTS
 
     @property
     def public_id(self) -> str:
@@ -409,7 +423,7 @@ class Image(models.Model):
             [ImageStatus.UPLOADING],
             to=ImageStatus.QUEUED,
             reason="uploads_paused",
-            attempts=self.attempts - 1,
+            attempts_uncounted=self.attempts_uncounted + 1,
             next_retry_at=moment,
             look_again_at=moment,
         )
@@ -439,7 +453,7 @@ class Image(models.Model):
             to=ImageStatus.QUEUED,
             reason="tried_again",
             position=position,
-            attempts=0,
+            attempts_uncounted=self.attempts,
             error_code="",
             error_detail="",
             look_again_at=look_again_at_the_latest(),
@@ -485,8 +499,10 @@ class Image(models.Model):
         return sorted(statuses, key=lambda status: status != self.status)
 
     def _update(self, is_status: str, **changes) -> bool:
-        """Guarded: only while the row has this status, and no other attempt has begun since this image was read."""
-        only_if = {"status": is_status, "attempts": self.attempts}
+        """Guarded: only while the row has this status, no other attempt has begun since this image was read, and staff
+        have not had it tried again.
+        """
+        only_if = {"status": is_status, "attempts": self.attempts, "attempts_uncounted": self.attempts_uncounted}
         return update(self, only_if=only_if, updated_at=timezone.now(), **changes)
 
 

@@ -93,7 +93,7 @@ def _discard_unclaimed_bytes() -> int:
 def _take_over(image: Image) -> None:
     """The attempt has outlived its lease: the worker was killed, or could not record the outcome."""
     reason = {"code": "worker_lost", "detail": gettext_noop("The attempt was interrupted.")}
-    if image.attempts >= settings.UPLOAD_MAX_ATTEMPTS:  # or a photo that kills its worker would do so for ever
+    if not image.has_attempts_left:  # or a photo that kills its worker would do so for ever
         outcomes.record_failed(image, **reason)
     elif outcomes.record_retry(image, moment=timezone.now(), **reason):
         _enqueue(image)

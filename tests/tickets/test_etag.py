@@ -163,7 +163,7 @@ class ChangeTests(EtagTestCase):
         image = self.accept()
         self.sandbox.misbehave("refuse", status=420, reset_in_seconds=300)
 
-        self.assertEqual(self.change(self.deliver, image).attempts, 0)
+        self.assertEqual(self.change(self.deliver, image).attempts_counted, 0)
 
     def test_ticket_that_is_cancelled(self):
         self.accept()

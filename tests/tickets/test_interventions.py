@@ -12,7 +12,7 @@ from apps.tickets.interventions import CannotBeDone, extend_expiry, try_again, t
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.reconcile import reconcile
 from tests.case import ApiTestCase, default_queue, staged_photos
-from tests.makers import make_accepted_image, make_image, make_ticket, running_sandbox
+from tests.makers import client_for, make_accepted_image, make_image, make_ticket, running_sandbox
 
 
 class InterventionTestCase(ApiTestCase):
@@ -47,7 +47,7 @@ class TryAgainTests(InterventionTestCase):
         image = self.failed_photo()
 
         self.try_again(image)
-        self.assertEqual((image.status, image.attempts, image.error_code), ("queued", 0, ""))
+        self.assertEqual((image.status, image.attempts_counted, image.error_code), ("queued", 0, ""))
         self.assertEqual(len(default_queue().job_ids), 1)
         image = self.deliver(image)
 
@@ -123,6 +123,70 @@ class TryAgainTests(InterventionTestCase):
         image = self.failed_photo()
         self.try_again(image)
         self.assert_refused(image, "waits for a worker")
+
+    def test_it_has_all_its_attempts_again_and_their_numbers_go_on(self):
+        with override_settings(UPLOAD_MAX_ATTEMPTS=2):
+            image = self.use_up_attempts(make_accepted_image(self.ticket), 2)
+            self.try_again(image)
+            self.assertEqual((image.attempts, self.shown(image)["attempts"]), (2, 0))
+            image = self.use_up_attempts(image, 2)
+        self.assertEqual((image.status, image.attempts, self.shown(image)["attempts"]), ("failed", 4, 2))
+
+    def use_up_attempts(self, image: Image, number: int) -> Image:
+        self.sandbox.misbehave("refuse", status=503, times=number)
+        for _ in range(number):
+            self.assertNotEqual(image.status, "failed")
+            Image.objects.update(next_retry_at=None)
+            image = self.deliver(image)
+        self.assertEqual(image.status, "failed")
+        return image
+
+    def shown(self, image: Image) -> dict:
+        url = f"/api/v1/tickets/{self.ticket.pk}/images/{image.pk}/"
+        return client_for(self.ticket.owner).get(url).json()
+
+    def overtaken_attempt(self) -> tuple[Image, Image]:
+        """An attempt that goes on although its photo failed and was tried again; and that photo, waiting."""
+        old = make_accepted_image(self.ticket)
+        old.start_upload(lease_seconds=30)
+        image = self.fail(Image.objects.get(pk=old.pk))
+        return old, self.try_again(image)
+
+    def test_refusal_of_an_attempt_before_does_not_fail_it(self):
+        old, image = self.overtaken_attempt()
+
+        self.assertFalse(outcomes.record_failed(old, code="cloudinary_refused", detail="no"))
+        self.assertEqual(Image.objects.get().status, "queued")
+        image.start_upload(lease_seconds=30)
+        for outcome in (
+            lambda: outcomes.record_failed(old, code="cloudinary_refused", detail="no"),
+            lambda: outcomes.record_retry(old, moment=timezone.now(), code="worker_lost", detail="-"),
+            lambda: outcomes.record_postponed(old, moment=timezone.now()),
+        ):
+            self.assertFalse(outcome())
+
+        asset = {"asset_id": "a", "asset_version": 1, "asset_format": "jpg"}
+        self.assertTrue(outcomes.record_stored(image, **asset))
+
+    def test_refusal_of_an_attempt_before_does_not_fail_one_that_was_put_off(self):
+        old = make_accepted_image(self.ticket)
+        old.start_upload(lease_seconds=30)
+        overtaking = Image.objects.get()
+        outcomes.record_retry(overtaking, moment=timezone.now(), code="worker_lost", detail="-")
+        overtaking.start_upload(lease_seconds=30)
+        outcomes.record_postponed(overtaking, moment=timezone.now())
+
+        self.assertFalse(outcomes.record_failed(old, code="cloudinary_refused", detail="no"))
+
+        self.assertEqual(Image.objects.get().status, "queued")
+
+    def test_asset_of_an_attempt_before_is_removed_when_it_fails_again(self):
+        _, image = self.overtaken_attempt()
+        self.assertFalse(AssetRemoval.objects.exists())
+
+        self.fail(image)
+
+        self.assertEqual(AssetRemoval.objects.get().public_id, image.public_id)
 
     def test_readers_of_the_ticket_see_it(self):
         image = self.failed_photo()
