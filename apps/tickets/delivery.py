@@ -18,7 +18,7 @@ from rq import get_current_job
 from apps import metrics
 from apps.queue import JobKind, default_queue
 from apps.request_id import on_behalf_of
-from apps.tickets import cloud, moves, outcomes, staging
+from apps.tickets import cloud, moves, outcomes, set_aside, staging
 from apps.tickets.leases import held, lease_seconds
 from apps.tickets.models import Image, Ticket
 from apps.tickets.pause import PROBE_EVERY_SECONDS, Pause, current_pause, pause_uploads
@@ -66,7 +66,7 @@ def deliver_photo(image_id: str) -> None:
 
 def _attempt(image: Image) -> None:
     try:
-        content = staging.read(image.pk, image.size)
+        content = _staged_content(image)
         started = time.monotonic()
         asset = cloud.put(public_id=image.public_id, content=content)
         metrics.observe("hopla_upload_seconds", time.monotonic() - started)
@@ -78,6 +78,17 @@ def _attempt(image: Image) -> None:
         settle_error(image, error)
     else:
         outcomes.record_stored(image, asset_id=asset.asset_id, asset_version=asset.version, asset_format=asset.format)
+
+
+def _staged_content(image: Image) -> bytes | memoryview:
+    """Raises staging.StagedBytesGoneError, RedisError."""
+    try:
+        return staging.read(image.pk, image.size)
+    except staging.StagedBytesGoneError:
+        # Whoever wrote down that it had failed may have set them aside after staff had it tried again.
+        if not set_aside.take_back(image.pk, image.size):
+            raise
+    return staging.read(image.pk, image.size)
 
 
 def settle_error(image: Image, error: cloud.CloudError) -> None:
@@ -98,7 +109,7 @@ def settle_error(image: Image, error: cloud.CloudError) -> None:
 
 
 def settle_lost(images: list[Image]) -> None:
-    """Their bytes are gone from staging (at most 100 images). Those that Cloudinary holds are stored, the rest failed.
+    """Their bytes are gone (at most 100 images). Those that Cloudinary holds are stored, the rest failed.
 
     An image that no attempt was made of cannot be there. While Cloudinary cannot be asked, the others wait.
     """

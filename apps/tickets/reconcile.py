@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 from redis.exceptions import LockError
 
 from apps.redis_client import redis_at
-from apps.tickets import outcomes, staging
+from apps.tickets import outcomes, set_aside, staging
 from apps.tickets.delivery import enqueue_delivery, queued_image_ids, settle_lost
 from apps.tickets.endings import expire_due_tickets
 from apps.tickets.idempotency import forget_old_keys
@@ -24,7 +24,8 @@ from apps.tickets.transitions import acting_as
 logger = logging.getLogger(__name__)
 
 BATCH = 100  # what one Admin call of Cloudinary's takes
-PLACE_TAKEN_WITHIN_SECONDS = 60  # a photo that is whole waits for its place no longer, unless it was abandoned
+# A photo that became whole, or was taken back to be tried again, waits no longer for the transaction that claims it.
+CLAIMED_WITHIN_SECONDS = 60
 TURN = "hopla:reconcile"
 # A worker killed in its turn blocks the others this long at most, and that adds to their recovery. A turn that takes
 # longer, while Cloudinary hangs, may overlap with the next: no step of it does harm twice.
@@ -54,7 +55,7 @@ def _settle_due_images() -> int:
     images = list(Image.objects.due()[:BATCH])
     if not images:
         return 0
-    gone = staging.which_are_gone([image.pk for image in images])
+    gone = _which_are_gone(images)
     queued = queued_image_ids()
     waiting = {image.pk for image in images if image.status == ImageStatus.QUEUED and str(image.pk) in queued} - gone
     Image.objects.filter(pk__in=waiting, status=ImageStatus.QUEUED).update(look_again_at=look_again_at_the_latest())
@@ -70,24 +71,35 @@ def _settle_due_images() -> int:
     return len(images)
 
 
+def _which_are_gone(images: list[Image]) -> set:
+    """Those of which no bytes are left; what was set aside although they wait is in staging again."""
+    gone = staging.which_are_gone([image.pk for image in images])
+    return {image.pk for image in images if image.pk in gone and not set_aside.take_back(image.pk, image.size)}
+
+
 def _discard_unclaimed_bytes() -> int:
     """Bytes that nobody will send. Either their image is settled: Redis was away when they were to go, or a crash came
     in between. Or it never came to be: the web process was killed between the last byte and the commit.
 
-    An upload under way has no image yet either; its bytes expire by themselves when it stops.
+    An upload under way has no image yet either; its bytes expire by themselves when it stops. Those of a photo that may
+    be tried again are set aside, as whoever failed it would have done.
     """
     seconds_whole = staging.seconds_whole(staging.sample(BATCH))
-    statuses = {
-        str(pk): status for pk, status in Image.objects.filter(pk__in=seconds_whole).values_list("pk", "status")
-    }
-    unclaimed = [
-        image_id
-        for image_id, seconds in seconds_whole.items()
-        if (statuses[image_id] not in IN_FLIGHT if image_id in statuses else seconds > PLACE_TAKEN_WITHIN_SECONDS)
-    ]
-    for image_id in unclaimed:
-        staging.discard(image_id)
-    return len(unclaimed)
+    images = {str(image.pk): image for image in Image.objects.filter(pk__in=seconds_whole)}
+    settled = 0
+    for image_id, seconds in seconds_whole.items():
+        image = images.get(image_id)
+        if image is not None and image.status in IN_FLIGHT:
+            continue
+        may_be_claimed = image is None or outcomes.may_be_tried_again(image)
+        if may_be_claimed and seconds <= CLAIMED_WITHIN_SECONDS:
+            continue
+        if may_be_claimed and image is not None:
+            set_aside.put(image.pk, image.size, whole_for_seconds=CLAIMED_WITHIN_SECONDS)
+        else:
+            staging.discard(image_id)
+        settled += 1
+    return settled
 
 
 def _take_over(image: Image) -> None:
