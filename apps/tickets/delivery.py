@@ -2,10 +2,9 @@
 
 import logging
 import random
-import secrets
 import time
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 
 from django.conf import settings
@@ -16,7 +15,7 @@ from redis.exceptions import RedisError
 from rq import get_current_job
 
 from apps import metrics
-from apps.queue import JobKind, default_queue
+from apps.queue import JobKind
 from apps.request_id import on_behalf_of
 from apps.tickets import cloud, moves, outcomes, set_aside, staging
 from apps.tickets.leases import held, lease_seconds
@@ -33,9 +32,16 @@ SPREAD_SECONDS = 3
 FAILED_JOB_TTL_SECONDS = 24 * 60 * 60
 
 
-def enqueue_delivery(image_id) -> None:
-    """Put the job of this image on the queue now. Twice does no harm: the second job finds nothing to do."""
-    _deliveries().enqueue(str(image_id), job_id=f"{image_id}_{secrets.token_hex(4)}")
+def enqueue_delivery(image_id, *, attempts: int = 0, waiting_since: datetime | None = None) -> None:
+    """Put the job of this image, of which so many attempts were begun, on the queue now. Twice does no harm: the second
+    job finds nothing to do. With `waiting_since` it goes to the front.
+    """
+    _deliveries().enqueue(str(image_id), job_id=_job_id(image_id, attempts), waiting_since=waiting_since)
+
+
+def _job_id(image_id, attempts: int) -> str:
+    """One for each attempt: a job that ends takes its hash along, and never that of the next attempt's."""
+    return f"{image_id}_{attempts}"
 
 
 @cache
@@ -43,9 +49,10 @@ def _deliveries() -> JobKind:
     return JobKind(deliver_photo, result_ttl=0, failure_ttl=FAILED_JOB_TTL_SECONDS)
 
 
-def queued_image_ids() -> set[str]:
-    """The images that have a job waiting in the queue."""
-    return {job_id.partition("_")[0] for job_id in default_queue().job_ids}
+def which_have_a_job(images: list[Image]) -> set:
+    """The ids of those of these images whose job waits in the queue."""
+    jobs = {_job_id(image.pk, image.attempts): image.pk for image in images}
+    return {jobs[job_id] for job_id in JobKind.which_wait(list(jobs))}
 
 
 def deliver_photo(image_id: str) -> None:

@@ -37,7 +37,7 @@ def try_again(image_id) -> None:
         elif not image.retry_now():
             raise CannotBeDone(_("It waits for a worker already, not for a time."))
         ticket.touch()
-        transaction.on_commit(lambda: enqueue_delivery(image.pk), robust=True)
+        transaction.on_commit(lambda: enqueue_delivery(image.pk, attempts=image.attempts), robust=True)
     logger.info("image %s of ticket %s: tried again by staff", image.pk, ticket.pk, extra=image.log_fields)
 
 

@@ -262,9 +262,14 @@ class ImageQuerySet(models.QuerySet):
     def holding_a_place(self):
         return self.exclude(status=ImageStatus.FAILED)
 
-    def due(self):
-        """In flight, and nobody has looked at them for longer than they asked for: see Image.look_again_at."""
-        return self.filter(status__in=IN_FLIGHT, look_again_at__lte=timezone.now()).order_by("look_again_at")
+    def due(self, number: int) -> "list[Image]":
+        """In flight, and nobody has looked at them for longer than they asked for: see Image.look_again_at.
+
+        At most so many, attempts whose lease has lapsed first: a backlog is no reason to let those wait.
+        """
+        due = self.filter(look_again_at__lte=timezone.now()).order_by("look_again_at")
+        lapsed = list(due.filter(status=ImageStatus.UPLOADING)[:number])
+        return lapsed + list(due.filter(status=ImageStatus.QUEUED)[: number - len(lapsed)])
 
 
 class Image(models.Model):
@@ -340,7 +345,7 @@ class Image(models.Model):
             models.Index(fields=["ticket", "status"], name="image_ticket_status"),
             models.Index(fields=["duplicate_of"], condition=Q(duplicate_of__isnull=False), name="image_duplicate_of"),
             models.Index(
-                fields=["look_again_at"], condition=Q(status__in=["queued", "uploading"]), name="image_look_again"
+                fields=["status", "look_again_at"], condition=Q(status__in=["queued", "uploading"]), name="image_due"
             ),
             # What was stored, or failed, lately: see figures.py.
             models.Index(fields=["stored_at"], condition=Q(status="stored"), name="image_stored_at"),

@@ -17,7 +17,7 @@ from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.reconcile import CLAIMED_WITHIN_SECONDS, reconcile
 from tests.case import ApiTestCase, CommittingTestCase, at_once, default_queue, staged_photos
 from tests.makers import client_for, make_accepted_image, make_image, make_ticket, running_sandbox
-from tests.tickets.test_reconcile import make_due
+from tests.tickets.test_reconcile import age_staged_bytes, make_due
 
 
 class InterventionTestCase(ApiTestCase):
@@ -245,11 +245,6 @@ class KeptBytesTests(InterventionTestCase):
         with self.captureOnCommitCallbacks(execute=True):
             image.delete()
         self.assertEqual(set_aside.which_are_kept([pk]), set())
-
-
-def age_staged_bytes(image: Image) -> None:
-    """As if they had been whole for a good while."""
-    staging.connection().zincrby(staging.BUDGET_KEYS[0], -2 * CLAIMED_WITHIN_SECONDS, str(image.pk))
 
 
 class InterruptedFailureTests(InterventionTestCase):
