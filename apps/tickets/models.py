@@ -3,7 +3,7 @@ beside them (intake, delivery, reconcile). Lock order is always Ticket, then Ima
 """
 
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,6 +14,7 @@ from django.db.models import Count, F, Q, Value
 from django.db.models.functions import Upper
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from apps.compiled_query import CompiledQuery, CompiledUpdate, Parameter, columns_of, instance_of, update
@@ -74,10 +75,20 @@ class TicketQuerySet(models.QuerySet):
 
     def read(self, ticket_id: int, *, reader) -> "Ticket":
         """The ticket, if this user may read it. Raises Ticket.DoesNotExist."""
-        row = _TICKET.first(ticket_id=ticket_id) if ticket_id <= models.BigIntegerField.MAX_BIGINT else None
-        ticket = row and instance_of(Ticket, row)
-        if ticket is None or not (reader.is_staff or ticket.owner_id == reader.pk):
-            raise Ticket.DoesNotExist
+        ticket, _ = _read(_TICKET, ticket_id, reader)
+        return ticket
+
+    def read_counted(self, ticket_id: int, *, reader) -> "Ticket":
+        """Likewise, with its Progress in `counted`: both of one moment, as it is one statement that reads them."""
+        ticket, [counts] = _read(_TICKET_COUNTED, ticket_id, reader)
+        ticket.counted = _progress(ticket, dict(zip(ImageStatus.values, counts, strict=True)))
+        return ticket
+
+    def read_with_images(self, ticket_id: int, *, reader) -> "Ticket":
+        """Likewise, with its images in `images_read`, too."""
+        ticket, rows = _read(_TICKET_WITH_IMAGES, ticket_id, reader)
+        ticket.images_read = [instance_of(Image, row) for row in rows if row[0] is not None]  # no image: a row of nulls
+        ticket.counted = _progress(ticket, Counter(image.status for image in ticket.images_read))
         return ticket
 
     def lock(self, ticket_id) -> "Ticket":
@@ -174,8 +185,10 @@ class Ticket(models.Model):
 
     @property
     def etag(self) -> str:
-        """A strong ETag made of state alone: the same for every reader, another after every change a reader can see."""
-        return f'"{self.pk}-{self.version}"'
+        """A strong ETag of what a reader is told in the active language: the same for every reader, another after every
+        change that a reader can see.
+        """
+        return f'"{self.pk}-{self.version}-{get_language()}"'
 
     def touch(self, **changes) -> None:
         """Write the changes and raise the version. The ticket must come from `lock`, in the same transaction."""
@@ -229,7 +242,31 @@ def _ticket():
     return ticket.values_list(*columns_of(Ticket))
 
 
+def _ticket_counted():
+    counts = {f"number_{status}": Count("images", filter=Q(images__status=status)) for status in ImageStatus.values}
+    ticket = Ticket.objects.filter(pk=Parameter("ticket_id", models.BigIntegerField())).order_by()
+    return ticket.annotate(**counts).values_list(*columns_of(Ticket), *counts)
+
+
+def _ticket_with_images():
+    ticket = Ticket.objects.filter(pk=Parameter("ticket_id", models.BigIntegerField()))
+    ticket = ticket.order_by("images__position", "images__created_at")
+    return ticket.values_list(*columns_of(Ticket), *columns_of(Image, "images__"))
+
+
 _TICKET = CompiledQuery(_ticket)
+_TICKET_COUNTED = CompiledQuery(_ticket_counted)
+_TICKET_WITH_IMAGES = CompiledQuery(_ticket_with_images)
+
+
+def _read(query: CompiledQuery, ticket_id: int, reader) -> tuple[Ticket, list[tuple]]:
+    """The ticket that each row of the query begins with, and what else is in the rows."""
+    rows = query.rows(ticket_id=ticket_id) if ticket_id <= models.BigIntegerField.MAX_BIGINT else []
+    of_ticket = len(columns_of(Ticket))
+    ticket = instance_of(Ticket, rows[0][:of_ticket]) if rows else None
+    if ticket is None or not (reader.is_staff or ticket.owner_id == reader.pk):
+        raise Ticket.DoesNotExist
+    return ticket, [row[of_ticket:] for row in rows]
 
 
 def _locked_ticket():

@@ -218,6 +218,8 @@ class ImageSerializer(serializers.ModelSerializer):
 
 
 class TicketDetailSerializer(TicketSerializer):
+    """A ticket as `Ticket.objects.read_with_images` reads it."""
+
     images = ImageSerializer(many=True, read_only=True)
 
     class Meta(TicketSerializer.Meta):
@@ -227,7 +229,7 @@ class TicketDetailSerializer(TicketSerializer):
     def to_representation(self, ticket):
         one = ImageSerializer()
         return super().to_representation(ticket) | {
-            "images": [one.to_representation(each) for each in ticket.images.all()]
+            "images": [one.to_representation(each) for each in ticket.images_read]
         }
 
 
