@@ -2,12 +2,13 @@
 
 import zlib
 from collections.abc import Callable
+from datetime import datetime
 from functools import cached_property
 
 import django_rq
 from django.conf import settings
 from rq import Queue
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq.utils import now, utcformat
 
 from apps.redis_client import exchange, redis_at
@@ -34,13 +35,16 @@ class JobKind:
         self._function = function
         self._options = options
 
-    def enqueue(self, argument: str, *, job_id: str) -> None:
-        """Put a job on the queue, at once. Raises RedisError."""
+    def enqueue(self, argument: str, *, job_id: str, waiting_since: datetime | None = None) -> None:
+        """Put a job on the queue, at once. Raises RedisError.
+
+        With `waiting_since` it goes to the front: the queue stays in the order of `enqueued_at`.
+        """
         pattern, fields = self._pattern
-        moment = utcformat(now())
+        moment = now()
         fields = fields | {
-            "created_at": moment,
-            "enqueued_at": moment,
+            "created_at": utcformat(moment),
+            "enqueued_at": utcformat(waiting_since or moment),
             "data": zlib.compress(pattern.serializer.dumps((pattern.func_name, None, (argument,), {}))),
             "description": fields["description"].replace(repr(PLACEHOLDER), repr(argument)),
         }
@@ -49,9 +53,31 @@ class JobKind:
             ("MULTI",),
             ("SADD", Queue.redis_queues_keys, Queue.redis_queue_namespace_prefix + pattern.origin),
             ("HSET", Job.key_for(job_id), *(each for field in fields.items() for each in field)),
-            ("RPUSH", Queue.redis_queue_namespace_prefix + pattern.origin, job_id),
+            ("LPUSH" if waiting_since else "RPUSH", Queue.redis_queue_namespace_prefix + pattern.origin, job_id),
             ("EXEC",),
         )
+
+    @staticmethod
+    def which_wait(job_ids: list[str]) -> set[str]:
+        """Those of these jobs that are on the queue, without reading it. Raises RedisError.
+
+        A job whose hash says so is not there all the same if it has been there for longer than the first one: a worker
+        was killed as it took it, or the list was lost.
+        """
+        redis, queue = redis_at(settings.REDIS_URL), default_queue()
+        with redis.pipeline(transaction=False) as pipeline:
+            pipeline.lindex(queue.key, 0)
+            for job_id in job_ids:
+                pipeline.hmget(Job.key_for(job_id), "status", "enqueued_at")
+            first, *jobs = pipeline.execute()
+        if first is None:
+            return set()
+        since = redis.hget(Job.key_for(first.decode()), "enqueued_at") or b""
+        return {
+            job_id
+            for job_id, (status, enqueued_at) in zip(job_ids, jobs, strict=True)
+            if status == JobStatus.QUEUED.value.encode() and (enqueued_at or b"") >= since
+        }
 
     @cached_property
     def _pattern(self) -> tuple[Job, dict]:

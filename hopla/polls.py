@@ -13,6 +13,7 @@ from django.db.models import BigIntegerField, CharField, DateTimeField, Positive
 from django.http import HttpResponseNotModified
 from django.urls import ResolverMatch, get_script_prefix, resolve, reverse
 from django.utils import timezone
+from django.utils.translation import get_language_from_request
 from knox.crypto import hash_token
 from psycopg_pool import PoolTimeout
 
@@ -22,8 +23,8 @@ from apps.tickets.models import Ticket
 from apps.tickets.views import CACHE_CONTROL
 
 POLLED = ("ticket", "ticket-status")
-# Numbers that fit their columns; a client sends back the ETag as it got it.
-ETAG = re.compile(r'"([1-9]\d{0,17})-([1-9]\d{0,8})"')
+# Numbers that fit their columns, and a language; a client sends back the ETag as it got it.
+ETAG = re.compile(r'"([1-9]\d{0,17})-([1-9]\d{0,8})-([a-z-]+)"')
 TOKEN = re.compile(r"Token ([0-9a-f]+)")
 
 
@@ -69,9 +70,9 @@ def is_unchanged(request) -> bool:
     token = TOKEN.fullmatch(request.META.get("HTTP_AUTHORIZATION", ""))
     if not (etag and token):
         return False
-    number, version = etag.groups()
+    number, version, language = etag.groups()
     match = _match(request.path_info, number)
-    if match is None:
+    if match is None or language != get_language_from_request(request):  # as LocaleMiddleware finds it
         return False
     now = timezone.now()
     try:

@@ -2,10 +2,9 @@
 
 import logging
 import random
-import secrets
 import time
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 
 from django.conf import settings
@@ -16,9 +15,9 @@ from redis.exceptions import RedisError
 from rq import get_current_job
 
 from apps import metrics
-from apps.queue import JobKind, default_queue
+from apps.queue import JobKind
 from apps.request_id import on_behalf_of
-from apps.tickets import cloud, moves, outcomes, staging
+from apps.tickets import cloud, moves, outcomes, set_aside, staging
 from apps.tickets.leases import held, lease_seconds
 from apps.tickets.models import Image, Ticket
 from apps.tickets.pause import PROBE_EVERY_SECONDS, Pause, current_pause, pause_uploads
@@ -33,9 +32,16 @@ SPREAD_SECONDS = 3
 FAILED_JOB_TTL_SECONDS = 24 * 60 * 60
 
 
-def enqueue_delivery(image_id) -> None:
-    """Put the job of this image on the queue now. Twice does no harm: the second job finds nothing to do."""
-    _deliveries().enqueue(str(image_id), job_id=f"{image_id}_{secrets.token_hex(4)}")
+def enqueue_delivery(image_id, *, attempts: int = 0, waiting_since: datetime | None = None) -> None:
+    """Put the job of this image, of which so many attempts were begun, on the queue now. Twice does no harm: the second
+    job finds nothing to do. With `waiting_since` it goes to the front.
+    """
+    _deliveries().enqueue(str(image_id), job_id=_job_id(image_id, attempts), waiting_since=waiting_since)
+
+
+def _job_id(image_id, attempts: int) -> str:
+    """One for each attempt: a job that ends takes its hash along, and never that of the next attempt's."""
+    return f"{image_id}_{attempts}"
 
 
 @cache
@@ -43,9 +49,10 @@ def _deliveries() -> JobKind:
     return JobKind(deliver_photo, result_ttl=0, failure_ttl=FAILED_JOB_TTL_SECONDS)
 
 
-def queued_image_ids() -> set[str]:
-    """The images that have a job waiting in the queue."""
-    return {job_id.partition("_")[0] for job_id in default_queue().job_ids}
+def which_have_a_job(images: list[Image]) -> set:
+    """The ids of those of these images whose job waits in the queue."""
+    jobs = {_job_id(image.pk, image.attempts): image.pk for image in images}
+    return {jobs[job_id] for job_id in JobKind.which_wait(list(jobs))}
 
 
 def deliver_photo(image_id: str) -> None:
@@ -66,7 +73,7 @@ def deliver_photo(image_id: str) -> None:
 
 def _attempt(image: Image) -> None:
     try:
-        content = staging.read(image.pk, image.size)
+        content = _staged_content(image)
         started = time.monotonic()
         asset = cloud.put(public_id=image.public_id, content=content)
         metrics.observe("hopla_upload_seconds", time.monotonic() - started)
@@ -78,6 +85,17 @@ def _attempt(image: Image) -> None:
         settle_error(image, error)
     else:
         outcomes.record_stored(image, asset_id=asset.asset_id, asset_version=asset.version, asset_format=asset.format)
+
+
+def _staged_content(image: Image) -> bytes | memoryview:
+    """Raises staging.StagedBytesGoneError, RedisError."""
+    try:
+        return staging.read(image.pk, image.size)
+    except staging.StagedBytesGoneError:
+        # Whoever wrote down that it had failed may have set them aside after staff had it tried again.
+        if not set_aside.take_back(image.pk, image.size):
+            raise
+    return staging.read(image.pk, image.size)
 
 
 def settle_error(image: Image, error: cloud.CloudError) -> None:
@@ -98,7 +116,7 @@ def settle_error(image: Image, error: cloud.CloudError) -> None:
 
 
 def settle_lost(images: list[Image]) -> None:
-    """Their bytes are gone from staging (at most 100 images). Those that Cloudinary holds are stored, the rest failed.
+    """Their bytes are gone (at most 100 images). Those that Cloudinary holds are stored, the rest failed.
 
     An image that no attempt was made of cannot be there. While Cloudinary cannot be asked, the others wait.
     """
@@ -154,10 +172,10 @@ def _postpone(image: Image, pause: Pause) -> None:
 
 
 def _retry(image: Image, *, code: str, detail: str, not_before=None) -> None:
-    if image.attempts >= settings.UPLOAD_MAX_ATTEMPTS:
+    if not image.has_attempts_left:
         outcomes.record_failed(image, code=code, detail=detail)
         return
-    moment = next_attempt_at(image.attempts)
+    moment = next_attempt_at(image.attempts_counted)
     if not_before is not None:
         longest = timezone.now() + timedelta(seconds=RETRY_CAP_SECONDS)
         moment = max(moment, min(not_before, longest) + timedelta(seconds=_spread()))

@@ -37,7 +37,7 @@ def try_again(image_id) -> None:
         elif not image.retry_now():
             raise CannotBeDone(_("It waits for a worker already, not for a time."))
         ticket.touch()
-        transaction.on_commit(lambda: enqueue_delivery(image.pk), robust=True)
+        transaction.on_commit(lambda: enqueue_delivery(image.pk, attempts=image.attempts), robust=True)
     logger.info("image %s of ticket %s: tried again by staff", image.pk, ticket.pk, extra=image.log_fields)
 
 
@@ -49,11 +49,11 @@ def _revive(image: Image, ticket: Ticket) -> None:
     position = image.position if image.position not in taken else next(free, None)
     if position is None:
         raise CannotBeDone(_("Its place was taken by another photo, and none is free."))
-    # Before the commit: a crash in between leaves bytes that nobody claims, and reconcile discards those.
-    if not set_aside.take_back(image.pk, image.size):
-        raise CannotBeDone(_("Its bytes are gone: the client has to send it again."))
     # An upload of it that may have landed was to be removed. Should that be under way, this waits for its end.
     AssetRemoval.objects.filter(public_id=image.public_id).delete()
+    # Last before the commit, and a crash in between leaves bytes of a failed photo: reconcile sets those aside again.
+    if not set_aside.take_back(image.pk, image.size):
+        raise CannotBeDone(_("Its bytes are gone: the client has to send it again."))
     image.revive(position=position)
 
 

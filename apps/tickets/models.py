@@ -3,7 +3,7 @@ beside them (intake, delivery, reconcile). Lock order is always Ticket, then Ima
 """
 
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,6 +14,7 @@ from django.db.models import Count, F, Q, Value
 from django.db.models.functions import Upper
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from apps.compiled_query import CompiledQuery, CompiledUpdate, Parameter, columns_of, instance_of, update
@@ -74,10 +75,20 @@ class TicketQuerySet(models.QuerySet):
 
     def read(self, ticket_id: int, *, reader) -> "Ticket":
         """The ticket, if this user may read it. Raises Ticket.DoesNotExist."""
-        row = _TICKET.first(ticket_id=ticket_id) if ticket_id <= models.BigIntegerField.MAX_BIGINT else None
-        ticket = row and instance_of(Ticket, row)
-        if ticket is None or not (reader.is_staff or ticket.owner_id == reader.pk):
-            raise Ticket.DoesNotExist
+        ticket, _ = _read(_TICKET, ticket_id, reader)
+        return ticket
+
+    def read_counted(self, ticket_id: int, *, reader) -> "Ticket":
+        """Likewise, with its Progress in `counted`: both of one moment, as it is one statement that reads them."""
+        ticket, [counts] = _read(_TICKET_COUNTED, ticket_id, reader)
+        ticket.counted = _progress(ticket, dict(zip(ImageStatus.values, counts, strict=True)))
+        return ticket
+
+    def read_with_images(self, ticket_id: int, *, reader) -> "Ticket":
+        """Likewise, with its images in `images_read`, too."""
+        ticket, rows = _read(_TICKET_WITH_IMAGES, ticket_id, reader)
+        ticket.images_read = [instance_of(Image, row) for row in rows if row[0] is not None]  # no image: a row of nulls
+        ticket.counted = _progress(ticket, Counter(image.status for image in ticket.images_read))
         return ticket
 
     def lock(self, ticket_id) -> "Ticket":
@@ -174,8 +185,10 @@ class Ticket(models.Model):
 
     @property
     def etag(self) -> str:
-        """A strong ETag made of state alone: the same for every reader, another after every change a reader can see."""
-        return f'"{self.pk}-{self.version}"'
+        """A strong ETag of what a reader is told in the active language: the same for every reader, another after every
+        change that a reader can see.
+        """
+        return f'"{self.pk}-{self.version}-{get_language()}"'
 
     def touch(self, **changes) -> None:
         """Write the changes and raise the version. The ticket must come from `lock`, in the same transaction."""
@@ -229,7 +242,31 @@ def _ticket():
     return ticket.values_list(*columns_of(Ticket))
 
 
+def _ticket_counted():
+    counts = {f"number_{status}": Count("images", filter=Q(images__status=status)) for status in ImageStatus.values}
+    ticket = Ticket.objects.filter(pk=Parameter("ticket_id", models.BigIntegerField())).order_by()
+    return ticket.annotate(**counts).values_list(*columns_of(Ticket), *counts)
+
+
+def _ticket_with_images():
+    ticket = Ticket.objects.filter(pk=Parameter("ticket_id", models.BigIntegerField()))
+    ticket = ticket.order_by("images__position", "images__created_at")
+    return ticket.values_list(*columns_of(Ticket), *columns_of(Image, "images__"))
+
+
 _TICKET = CompiledQuery(_ticket)
+_TICKET_COUNTED = CompiledQuery(_ticket_counted)
+_TICKET_WITH_IMAGES = CompiledQuery(_ticket_with_images)
+
+
+def _read(query: CompiledQuery, ticket_id: int, reader) -> tuple[Ticket, list[tuple]]:
+    """The ticket that each row of the query begins with, and what else is in the rows."""
+    rows = query.rows(ticket_id=ticket_id) if ticket_id <= models.BigIntegerField.MAX_BIGINT else []
+    of_ticket = len(columns_of(Ticket))
+    ticket = instance_of(Ticket, rows[0][:of_ticket]) if rows else None
+    if ticket is None or not (reader.is_staff or ticket.owner_id == reader.pk):
+        raise Ticket.DoesNotExist
+    return ticket, [row[of_ticket:] for row in rows]
 
 
 def _locked_ticket():
@@ -262,9 +299,14 @@ class ImageQuerySet(models.QuerySet):
     def holding_a_place(self):
         return self.exclude(status=ImageStatus.FAILED)
 
-    def due(self):
-        """In flight, and nobody has looked at them for longer than they asked for: see Image.look_again_at."""
-        return self.filter(status__in=IN_FLIGHT, look_again_at__lte=timezone.now()).order_by("look_again_at")
+    def due(self, number: int) -> "list[Image]":
+        """In flight, and nobody has looked at them for longer than they asked for: see Image.look_again_at.
+
+        At most so many, attempts whose lease has lapsed first: a backlog is no reason to let those wait.
+        """
+        due = self.filter(look_again_at__lte=timezone.now()).order_by("look_again_at")
+        lapsed = list(due.filter(status=ImageStatus.UPLOADING)[:number])
+        return lapsed + list(due.filter(status=ImageStatus.QUEUED)[: number - len(lapsed)])
 
 
 class Image(models.Model):
@@ -309,7 +351,12 @@ class Image(models.Model):
     asset_version = models.BigIntegerField(_("Cloudinary version"), null=True)
     asset_format = models.CharField(_("Cloudinary format"), max_length=16, blank=True)
 
+    # The number of the last attempt begun. It never goes down: whoever records an outcome shows by it that no other
+    # attempt has begun since.
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    # So many of them do not count towards UPLOAD_MAX_ATTEMPTS: those before staff had the photo tried again, and those
+    # that were put off for a reason that is no photo's fault.
+    attempts_uncounted = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     error_code = models.CharField(_("error code"), max_length=64, blank=True)
     error_detail = models.CharField(_("error"), max_length=500, blank=True)
     next_retry_at = models.DateTimeField(_("next retry at"), null=True)
@@ -337,7 +384,7 @@ class Image(models.Model):
             models.Index(fields=["ticket", "status"], name="image_ticket_status"),
             models.Index(fields=["duplicate_of"], condition=Q(duplicate_of__isnull=False), name="image_duplicate_of"),
             models.Index(
-                fields=["look_again_at"], condition=Q(status__in=["queued", "uploading"]), name="image_look_again"
+                fields=["status", "look_again_at"], condition=Q(status__in=["queued", "uploading"]), name="image_due"
             ),
             # What was stored, or failed, lately: see figures.py.
             models.Index(fields=["stored_at"], condition=Q(status="stored"), name="image_stored_at"),
@@ -353,6 +400,15 @@ class Image(models.Model):
         return {"image": str(self.pk), "ticket": self.ticket_id, "attempt": self.attempts} | (
             {"request_id": self.request_id} if self.request_id else {}
         )
+
+    @property
+    def attempts_counted(self) -> int:
+        """Towards UPLOAD_MAX_ATTEMPTS: what readers are told, and what the wait for the next one grows with."""
+        return max(0, self.attempts - self.attempts_uncounted)
+
+    @property
+    def has_attempts_left(self) -> bool:
+        return self.attempts_counted < settings.UPLOAD_MAX_ATTEMPTS
 
     @property
     def public_id(self) -> str:
@@ -411,7 +467,7 @@ class Image(models.Model):
             [ImageStatus.UPLOADING],
             to=ImageStatus.QUEUED,
             reason="uploads_paused",
-            attempts=self.attempts - 1,
+            attempts_uncounted=self.attempts_uncounted + 1,
             next_retry_at=moment,
             look_again_at=moment,
         )
@@ -441,7 +497,7 @@ class Image(models.Model):
             to=ImageStatus.QUEUED,
             reason="tried_again",
             position=position,
-            attempts=0,
+            attempts_uncounted=self.attempts,
             error_code="",
             error_detail="",
             look_again_at=look_again_at_the_latest(),
@@ -487,8 +543,10 @@ class Image(models.Model):
         return sorted(statuses, key=lambda status: status != self.status)
 
     def _update(self, is_status: str, **changes) -> bool:
-        """Guarded: only while the row has this status, and no other attempt has begun since this image was read."""
-        only_if = {"status": is_status, "attempts": self.attempts}
+        """Guarded: only while the row has this status, no other attempt has begun since this image was read, and staff
+        have not had it tried again.
+        """
+        only_if = {"status": is_status, "attempts": self.attempts, "attempts_uncounted": self.attempts_uncounted}
         return update(self, only_if=only_if, updated_at=timezone.now(), **changes)
 
 

@@ -10,6 +10,7 @@ from apps.tickets import moves, set_aside, staging
 from apps.tickets.models import Image, Ticket
 from apps.tickets.removal import remove_asset_of
 from apps.tickets.signals import image_failed, image_stored
+from apps.tickets.states import ImageStatus
 
 # Every code that an image's error may have: docs/operations.md explains them.
 ERROR_CODES = (
@@ -25,8 +26,13 @@ ERROR_CODES = (
     "asset_missing",
     "asset_changed",
 )
-# Of these nobody will want another attempt. The bytes of others are kept for a while: see interventions.try_again.
-NOT_TO_BE_TRIED_AGAIN = {"bytes_lost", "ticket_cancelled"}
+# Of these there is no other attempt. The bytes of others are kept for a while: see interventions.try_again.
+NOT_TO_BE_TRIED_AGAIN = {"ticket_cancelled"}
+
+
+def may_be_tried_again(image: Image) -> bool:
+    """Whether it has failed, and staff may want another attempt."""
+    return image.status == ImageStatus.FAILED and image.error_code not in NOT_TO_BE_TRIED_AGAIN
 
 
 def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_format: str) -> bool:
@@ -56,9 +62,10 @@ def record_failed(image: Image, *, code: str, detail: str) -> bool:
         ticket.touch()
         remove_asset_of(image)
         image_failed.send(sender=Image, image=image, ticket=ticket)
-        if code not in NOT_TO_BE_TRIED_AGAIN:
-            transaction.on_commit(lambda: set_aside.put(image.pk), robust=True)
-        _discard_on_commit(image)
+        if code in NOT_TO_BE_TRIED_AGAIN:
+            _discard_on_commit(image)
+        else:
+            transaction.on_commit(lambda: set_aside.put(image.pk, image.size), robust=True)
         transaction.on_commit(lambda: metrics.count("hopla_photos_failed", code=code), robust=True)
     return True
 

@@ -4,6 +4,7 @@ The worker runs `reconcile` every few seconds in a thread of its own; several wo
 """
 
 import logging
+import time
 from contextlib import suppress
 
 from django.conf import settings
@@ -12,8 +13,8 @@ from django.utils.translation import gettext_noop
 from redis.exceptions import LockError
 
 from apps.redis_client import redis_at
-from apps.tickets import outcomes, staging
-from apps.tickets.delivery import enqueue_delivery, queued_image_ids, settle_lost
+from apps.tickets import outcomes, set_aside, staging
+from apps.tickets.delivery import enqueue_delivery, settle_lost, which_have_a_job
 from apps.tickets.endings import expire_due_tickets
 from apps.tickets.idempotency import forget_old_keys
 from apps.tickets.models import Image, look_again_at_the_latest
@@ -24,7 +25,9 @@ from apps.tickets.transitions import acting_as
 logger = logging.getLogger(__name__)
 
 BATCH = 100  # what one Admin call of Cloudinary's takes
-PLACE_TAKEN_WITHIN_SECONDS = 60  # a photo that is whole waits for its place no longer, unless it was abandoned
+SETTLE_SECONDS = 2  # the other periodic work, and a stop, wait no longer for photos that are due
+# A photo that became whole, or was taken back to be tried again, waits no longer for the transaction that claims it.
+CLAIMED_WITHIN_SECONDS = 60
 TURN = "hopla:reconcile"
 # A worker killed in its turn blocks the others this long at most, and that adds to their recovery. A turn that takes
 # longer, while Cloudinary hangs, may overlap with the next: no step of it does harm twice.
@@ -51,55 +54,76 @@ def reconcile() -> int:
 
 
 def _settle_due_images() -> int:
-    images = list(Image.objects.due()[:BATCH])
-    if not images:
-        return 0
-    gone = staging.which_are_gone([image.pk for image in images])
-    queued = queued_image_ids()
-    waiting = {image.pk for image in images if image.status == ImageStatus.QUEUED and str(image.pk) in queued} - gone
-    Image.objects.filter(pk__in=waiting, status=ImageStatus.QUEUED).update(look_again_at=look_again_at_the_latest())
-    for image in images:
-        if image.pk in gone or image.pk in waiting:
-            continue
+    """Batch by batch, as fast as the database allows, for SETTLE_SECONDS: the rest waits for the next time."""
+    settled, ends_at = 0, time.monotonic() + SETTLE_SECONDS
+    while images := Image.objects.due(BATCH):
+        _settle(images)
+        settled += len(images)
+        if len(images) < BATCH or time.monotonic() >= ends_at:
+            break
+    return settled
+
+
+def _settle(images: list[Image]) -> None:
+    gone = _which_are_gone(images)
+    there = [image for image in images if image.pk not in gone]
+    for image in there:
         if image.status == ImageStatus.UPLOADING:
             _take_over(image)
-        else:
-            _enqueue(image)
+    _enqueue_those_without_a_job([image for image in there if image.status == ImageStatus.QUEUED])
     if gone:
         settle_lost([image for image in images if image.pk in gone])
-    return len(images)
+
+
+def _which_are_gone(images: list[Image]) -> set:
+    """Those of which no bytes are left; what was set aside although they wait is in staging again."""
+    gone = staging.which_are_gone([image.pk for image in images])
+    return {image.pk for image in images if image.pk in gone and not set_aside.take_back(image.pk, image.size)}
 
 
 def _discard_unclaimed_bytes() -> int:
     """Bytes that nobody will send. Either their image is settled: Redis was away when they were to go, or a crash came
     in between. Or it never came to be: the web process was killed between the last byte and the commit.
 
-    An upload under way has no image yet either; its bytes expire by themselves when it stops.
+    An upload under way has no image yet either; its bytes expire by themselves when it stops. Those of a photo that may
+    be tried again are set aside, as whoever failed it would have done.
     """
     seconds_whole = staging.seconds_whole(staging.sample(BATCH))
-    statuses = {
-        str(pk): status for pk, status in Image.objects.filter(pk__in=seconds_whole).values_list("pk", "status")
-    }
-    unclaimed = [
-        image_id
-        for image_id, seconds in seconds_whole.items()
-        if (statuses[image_id] not in IN_FLIGHT if image_id in statuses else seconds > PLACE_TAKEN_WITHIN_SECONDS)
-    ]
-    for image_id in unclaimed:
-        staging.discard(image_id)
-    return len(unclaimed)
+    images = {str(image.pk): image for image in Image.objects.filter(pk__in=seconds_whole)}
+    settled = 0
+    for image_id, seconds in seconds_whole.items():
+        image = images.get(image_id)
+        if image is not None and image.status in IN_FLIGHT:
+            continue
+        may_be_claimed = image is None or outcomes.may_be_tried_again(image)
+        if may_be_claimed and seconds <= CLAIMED_WITHIN_SECONDS:
+            continue
+        if may_be_claimed and image is not None:
+            set_aside.put(image.pk, image.size, whole_for_seconds=CLAIMED_WITHIN_SECONDS)
+        else:
+            staging.discard(image_id)
+        settled += 1
+    return settled
 
 
 def _take_over(image: Image) -> None:
     """The attempt has outlived its lease: the worker was killed, or could not record the outcome."""
     reason = {"code": "worker_lost", "detail": gettext_noop("The attempt was interrupted.")}
-    if image.attempts >= settings.UPLOAD_MAX_ATTEMPTS:  # or a photo that kills its worker would do so for ever
+    if not image.has_attempts_left:  # or a photo that kills its worker would do so for ever
         outcomes.record_failed(image, **reason)
-    elif outcomes.record_retry(image, moment=timezone.now(), **reason):
-        _enqueue(image)
+        return
+    # It has waited already, and goes before the others; but once, for should it kill its worker they would all wait.
+    waiting_since = image.created_at if image.error_code != reason["code"] else None
+    if outcomes.record_retry(image, moment=timezone.now(), **reason):
+        # Ask to be looked at again first: should the queue refuse, this image is due once more after that time.
+        image.look_again_in(settings.RECONCILE_AFTER_SECONDS)
+        enqueue_delivery(image.pk, attempts=image.attempts, waiting_since=waiting_since)
 
 
-def _enqueue(image: Image) -> None:
-    # Ask to be looked at again first: should the queue refuse, this image is due once more after that time.
-    if image.look_again_in(settings.RECONCILE_AFTER_SECONDS):
-        enqueue_delivery(image.pk)
+def _enqueue_those_without_a_job(images: list[Image]) -> None:
+    still_due = Image.objects.filter(status=ImageStatus.QUEUED, look_again_at__lte=timezone.now())
+    still_due.filter(pk__in=[image.pk for image in images]).update(look_again_at=look_again_at_the_latest())
+    have_a_job = which_have_a_job(images)
+    for image in images:
+        if image.pk not in have_a_job:
+            enqueue_delivery(image.pk, attempts=image.attempts)

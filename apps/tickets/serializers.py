@@ -137,6 +137,12 @@ class ImageSerializer(serializers.ModelSerializer):
 
     status = serializers.ChoiceField(choices=ImageStatus.values, read_only=True)
     slot = serializers.CharField(read_only=True, default=None, allow_null=True)
+    attempts = serializers.IntegerField(
+        source="attempts_counted",
+        read_only=True,
+        help_text="Attempts to store it: not those that were put off for all photos, nor those before staff had it "
+        "tried again.",
+    )
     duplicate_of = serializers.UUIDField(source="duplicate_of_id", read_only=True, allow_null=True)
     url = serializers.SerializerMethodField()
     thumbnail_url = serializers.SerializerMethodField()
@@ -196,7 +202,7 @@ class ImageSerializer(serializers.ModelSerializer):
             "format": image.format,
             "url": self.get_url(image),
             "thumbnail_url": self.get_thumbnail_url(image),
-            "attempts": image.attempts,
+            "attempts": image.attempts_counted,
             "error": self.get_error(image),
             "next_retry_at": timestamp(image.next_retry_at),
             "created_at": timestamp(image.created_at),
@@ -224,6 +230,8 @@ class ImageSerializer(serializers.ModelSerializer):
 
 
 class TicketDetailSerializer(TicketSerializer):
+    """A ticket as `Ticket.objects.read_with_images` reads it."""
+
     images = ImageSerializer(many=True, read_only=True)
 
     class Meta(TicketSerializer.Meta):
@@ -233,7 +241,7 @@ class TicketDetailSerializer(TicketSerializer):
     def to_representation(self, ticket):
         one = ImageSerializer()
         return super().to_representation(ticket) | {
-            "images": [one.to_representation(each) for each in ticket.images.all()]
+            "images": [one.to_representation(each) for each in ticket.images_read]
         }
 
 

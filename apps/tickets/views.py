@@ -89,24 +89,29 @@ class TicketsView(GenericAPIView):
 
 class ReadTicketView(RetrieveAPIView):
     """Base of the views of one ticket that its owner and staff may read. A poll that knows the state is answered 304,
-    before any image is counted.
+    before any image is counted. Any other answer is of one moment, its ETag included: `read_whole` is one statement.
     """
 
     queryset = Ticket.objects.none()
     lookup_url_kwarg = "ticket_id"
 
-    def get_object(self):
+    def retrieve(self, request, *args, **kwargs):
         try:
-            return Ticket.objects.read(self.kwargs["ticket_id"], reader=self.request.user)
+            if "HTTP_IF_NONE_MATCH" in request.META:
+                etag = self.read(Ticket.objects.read).etag
+                if is_known(request, etag):
+                    return Response(status=status.HTTP_304_NOT_MODIFIED, headers=self.headers_with(etag))
+            ticket = self.read(self.read_whole)
         except Ticket.DoesNotExist as exc:
             raise Http404 from exc
+        return Response(self.get_serializer(ticket).data, headers=self.headers_with(ticket.etag))
 
-    def retrieve(self, request, *args, **kwargs):
-        ticket = self.get_object()
-        headers = {"ETag": ticket.etag, "Cache-Control": CACHE_CONTROL}
-        if is_known(request, ticket.etag):
-            return Response(status=status.HTTP_304_NOT_MODIFIED, headers=headers)
-        return Response(self.get_serializer(ticket).data, headers=headers)
+    def read(self, how) -> Ticket:
+        return how(self.kwargs["ticket_id"], reader=self.request.user)
+
+    @staticmethod
+    def headers_with(etag: str) -> dict:
+        return {"ETag": etag, "Cache-Control": CACHE_CONTROL}
 
 
 def is_known(request, etag: str) -> bool:
@@ -117,6 +122,7 @@ def is_known(request, etag: str) -> bool:
 
 class TicketView(ReadTicketView):
     serializer_class = TicketDetailSerializer
+    read_whole = staticmethod(Ticket.objects.read_with_images)
 
     @swagger_auto_schema(**docs.READ_TICKET)
     def get(self, request, ticket_id):
@@ -125,6 +131,7 @@ class TicketView(ReadTicketView):
 
 class TicketStatusView(ReadTicketView):
     serializer_class = TicketStatusSerializer
+    read_whole = staticmethod(Ticket.objects.read_counted)
 
     @swagger_auto_schema(**docs.WATCH_TICKET)
     def get(self, request, ticket_id):

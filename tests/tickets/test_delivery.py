@@ -293,7 +293,7 @@ class WrongCredentialsTests(DeliveryTestCase):
         with self.assertLogs("apps", "INFO") as logs:
             image = self.deliver(self.image)
 
-        self.assertEqual((image.status, image.attempts), ("queued", 0))
+        self.assertEqual((image.status, image.attempts_counted), ("queued", 0))
         for text in (json.dumps(self.read()), *logs.output, image.error_detail):
             self.assertNotIn("String to sign", text)
             self.assertNotIn("Signature", text)

@@ -1,8 +1,11 @@
 """ETag and 304 of a ticket and its status: https://www.rfc-editor.org/rfc/rfc9110#name-conditional-requests"""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from unittest import skipUnless
 
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -13,7 +16,7 @@ from apps.tickets.endings import cancel_ticket, expire_due_tickets
 from apps.tickets.models import Image, Ticket
 from apps.tickets.reconcile import reconcile
 from tests.case import ApiTestCase, CommittingTestCase, at_once
-from tests.makers import client_for, make_accepted_image, make_ticket, make_user, running_sandbox
+from tests.makers import client_for, make_accepted_image, make_image, make_ticket, make_user, running_sandbox
 from tests.tickets.test_reconcile import make_due
 
 
@@ -89,6 +92,29 @@ class KnownStateTests(EtagTestCase):
                 self.assertEqual(self.ask(etag, url).status_code, 304)
             self.assertNotIn(Image._meta.db_table, "".join(query["sql"] for query in asked.captured_queries))
 
+    def test_each_language_has_its_own(self):
+        """What a photo failed over is told in the reader's language."""
+        staff = client_for(make_user(is_staff=True))
+        for url in self.urls:
+            for client in (self.client, staff):
+                with self.subTest(url, staff=client is staff):
+                    etags = {}
+                    for language in ("en", "es", "pl"):
+                        response = client.get(url, headers={"Accept-Language": language})
+                        self.assertEqual(response["Vary"], "Accept-Language")
+                        etags[language] = response["ETag"]
+                    self.assertEqual(len(set(etags.values())), 3)
+                    for known, etag in etags.items():
+                        for language in etags:
+                            headers = {"Accept-Language": f"{language},en;q=0.5", "If-None-Match": etag}
+                            expected = 304 if language == known else 200
+                            self.assertEqual(client.get(url, headers=headers).status_code, expected, headers)
+
+    def test_language_that_hopla_does_not_speak_has_that_of_english(self):
+        for spoken in ("de", "en-GB", "", "*"):
+            response = self.client.get(self.url, headers={"Accept-Language": spoken})
+            self.assertEqual(response["ETag"], self.etag())
+
     def test_every_reader_gets_the_same(self):
         second_token, staff = client_for(self.owner), client_for(make_user(is_staff=True))
         for url in self.urls:
@@ -163,7 +189,7 @@ class ChangeTests(EtagTestCase):
         image = self.accept()
         self.sandbox.misbehave("refuse", status=420, reset_in_seconds=300)
 
-        self.assertEqual(self.change(self.deliver, image).attempts, 0)
+        self.assertEqual(self.change(self.deliver, image).attempts_counted, 0)
 
     def test_ticket_that_is_cancelled(self):
         self.accept()
@@ -211,6 +237,48 @@ class ChangeTests(EtagTestCase):
         mend(audit_assets(grace=timedelta(0)))
 
         self.assertEqual({url: self.etag(url) for url in self.urls}, before)
+
+
+@skipUnless(connection.vendor == "postgresql", "needs PostgreSQL's locks of tables")
+class OneMomentTests(CommittingTestCase):
+    """The last photo is stored while an answer is being made."""
+
+    def setUp(self):
+        super().setUp()
+        self.ticket = make_ticket(num_images=3, status="in_progress")
+        for position in (1, 2):
+            make_image(self.ticket, position=position, status="stored", asset_version=1)
+        self.last = make_image(self.ticket, position=3, status="uploading", attempts=1)
+        self.client = client_for(self.ticket.owner)
+        self.url = f"/api/v1/tickets/{self.ticket.pk}/"
+
+    def answer_meanwhile(self, url: str, **headers):
+        """To a request that gets as far as the images just before the commit, and then waits for it."""
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                with connection.cursor() as cursor:
+                    cursor.execute("LOCK TABLE tickets_image IN ACCESS EXCLUSIVE MODE")
+                answer = pool.submit(at_once, lambda url: self.client.get(url, headers=headers), [url])
+                self.wait_until(self._somebody_waits)
+                outcomes.record_stored(self.last, asset_id="a", asset_version=1, asset_format="jpg")
+            return answer.result()[0]
+
+    def assert_of_one_moment(self, url: str) -> None:
+        before = self.client.get(url)
+        self.assertEqual(before.json()["status"], "in_progress")
+
+        seen = self.answer_meanwhile(url, **{"If-None-Match": '"another"'})
+
+        after = self.client.get(url)
+        self.assertNotEqual(after["ETag"], before["ETag"])
+        states = {each["ETag"]: each.json() for each in (before, after)}
+        self.assertEqual(seen.json(), states[seen["ETag"]])
+
+    def test_ticket_and_images_and_tag_are_of_one_moment(self):
+        self.assert_of_one_moment(self.url)
+
+    def test_status_and_tag_are_of_one_moment(self):
+        self.assert_of_one_moment(f"{self.url}status/")
 
 
 class BeginTests(CommittingTestCase):

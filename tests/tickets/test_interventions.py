@@ -1,18 +1,23 @@
 """What staff do to tickets and photos, as the admin calls it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from unittest import skipUnless
 
 from django.conf import settings
+from django.db import connection, transaction
 from django.test import override_settings
 from django.utils import timezone
 
 from apps.tickets import interventions, outcomes, set_aside, staging
+from apps.tickets.delivery import deliver_photo
 from apps.tickets.endings import cancel_ticket, expire_due_tickets
 from apps.tickets.interventions import CannotBeDone, extend_expiry, try_again, try_failed_again
 from apps.tickets.models import AssetRemoval, Image, Ticket
-from apps.tickets.reconcile import reconcile
-from tests.case import ApiTestCase, default_queue, staged_photos
-from tests.makers import make_accepted_image, make_image, make_ticket, running_sandbox
+from apps.tickets.reconcile import CLAIMED_WITHIN_SECONDS, reconcile
+from tests.case import ApiTestCase, CommittingTestCase, at_once, default_queue, staged_photos
+from tests.makers import client_for, make_accepted_image, make_image, make_ticket, running_sandbox
+from tests.tickets.test_reconcile import age_staged_bytes, make_due
 
 
 class InterventionTestCase(ApiTestCase):
@@ -47,7 +52,7 @@ class TryAgainTests(InterventionTestCase):
         image = self.failed_photo()
 
         self.try_again(image)
-        self.assertEqual((image.status, image.attempts, image.error_code), ("queued", 0, ""))
+        self.assertEqual((image.status, image.attempts_counted, image.error_code), ("queued", 0, ""))
         self.assertEqual(len(default_queue().job_ids), 1)
         image = self.deliver(image)
 
@@ -124,6 +129,70 @@ class TryAgainTests(InterventionTestCase):
         self.try_again(image)
         self.assert_refused(image, "waits for a worker")
 
+    def test_it_has_all_its_attempts_again_and_their_numbers_go_on(self):
+        with override_settings(UPLOAD_MAX_ATTEMPTS=2):
+            image = self.use_up_attempts(make_accepted_image(self.ticket), 2)
+            self.try_again(image)
+            self.assertEqual((image.attempts, self.shown(image)["attempts"]), (2, 0))
+            image = self.use_up_attempts(image, 2)
+        self.assertEqual((image.status, image.attempts, self.shown(image)["attempts"]), ("failed", 4, 2))
+
+    def use_up_attempts(self, image: Image, number: int) -> Image:
+        self.sandbox.misbehave("refuse", status=503, times=number)
+        for _ in range(number):
+            self.assertNotEqual(image.status, "failed")
+            Image.objects.update(next_retry_at=None)
+            image = self.deliver(image)
+        self.assertEqual(image.status, "failed")
+        return image
+
+    def shown(self, image: Image) -> dict:
+        url = f"/api/v1/tickets/{self.ticket.pk}/images/{image.pk}/"
+        return client_for(self.ticket.owner).get(url).json()
+
+    def overtaken_attempt(self) -> tuple[Image, Image]:
+        """An attempt that goes on although its photo failed and was tried again; and that photo, waiting."""
+        old = make_accepted_image(self.ticket)
+        old.start_upload(lease_seconds=30)
+        image = self.fail(Image.objects.get(pk=old.pk))
+        return old, self.try_again(image)
+
+    def test_refusal_of_an_attempt_before_does_not_fail_it(self):
+        old, image = self.overtaken_attempt()
+
+        self.assertFalse(outcomes.record_failed(old, code="cloudinary_refused", detail="no"))
+        self.assertEqual(Image.objects.get().status, "queued")
+        image.start_upload(lease_seconds=30)
+        for outcome in (
+            lambda: outcomes.record_failed(old, code="cloudinary_refused", detail="no"),
+            lambda: outcomes.record_retry(old, moment=timezone.now(), code="worker_lost", detail="-"),
+            lambda: outcomes.record_postponed(old, moment=timezone.now()),
+        ):
+            self.assertFalse(outcome())
+
+        asset = {"asset_id": "a", "asset_version": 1, "asset_format": "jpg"}
+        self.assertTrue(outcomes.record_stored(image, **asset))
+
+    def test_refusal_of_an_attempt_before_does_not_fail_one_that_was_put_off(self):
+        old = make_accepted_image(self.ticket)
+        old.start_upload(lease_seconds=30)
+        overtaking = Image.objects.get()
+        outcomes.record_retry(overtaking, moment=timezone.now(), code="worker_lost", detail="-")
+        overtaking.start_upload(lease_seconds=30)
+        outcomes.record_postponed(overtaking, moment=timezone.now())
+
+        self.assertFalse(outcomes.record_failed(old, code="cloudinary_refused", detail="no"))
+
+        self.assertEqual(Image.objects.get().status, "queued")
+
+    def test_asset_of_an_attempt_before_is_removed_when_it_fails_again(self):
+        _, image = self.overtaken_attempt()
+        self.assertFalse(AssetRemoval.objects.exists())
+
+        self.fail(image)
+
+        self.assertEqual(AssetRemoval.objects.get().public_id, image.public_id)
+
     def test_readers_of_the_ticket_see_it(self):
         image = self.failed_photo()
         before = Ticket.objects.get(pk=self.ticket.pk).etag
@@ -176,6 +245,102 @@ class KeptBytesTests(InterventionTestCase):
         with self.captureOnCommitCallbacks(execute=True):
             image.delete()
         self.assertEqual(set_aside.which_are_kept([pk]), set())
+
+
+class InterruptedFailureTests(InterventionTestCase):
+    """Whoever wrote down that a photo failed was killed, or held up, before its bytes were set aside."""
+
+    def setUp(self):
+        super().setUp()
+        self.image = make_accepted_image(self.ticket)
+        with self.captureOnCommitCallbacks() as self.left_to_do:
+            outcomes.record_failed(self.image, code="cloudinary_refused", detail="no")
+
+    def assert_stored_when_tried_again(self) -> None:
+        self.assertEqual(self.deliver(self.try_again(self.image)).status, "stored")
+        self.assertEqual((staged_photos(), staging.bytes_in_use()), ([], 0))
+
+    def test_reconciler_leaves_its_bytes_a_while(self):
+        reconcile()
+
+        self.assertEqual(set_aside.which_are_kept([self.image.pk]), {self.image.pk})
+        self.assert_stored_when_tried_again()
+
+    def test_reconciler_sets_them_aside_then(self):
+        age_staged_bytes(self.image)
+        reconcile()
+
+        self.assertEqual((staged_photos(), staging.bytes_in_use()), ([], 0))
+        self.assert_stored_when_tried_again()
+
+    def test_reconciler_that_comes_late_leaves_those_taken_back(self):
+        age_staged_bytes(self.image)
+        set_aside.take_back(self.image.pk, self.image.size)
+
+        set_aside.put(self.image.pk, self.image.size, whole_for_seconds=CLAIMED_WITHIN_SECONDS)
+
+        self.assertEqual(staged_photos(), [str(self.image.pk)])
+
+    def test_what_was_left_to_do_may_come_after_staff_have_it_tried_again(self):
+        self.try_again(self.image)
+        self.finish_the_failure()
+
+        self.assertEqual(self.deliver(self.image).status, "stored")
+
+    def test_what_was_left_to_do_may_come_between_two_attempts(self):
+        self.try_again(self.image)
+        self.finish_the_failure()
+        make_due(self.image)
+        with self.captureOnCommitCallbacks(execute=True):
+            reconcile()
+
+        self.assertEqual(staged_photos(), [str(self.image.pk)])
+        self.assertEqual(Image.objects.get().status, "queued")
+
+    def finish_the_failure(self) -> None:
+        for each in self.left_to_do:
+            each()
+
+    def test_bytes_that_are_not_whole_are_not_kept(self):
+        staging.connection().set(staging.key_of(self.image.pk), b"half", keepttl=True)
+        self.finish_the_failure()
+
+        self.assertEqual(set_aside.which_are_kept([self.image.pk]), set())
+        self.assertEqual(staging.bytes_in_use(), 0)
+
+
+@skipUnless(connection.vendor == "postgresql", "needs PostgreSQL's locks of rows")
+class InterruptedRetryTests(CommittingTestCase):
+    """The reconciler looks around while staff have a photo tried again."""
+
+    def setUp(self):
+        super().setUp()
+        self.enterContext(running_sandbox())
+        self.image = make_accepted_image(make_ticket())
+        outcomes.record_failed(self.image, code="cloudinary_refused", detail="no")
+
+    def try_again_while(self, do) -> Image:
+        """`do` is done when the bytes are taken back and the database does not know it yet."""
+        with ThreadPoolExecutor(2) as pool:
+            with transaction.atomic():
+                Image.objects.select_for_update().get(pk=self.image.pk)
+                retry = pool.submit(at_once, try_again, [self.image.pk])
+                self.wait_until(lambda: self._somebody_waits() or retry.done())
+                self.assertEqual(staged_photos(), [str(self.image.pk)])
+                pool.submit(at_once, lambda _: do(), [None]).result()
+            retry.result()
+        deliver_photo(str(self.image.pk))
+        return Image.objects.get(pk=self.image.pk)
+
+    def test_bytes_that_were_taken_back_are_left(self):
+        self.assertEqual(self.try_again_while(reconcile).status, "stored")
+
+    def test_retry_that_takes_long_finds_its_bytes_all_the_same(self):
+        def look_around_much_later():
+            age_staged_bytes(self.image)
+            reconcile()
+
+        self.assertEqual(self.try_again_while(look_around_much_later).status, "stored")
 
 
 class ExtendExpiryTests(InterventionTestCase):

@@ -10,9 +10,9 @@ from redis.exceptions import RedisError
 from apps.tickets import staging
 from apps.tickets.delivery import enqueue_delivery
 from apps.tickets.models import AssetRemoval, Image
-from apps.tickets.reconcile import reconcile
+from apps.tickets.reconcile import BATCH, CLAIMED_WITHIN_SECONDS, reconcile
 from tests.case import ApiTestCase, CommittingTestCase, default_queue, staged_photos
-from tests.makers import make_accepted_image, make_ticket, running_sandbox
+from tests.makers import jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
 
 
 def make_due(image: Image, **changes) -> None:
@@ -20,6 +20,11 @@ def make_due(image: Image, **changes) -> None:
     past = timezone.now() - timedelta(seconds=1)
     Image.objects.filter(pk=image.pk).update(look_again_at=past, **changes)
     Image.objects.filter(pk=image.pk, next_retry_at__isnull=False).update(next_retry_at=past)
+
+
+def age_staged_bytes(image: Image) -> None:
+    """As if they had been whole for a good while."""
+    staging.connection().zincrby(staging.BUDGET_KEYS[0], -2 * CLAIMED_WITHIN_SECONDS, str(image.pk))
 
 
 def queued_images() -> list[str]:
@@ -67,6 +72,31 @@ class LostJobTests(ReconcileTestCase):
             self.reconcile()
 
         self.assertEqual(queued_images(), [str(self.image.pk)])
+
+    def test_image_whose_job_is_in_none_of_the_queues_lists_gets_another(self):
+        """Its hash is left: a worker was killed as it took it, or the list was lost."""
+        for others in ([], [make_accepted_image(self.ticket, seed=1)]):
+            with self.subTest(others=len(others)):
+                default_queue().empty()
+                enqueue_delivery(self.image.pk)
+                default_queue().connection.delete(default_queue().key)
+                for other in others:
+                    enqueue_delivery(other.pk)
+                make_due(self.image)
+
+                self.reconcile()
+
+                self.assertEqual(queued_images(), [str(image.pk) for image in [*others, self.image]])
+
+    def test_job_of_the_attempt_before_is_not_the_next_ones(self):
+        enqueue_delivery(self.image.pk)
+        self.image.start_upload(lease_seconds=30)
+        self.image.retry_at(timezone.now(), code="cloudinary_unavailable", detail="")
+        make_due(self.image)
+
+        self.reconcile()
+
+        self.assertEqual(default_queue().job_ids, [f"{self.image.pk}_{number}" for number in (0, 1)])
 
     def test_retry_is_started_when_its_time_has_come(self):
         self.sandbox.misbehave("refuse", status=503, times=1)
@@ -126,6 +156,63 @@ class LostWorkerTests(ReconcileTestCase):
 
         self.assertEqual((image.status, queued_images()), ("uploading", []))
         self.assertGreater(image.look_again_at, timezone.now())
+
+
+class BacklogTests(ReconcileTestCase):
+    """More are due than a batch."""
+
+    def setUp(self):
+        super().setUp()
+        self.long_due = timezone.now() - timedelta(minutes=1)
+        ticket = make_ticket(num_images=2 * BATCH + 50)
+        self.backlog = [
+            make_image(ticket, position=number, look_again_at=self.long_due)
+            for number in range(1, ticket.num_images + 1)
+        ]
+        with staging.connection().pipeline() as pipeline:
+            for image in self.backlog:
+                pipeline.set(staging.key_of(image.pk), jpeg_bytes(image.position))
+            pipeline.execute()
+
+    def test_all_are_started_at_one_look(self):
+        self.reconcile()
+
+        self.assertCountEqual(queued_images(), [str(image.pk) for image in self.backlog])
+        self.assertFalse(Image.objects.due(1))
+
+    def test_lost_attempt_comes_before_all_that_wait(self):
+        for image in self.backlog:
+            enqueue_delivery(image.pk)
+        self.image.start_upload(lease_seconds=30)
+        make_due(self.image)
+
+        self.assertEqual(Image.objects.due(1), [self.image])
+        self.reconcile()
+
+        self.assertEqual(queued_images()[0], str(self.image.pk))
+        self.assertEqual(len(queued_images()), len(self.backlog) + 1)
+        self.assertFalse(Image.objects.due(1))
+
+    def test_attempt_that_was_lost_twice_comes_after_them(self):
+        for image in self.backlog:
+            enqueue_delivery(image.pk)
+        for _ in range(2):
+            Image.objects.get(pk=self.image.pk).start_upload(lease_seconds=30)
+            make_due(self.image)
+            self.reconcile()
+
+        self.assertEqual([queued_images()[number] for number in (0, -1)], [str(self.image.pk)] * 2)
+
+    def test_jobs_that_were_put_first_leave_the_others_where_they_are(self):
+        for image in self.backlog:
+            enqueue_delivery(image.pk)
+        self.image.start_upload(lease_seconds=30)
+        make_due(self.image)
+        for _ in range(2):
+            self.reconcile()
+            Image.objects.update(look_again_at=self.long_due)
+
+        self.assertEqual(len(queued_images()), len(self.backlog) + 1)
 
 
 class LostBytesTests(ReconcileTestCase):

@@ -14,7 +14,7 @@ from apps.tickets.models import AssetRemoval, Image, Ticket
 from tests.case import default_queue, staged_photos
 from tests.makers import jpeg_bytes, make_accepted_image, make_ticket, stage_photo
 from tests.tickets.test_delivery import DeliveryTestCase
-from tests.tickets.test_reconcile import ReconcileTestCase, make_due, queued_images
+from tests.tickets.test_reconcile import ReconcileTestCase, age_staged_bytes, make_due, queued_images
 
 
 def accept_large_photo(ticket) -> Image:
@@ -302,6 +302,7 @@ class SettledBytesTests(ReconcileTestCase):
                 image = make_accepted_image(make_ticket())
                 Image.objects.filter(pk=image.pk).update(status=status, look_again_at=None)
                 self.assertIn(str(image.pk), staged_photos())
+                age_staged_bytes(image)
 
                 self.reconcile()
 
