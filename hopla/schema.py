@@ -21,7 +21,8 @@ from drf_yasg.views import get_schema_view
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 
-from apps.filters import MOMENT_PATTERN, MomentFilter, PositiveIntegerFilter
+from apps.filters import MomentFilter, PositiveIntegerFilter
+from apps.moments import FILTER_PATTERN
 from apps.operations import Refusal
 
 PROBLEM = openapi.Schema(
@@ -134,7 +135,7 @@ def _(filter: PositiveIntegerFilter):
 
 @form_of.register
 def _(filter: MomentFilter):
-    return {"type": openapi.TYPE_STRING, "pattern": MOMENT_PATTERN}
+    return {"type": openapi.TYPE_STRING, "pattern": FILTER_PATTERN}
 
 
 @form_of.register

@@ -8,7 +8,7 @@ from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from apps.json_fields import StrictCharField, StrictIntegerField
+from apps.json_fields import MomentField, StrictCharField, StrictIntegerField
 from apps.tickets import cloud
 from apps.tickets.models import Image, Ticket
 from apps.tickets.states import ImageStatus, TicketStatus
@@ -37,7 +37,7 @@ class NewTicketSerializer(serializers.Serializer):
 
     title = StrictCharField(max_length=200, required=False, allow_blank=True, default="")
     description = StrictCharField(max_length=5000, required=False, allow_blank=True, default="")
-    expires_at = serializers.DateTimeField(
+    expires_at = MomentField(
         required=False, allow_null=True, default=None, help_text="After this moment the ticket takes no more photos."
     )
 
