@@ -2,6 +2,7 @@
 
 import logging
 from http import HTTPStatus
+from itertools import islice
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
@@ -23,6 +24,9 @@ logger = logging.getLogger(__name__)
 API_PREFIX = "/api/"
 CONTENT_TYPE = "application/problem+json"
 UNAVAILABLE_WAIT_SECONDS = 2
+# Of what an answer repeats of a request.
+MAX_ERRORS = 100
+MAX_CHARACTERS = 400
 
 TITLES = {
     400: gettext_lazy("Bad Request"),
@@ -79,7 +83,7 @@ def problem_response(exc, context) -> Response:
         code=_code_of(exc) or CODES_BY_STATUS[response.status_code],
         detail=_detail_of(exc, response.status_code),
         request_id=request.id,
-        errors=list(_field_errors(exc.detail, exc.get_codes()))
+        errors=list(islice(_field_errors(exc.detail, exc.get_codes()), MAX_ERRORS))
         if isinstance(exc, exceptions.ValidationError)
         else None,
     )
@@ -138,7 +142,7 @@ def no_such_endpoint(request, **kwargs):
     """The last route under /api/. It also keeps Django from redirecting, or crashing on, a missing final slash."""
     detail = _default_detail(404)
     if not request.path.endswith("/") and _exists(request.path_info + "/"):
-        detail = _("Every path of this API ends with a slash: {path}/").format(path=request.path)
+        detail = _("Every path of this API ends with a slash: {path}/").format(path=shortened(request.path))
     body = problem(status=404, code="not_found", detail=detail, request_id=request.id)
     answer = JsonResponse(body, status=404, content_type=CONTENT_TYPE)
     answer.problem_code = body["code"]
@@ -166,7 +170,7 @@ def _translated(exc):
 
 def _code_of(exc) -> str:
     if isinstance(exc, exceptions.ValidationError):
-        return "invalid"
+        return exc.default_code
     if not isinstance(exc, exceptions.APIException):
         return ""
     if isinstance(exc.detail, dict):  # simplejwt's way
@@ -176,9 +180,10 @@ def _code_of(exc) -> str:
 
 def _detail_of(exc, status: int) -> str:
     if isinstance(exc, exceptions.ValidationError):
-        return _("The input is invalid; `errors` says where.")
+        plain = exc.default_code == exceptions.ValidationError.default_code
+        return _("The input is invalid; `errors` says where.") if plain else str(exc.default_detail)
     if isinstance(exc, exceptions.APIException):
-        return str(exc.detail["detail"] if isinstance(exc.detail, dict) else exc.detail)
+        return shortened(str(exc.detail["detail"] if isinstance(exc.detail, dict) else exc.detail))
     return _default_detail(status)
 
 
@@ -203,4 +208,11 @@ def _field_errors(details, codes, path=""):
             inner = f"{path}.{index}".lstrip(".") if isinstance(detail, dict) else path
             yield from _field_errors(detail, code, inner)
     else:
-        yield {"field": path or None, "code": codes, "detail": str(details)}
+        yield {"field": shortened(path) or None, "code": codes, "detail": shortened(str(details))}
+
+
+def shortened(text: str) -> str:
+    """What somebody sent may be in it, of any length: of a long one, the beginning and the end."""
+    if len(text) <= MAX_CHARACTERS:
+        return text
+    return f"{text[: MAX_CHARACTERS // 2]}…{text[-MAX_CHARACTERS // 2 + 1 :]}"

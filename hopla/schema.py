@@ -86,6 +86,7 @@ NO_CREDENTIALS = Refusal(401, "not_authenticated", "No credentials came.")
 NOT_FOUND = Refusal(404, "not_found", "There is no such object, or it is not yours.")
 NO_SUCH_PAGE = Refusal(404, "not_found", "The page is past the last one.")
 BAD_FILTER = Refusal(400, "invalid", "A filter, the order or the page makes no sense; `errors` says which.")
+UNKNOWN_PARAMETER = Refusal(400, "unknown_parameter", "The query has a parameter that this list does not know.")
 JSON_BODY = [
     Refusal(400, "invalid", "A field is missing or wrong; `errors` says which."),
     Refusal(400, "parse_error", "The body is not well-formed JSON."),
@@ -124,7 +125,7 @@ def form_of(filter) -> dict:
 
 @form_of.register
 def _(filter: django_filters.CharFilter):
-    return {"type": openapi.TYPE_STRING, "max_length": filter.extra["max_length"], "pattern": NO_NUL}
+    return {"type": openapi.TYPE_STRING, "max_length": filter.extra["max_length"], "pattern": NO_NUL} | MAY_BE_EMPTY
 
 
 @form_of.register
@@ -140,7 +141,7 @@ def _(filter: MomentFilter):
 
 @form_of.register
 def _(filter: django_filters.MultipleChoiceFilter):
-    return several_of([value for value, _ in filter.extra["choices"]], "multi")
+    return several_of([value for value, _ in filter.extra["choices"]], "multi") | MAY_BE_EMPTY
 
 
 @form_of.register
@@ -216,6 +217,7 @@ class HoplaAutoSchema(SwaggerAutoSchema):
             yield from JSON_BODY
         if self.should_filter() or self.should_page():
             yield BAD_FILTER
+            yield UNKNOWN_PARAMETER
         if self.get_security() is None:
             yield NO_CREDENTIALS
         if self.view.get_authenticators():  # also where none are needed: wrong ones are refused

@@ -62,6 +62,9 @@ ERRORS = {
             "non_field_errors": [ErrorDetail("Do not fit.", "mismatch")],
         }
     ),
+    "long": ValidationError({"status": [ErrorDetail(f'"{"x" * 300_000}" is not a choice.', "invalid_choice")]}),
+    "named": ValidationError({"x" * 300_000: [ErrorDetail("This is not a choice.", "invalid_choice")]}),
+    "many": ValidationError({str(n): [ErrorDetail("This is not a choice.", "unknown")] for n in range(50_000)}),
 }
 urlpatterns = [
     *(path(f"api/v1/{name}/", Raising.as_view(error=error)) for name, error in ERRORS.items()),
@@ -138,6 +141,14 @@ class BrokenInputTests(ProblemTestCase):
             with self.subTest(content_type):
                 self.assert_problem(self.post(b"<a/>", content_type), 415, "unsupported_media_type")
 
+    def test_answer_repeats_little_of_what_was_sent(self):
+        for url in ("/api/v1/long/", "/api/v1/many/", "/api/v1/named/"):
+            with self.subTest(url):
+                response = self.client.get(url)
+                self.assert_problem(response, 400, "invalid")
+                self.assertLess(len(response.content), 20_000)
+                self.assertIn("is not a choice", response.content.decode())
+
     def test_errors_name_nested_fields_by_dots(self):
         self.assert_invalid(
             self.client.get("/api/v1/nested/"),
@@ -211,7 +222,7 @@ class AcceptTests(ApiTestCase):
                 self.assert_problem(client.get(f"{TICKETS}0/", HTTP_ACCEPT=accept), 404, "not_found")
 
     def test_format_is_no_parameter(self):
-        self.assertEqual(client_for(make_user()).get(f"{TICKETS}?format=xml").status_code, 200)
+        self.assertEqual(client_for(make_user()).get("/api/v1/auth/users/me/?format=xml").status_code, 200)
 
 
 class RequestIdTests(ProblemTestCase):
