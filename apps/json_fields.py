@@ -1,5 +1,6 @@
-"""Serializer fields that take a value only in its own JSON type, as the published schema says."""
+"""How the fields of a JSON body are read: each value in its own JSON type alone, null as if it had been left out."""
 
+from collections.abc import Mapping
 from datetime import datetime, time, timezone
 
 from rest_framework import serializers
@@ -38,3 +39,20 @@ class MomentField(serializers.DateTimeField):
         except ValueError:
             self.fail("invalid")
         return moment if isinstance(moment, datetime) else datetime.combine(moment, time.min, timezone.utc)
+
+
+class OptionalNullMixin:
+    """For a serializer: null for a field that may be left out is as if it were left out, as many clients write it."""
+
+    def get_fields(self):
+        fields = super().get_fields()
+        for field in fields.values():
+            if not (field.required or field.read_only):
+                field.allow_null = True  # for the schema; below, nulls are gone before a field sees them
+        return fields
+
+    def to_internal_value(self, data):
+        if isinstance(data, Mapping):
+            required = {name for name, field in self.fields.items() if field.required}
+            data = {name: value for name, value in data.items() if value is not None or name in required}
+        return super().to_internal_value(data)
