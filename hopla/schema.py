@@ -89,7 +89,7 @@ BAD_FILTER = Refusal(400, "invalid", "A filter, the order or the page makes no s
 UNKNOWN_PARAMETER = Refusal(400, "unknown_parameter", "The query has a parameter that this list does not know.")
 JSON_BODY = [
     Refusal(400, "invalid", "A field is missing or wrong; `errors` says which."),
-    Refusal(400, "parse_error", "The body is not well-formed JSON."),
+    Refusal(400, "parse_error", "The body is not well-formed JSON, or has a name twice in one object."),
     Refusal(413, "request_too_large", "The body is too large."),
     Refusal(415, "unsupported_media_type", "The Content-Type is not application/json."),
 ]
