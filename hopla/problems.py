@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 API_PREFIX = "/api/"
 CONTENT_TYPE = "application/problem+json"
 UNAVAILABLE_WAIT_SECONDS = 2
+NULL_BODY = "No data provided"  # as REST framework puts it, in every language
 # Of what an answer repeats of a request.
 MAX_ERRORS = 100
 MAX_CHARACTERS = 400
@@ -208,7 +209,8 @@ def _field_errors(details, codes, path=""):
             inner = f"{path}.{index}".lstrip(".") if isinstance(detail, dict) else path
             yield from _field_errors(detail, code, inner)
     else:
-        yield {"field": shortened(path) or None, "code": codes, "detail": shortened(str(details))}
+        detail = _("The body is null.") if details == NULL_BODY else shortened(str(details))
+        yield {"field": shortened(path) or None, "code": codes, "detail": detail}
 
 
 def shortened(text: str) -> str:
