@@ -338,7 +338,9 @@ one by one, and the ticket is `completed` when the last one is stored.
 `POST auth/jwt/create/` goes into `Authorization: Bearer <access>`.
 
 **Form.** JSON in UTF-8, moments in ISO 8601 and UTC, paths with a final slash. Every answer carries `X-Request-ID`: the
-client's own, when it sent one of 1 to 128 letters, digits and `._:-`.
+client's own, when it sent one of 1 to 128 letters, digits and `._:-`. What is sent may be written in more ways: moments
+with `Z`, `+02:00`, `+0200` or `+02`, with 0 to 9 digits of fraction, or without seconds; `null` for a field that may be
+left out. A list refuses a parameter that it does not know; an empty one counts as left out, and `name[]=` as `name=`.
 
 **Errors** are problem details (RFC 9457, `application/problem+json`). Go by their `code`: it is stable and in English,
 while `title` and `detail` follow Accept-Language. Another user's object answers 404, as does one that does not exist.
