@@ -2,11 +2,12 @@
 
 import re
 
+from django.contrib.admin import site
 from django.contrib.staticfiles import finders
 from django.core.exceptions import PermissionDenied
 from django.test import SimpleTestCase
 from django.test.utils import override_settings
-from django.urls import path
+from django.urls import path, reverse
 
 from hopla.urls import urlpatterns as hoplas_urls
 from tests.makers import client_for
@@ -60,7 +61,7 @@ class FirstPageTests(PageTestCase):
         self.assertEqual(self.client.post("/").status_code, 405)
 
     def test_admin_leads_here(self):
-        self.assertEqual(self.client.get("/").resolver_match.view_name, "home")
+        self.assertEqual(site.site_url, reverse("home"))
 
     def test_needs_nothing_that_its_policy_forbids(self):
         response = self.client.get("/")
