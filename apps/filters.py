@@ -6,38 +6,23 @@ from datetime import date, datetime, time, timedelta, timezone
 import django_filters
 from django import forms
 from django.db.models import F
-from django.utils.dateparse import parse_date, parse_datetime
-from django.utils.translation import gettext_lazy as _
 from django_filters.fields import BaseCSVField
 
-# A date or a timestamp of RFC 3339, from 1970 to 2999: further out, arithmetic on it would overflow somewhere.
-_YEAR = r"(19[7-9][0-9]|2[0-9]{3})"
-_LEAP_YEAR = r"(19(7[26]|8[048]|9[26])|2[0-9](0[48]|[2468][048]|[13579][26])|2[048]00)"
-_DAY_OF_MONTH = (
-    r"((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
-)
-_TIME = r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])?"
-MOMENT_PATTERN = f"^(({_YEAR}-{_DAY_OF_MONTH}|{_LEAP_YEAR}-02-29)({_TIME})?)?$"  # or nothing: no bound
+from apps.moments import FILTER_PATTERN, NOT_A_MOMENT, parse_moment, with_lost_plus
 
 
 class MomentField(forms.Field):
-    """A date such as 2026-11-21, or a timestamp such as 2026-11-21T10:00:00Z (UTC when it names no zone)."""
+    """A date, or a timestamp, as apps/moments.py reads them; from 1970 to 2999."""
 
-    default_error_messages = {"invalid": _("Use a date (2026-11-21) or a timestamp (2026-11-21T10:00:00Z).")}
+    default_error_messages = {"invalid": NOT_A_MOMENT}
 
     def to_python(self, value) -> date | datetime | None:
         if value in self.empty_values:
             return None
-        value = value.replace(" ", "+")  # the + of a zone, sent as it is, arrives as a space
-        if not re.fullmatch(MOMENT_PATTERN, value):
+        value = with_lost_plus(value.strip())
+        if not re.fullmatch(FILTER_PATTERN, value):
             raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
-        parsed = parse_datetime(value) if "T" in value else parse_date(value)
-        return in_utc(parsed) if isinstance(parsed, datetime) else parsed
-
-
-def in_utc(moment: datetime) -> datetime:
-    """PostgreSQL refuses zones further off than 16 hours; RFC 3339 allows up to 24."""
-    return moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        return parse_moment(value)
 
 
 class MomentFilter(django_filters.Filter):

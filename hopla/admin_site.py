@@ -17,7 +17,6 @@ ABOUT_ACCOUNTS = ("auth", "token_blacklist")
 
 class HoplaAdminSite(AdminSite):
     site_header = site_title = "hopla"
-    site_url = "/documentation/"
     index_title = _("Overview")
 
     def get_app_list(self, request, app_label=None):

@@ -1,29 +1,79 @@
 """The API speaks JSON: bodies within bounds, answers whatever Accept says."""
 
+import json
+import math
+import re
 from io import BytesIO
 
-from rest_framework.exceptions import ParseError
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import JSONParser, get_encoding
+from rest_framework.utils.json import strict_constant
+
+OTHER_NAMES_OF_JSON = re.compile(r"text/json|application/[\w.-]+\+json", re.ASCII | re.IGNORECASE)
 
 
 class BoundedJSONParser(JSONParser):
-    """REST framework bounds the size, by DATA_UPLOAD_MAX_MEMORY_SIZE, but crashes on a body nested too deeply."""
+    """JSON as many clients write it: a byte order mark is passed over, any charset is read that Python knows.
+
+    REST framework bounds the size, by DATA_UPLOAD_MAX_MEMORY_SIZE, but crashes on a body nested too deeply, lets the
+    last of two equal names win, and says what is wrong in English.
+    """
 
     def parse(self, stream, media_type=None, parser_context=None):
         if isinstance(stream, BytesIO) and not stream.getbuffer():
             return {}  # as no body at all: in chunks it may turn out to be empty
         try:
-            return super().parse(stream, media_type, parser_context)
-        except RecursionError as exc:
-            raise ParseError from exc
+            text = stream.read().decode(get_encoding(parser_context or {})).removeprefix("\ufeff")
+        except (ParseError, UnicodeError) as exc:
+            raise ParseError(_("The body is not text in the charset of its Content-Type, or in UTF-8.")) from exc
+        try:
+            return json.loads(text, parse_float=_finite, parse_constant=strict_constant, object_pairs_hook=_object)
+        except RepeatedName as exc:
+            raise ParseError(_("The body has the name {name} twice in one object.").format(name=exc)) from exc
+        except json.JSONDecodeError as exc:
+            sentence = _("The body is not well-formed JSON: see line {line}, column {column}.")
+            raise ParseError(sentence.format(line=exc.lineno, column=exc.colno)) from exc
+        except (ValueError, RecursionError) as exc:  # NaN, a number of very many digits, too many brackets
+            raise ParseError(_("The body is not well-formed JSON.")) from exc
+
+
+class RepeatedName(Exception):
+    """Its text is the name, in quotes."""
+
+
+def _object(pairs: list) -> dict:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen = set()
+        for name, _value in pairs:
+            if name in seen:
+                raise RepeatedName(json.dumps(name, ensure_ascii=False))
+            seen.add(name)
+    return made
+
+
+def _finite(digits: str) -> float:
+    """1e999 would become infinite, which JSON cannot say."""
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(digits)
+    return number
 
 
 class JsonNegotiation(BaseContentNegotiation):
     """The API speaks JSON whatever Accept says, as GitHub's does; problem details could not be asked for otherwise."""
 
     def select_parser(self, request, parsers):
-        return DefaultContentNegotiation().select_parser(request, parsers)
+        """The parser of the Content-Type; where one reads JSON, it does so under JSON's other names, too."""
+        parser = DefaultContentNegotiation().select_parser(request, parsers)
+        of_json = next((each for each in parsers if each.media_type == JSONParser.media_type), None)
+        if parser is not None or of_json is None:
+            return parser
+        if OTHER_NAMES_OF_JSON.fullmatch(request.content_type.partition(";")[0].strip()):
+            return of_json
+        raise UnsupportedMediaType(request.content_type, _("Send JSON, with `Content-Type: application/json`."))
 
     def select_renderer(self, request, renderers, format_suffix=None):
         return renderers[0], renderers[0].media_type

@@ -3,6 +3,7 @@
 import logging
 import re
 from http import HTTPStatus
+from itertools import islice
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
@@ -27,6 +28,10 @@ logger = logging.getLogger(__name__)
 API_PATH = re.compile("/+api/")  # a client that joins two slashes means the API all the same
 CONTENT_TYPE = "application/problem+json"
 UNAVAILABLE_WAIT_SECONDS = 2
+NULL_BODY = "No data provided"  # as REST framework puts it, in every language
+# Of what an answer repeats of a request.
+MAX_ERRORS = 100
+MAX_CHARACTERS = 400
 
 TITLES = {
     400: gettext_lazy("Bad Request"),
@@ -86,7 +91,7 @@ def problem_response(exc, context) -> Response:
         code=_code_of(exc) or CODES_BY_STATUS[response.status_code],
         detail=_detail_of(exc, response.status_code),
         request_id=request.id,
-        errors=list(_field_errors(exc.detail, exc.get_codes()))
+        errors=list(islice(_field_errors(exc.detail, exc.get_codes()), MAX_ERRORS))
         if isinstance(exc, exceptions.ValidationError)
         else None,
     )
@@ -151,7 +156,7 @@ def no_such_endpoint(request, **kwargs):
     """The last route under /api/. It also keeps Django from redirecting, or crashing on, a missing final slash."""
     detail = default_detail(404)
     if not request.path.endswith("/") and _exists(request.path_info + "/"):
-        detail = _("Every path of this API ends with a slash: {path}/").format(path=request.path)
+        detail = _("Every path of this API ends with a slash: {path}/").format(path=shortened(request.path))
     return problem_answer(request, status=404, code="not_found", detail=detail)
 
 
@@ -187,7 +192,7 @@ def _why_unreadable(exc: UnreadablePostError) -> exceptions.APIException:
 
 def _code_of(exc) -> str:
     if isinstance(exc, exceptions.ValidationError):
-        return "invalid"
+        return exc.default_code
     if not isinstance(exc, exceptions.APIException):
         return ""
     if isinstance(exc.detail, dict):  # simplejwt's way
@@ -197,9 +202,10 @@ def _code_of(exc) -> str:
 
 def _detail_of(exc, status: int) -> str:
     if isinstance(exc, exceptions.ValidationError):
-        return _("The input is invalid; `errors` says where.")
+        plain = exc.default_code == exceptions.ValidationError.default_code
+        return _("The input is invalid; `errors` says where.") if plain else str(exc.default_detail)
     if isinstance(exc, exceptions.APIException):
-        return str(exc.detail["detail"] if isinstance(exc.detail, dict) else exc.detail)
+        return shortened(str(exc.detail["detail"] if isinstance(exc.detail, dict) else exc.detail))
     return default_detail(status)
 
 
@@ -224,4 +230,12 @@ def _field_errors(details, codes, path=""):
             inner = f"{path}.{index}".lstrip(".") if isinstance(detail, dict) else path
             yield from _field_errors(detail, code, inner)
     else:
-        yield {"field": path or None, "code": codes, "detail": str(details)}
+        detail = _("The body is null.") if details == NULL_BODY else shortened(str(details))
+        yield {"field": shortened(path) or None, "code": codes, "detail": detail}
+
+
+def shortened(text: str) -> str:
+    """What somebody sent may be in it, of any length: of a long one, the beginning and the end."""
+    if len(text) <= MAX_CHARACTERS:
+        return text
+    return f"{text[: MAX_CHARACTERS // 2]}…{text[-MAX_CHARACTERS // 2 + 1 :]}"

@@ -21,7 +21,8 @@ from drf_yasg.views import get_schema_view
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
 
-from apps.filters import MOMENT_PATTERN, MomentFilter, PositiveIntegerFilter
+from apps.filters import MomentFilter, PositiveIntegerFilter
+from apps.moments import FILTER_PATTERN
 from apps.operations import Refusal
 
 PROBLEM = openapi.Schema(
@@ -86,9 +87,10 @@ NO_CREDENTIALS = Refusal(401, "not_authenticated", "No credentials came.")
 NOT_FOUND = Refusal(404, "not_found", "There is no such object, or it is not yours.")
 NO_SUCH_PAGE = Refusal(404, "not_found", "The page is past the last one.")
 BAD_FILTER = Refusal(400, "invalid", "A filter, the order or the page makes no sense; `errors` says which.")
+UNKNOWN_PARAMETER = Refusal(400, "unknown_parameter", "The query has a parameter that this list does not know.")
 JSON_BODY = [
     Refusal(400, "invalid", "A field is missing or wrong; `errors` says which."),
-    Refusal(400, "parse_error", "The body is not well-formed JSON."),
+    Refusal(400, "parse_error", "The body is not well-formed JSON, or has a name twice in one object."),
     Refusal(413, "request_too_large", "The body is too large."),
     Refusal(415, "unsupported_media_type", "The Content-Type is not application/json."),
 ]
@@ -130,7 +132,7 @@ def form_of(filter) -> dict:
 
 @form_of.register
 def _(filter: django_filters.CharFilter):
-    return {"type": openapi.TYPE_STRING, "max_length": filter.extra["max_length"], "pattern": NO_NUL}
+    return {"type": openapi.TYPE_STRING, "max_length": filter.extra["max_length"], "pattern": NO_NUL} | MAY_BE_EMPTY
 
 
 @form_of.register
@@ -141,12 +143,12 @@ def _(filter: PositiveIntegerFilter):
 
 @form_of.register
 def _(filter: MomentFilter):
-    return {"type": openapi.TYPE_STRING, "pattern": MOMENT_PATTERN}
+    return {"type": openapi.TYPE_STRING, "pattern": FILTER_PATTERN}
 
 
 @form_of.register
 def _(filter: django_filters.MultipleChoiceFilter):
-    return several_of([value for value, _ in filter.extra["choices"]], "multi")
+    return several_of([value for value, _ in filter.extra["choices"]], "multi") | MAY_BE_EMPTY
 
 
 @form_of.register
@@ -224,6 +226,7 @@ class HoplaAutoSchema(SwaggerAutoSchema):
             yield from ANY_BODY
         if self.should_filter() or self.should_page():
             yield BAD_FILTER
+            yield UNKNOWN_PARAMETER
         if self.get_security() is None:
             yield NO_CREDENTIALS
         if self.view.get_authenticators():  # also where none are needed: wrong ones are refused
@@ -344,7 +347,9 @@ one by one, and the ticket is `completed` when the last one is stored.
 `POST auth/jwt/create/` goes into `Authorization: Bearer <access>`.
 
 **Form.** JSON in UTF-8, moments in ISO 8601 and UTC, paths with a final slash. Every answer carries `X-Request-ID`: the
-client's own, when it sent one of 1 to 128 letters, digits and `._:-`.
+client's own, when it sent one of 1 to 128 letters, digits and `._:-`. What is sent may be written in more ways: moments
+with `Z`, `+02:00`, `+0200` or `+02`, with 0 to 9 digits of fraction, or without seconds; `null` for a field that may be
+left out. A list refuses a parameter that it does not know; an empty one counts as left out, and `name[]=` as `name=`.
 
 **Errors** are problem details (RFC 9457, `application/problem+json`). Go by their `code`: it is stable and in English,
 while `title` and `detail` follow Accept-Language. Another user's object answers 404, as does one that does not exist.

@@ -5,13 +5,15 @@ from django.views.i18n import set_language
 
 from apps.support.views import SubscriptionPage
 from hopla.health import healthz, readyz
+from hopla.pages import home
 from hopla.problems import no_such_endpoint
 from hopla.queue_dashboard import QueueDashboard  # noqa: F401 (registers itself in the admin)
 from hopla.schema import redoc, swagger_json, swagger_ui
 
 urlpatterns = [
+    path("", home, name="home"),
     path("healthz", healthz),
-    path("readyz", readyz),
+    path("readyz", readyz, name="readyz"),
     path("api/v1/", include("apps.accounts.urls")),
     path("api/v1/", include("apps.tickets.urls")),
     path("api/v1/", include("apps.support.urls")),

@@ -8,11 +8,13 @@
     superuser   staff, with every permission
 
 Each request is good in every other respect. Under api/ it carries an opaque token or a JWT, with the same outcome, in
-the admin a session. A cell is the status of the answer, or `login`: sent to the admin's log-in page.
+the admin a session. Routes are as Django has them, the empty one is `/`. A cell is the status of the answer, or
+`login`: sent to the admin's log-in page.
 """
 
 ENDPOINTS = """
                                                                  anonymous stranger owner agent operator superuser
+GET    /                                                               200      200   200   200      200       200
 GET    healthz                                                         200      200   200   200      200       200
 GET    readyz                                                          200      200   200   200      200       200
 GET    documentation/                                                  200      200   200   200      200       200

@@ -62,6 +62,9 @@ ERRORS = {
             "non_field_errors": [ErrorDetail("Do not fit.", "mismatch")],
         }
     ),
+    "long": ValidationError({"status": [ErrorDetail(f'"{"x" * 300_000}" is not a choice.', "invalid_choice")]}),
+    "named": ValidationError({"x" * 300_000: [ErrorDetail("This is not a choice.", "invalid_choice")]}),
+    "many": ValidationError({str(n): [ErrorDetail("This is not a choice.", "unknown")] for n in range(50_000)}),
 }
 urlpatterns = [
     *(path(f"api/v1/{name}/", Raising.as_view(error=error)) for name, error in ERRORS.items()),
@@ -117,8 +120,51 @@ class BrokenInputTests(ProblemTestCase):
     def test_sound_body(self):
         self.assertEqual(self.post('{"a": "ż"}'.encode()).json(), {"a": "ż"})
 
+    def test_body_as_clients_write_it(self):
+        for content, content_type in (
+            ('{"a": "ż"}'.encode("utf-8-sig"), "application/json"),
+            ('{"a": "ż"}'.encode(), "application/json; charset=utf-8"),
+            ('{"a": "ż"}'.encode(), 'APPLICATION/JSON;charset="UTF-8"'),
+            ('{"a": "ż"}'.encode(), "application/json; charset=nonsense"),
+            ('{"a": "ż"}'.encode(), "application/json; odata.metadata=minimal"),
+            ('{"a": "ż"}'.encode("utf-16"), "application/json; charset=utf-16"),
+            ('{"a": "ż"}'.encode("iso-8859-2"), "application/json; charset=iso-8859-2"),
+            ('{"a": "ż"}'.encode(), "text/json"),
+            ('{"a": "ż"}'.encode(), "application/merge-patch+json; charset=utf-8"),
+            ('{"a": "ż"}'.encode(), "application/problem+json"),
+            (b'{"a": "\\u017c"}', "application/json"),
+        ):
+            with self.subTest(content_type, content=content):
+                self.assertEqual(self.post(content, content_type).json(), {"a": "ż"})
+
+    def test_charset_that_the_body_is_not_in(self):
+        body = '{"a": "ż"}'.encode()
+        for charset in ("utf-16", "ascii", "base64", "zlib", "rot13", "undefined"):
+            with self.subTest(charset):
+                self.assert_problem(self.post(body, f"application/json; charset={charset}"), 400, "parse_error")
+
+    def test_name_that_is_there_twice(self):
+        for content, name in (
+            (b'{"num_images": 1, "num_images": 5}', "num_images"),
+            (b'{"a": [{"b": 1, "c": 2, "b": 1}]}', "b"),
+        ):
+            with self.subTest(content):
+                detail = self.assert_problem(self.post(content), 400, "parse_error")["detail"]
+                self.assertIn(f'"{name}"', detail)
+
+    def test_many_names_of_which_the_last_is_there_twice(self):
+        content = "{" + "".join(f'"{number}":1,' for number in range(90_000)) + '"89999":1}'
+        self.assert_problem(self.post(content.encode()), 400, "parse_error")
+
+    def test_place_of_a_mistake_is_told(self):
+        detail = self.assert_problem(self.post(b'{"a": 1,\n  b: 2}'), 400, "parse_error")["detail"]
+        self.assertRegex(detail, r"\b2\b.*\b3\b")
+
     def test_body_that_is_no_json(self):
-        for content in (b"{", b"{'a': 1}", b"\xff\xfe", b'{"a": NaN}', b'{"a": 1}}', b'"\x00'):
+        for content in (
+            *(b"{", b"{'a': 1}", b"\xff\xfe", b'{"a": NaN}', b'{"a": 1}}', b'"\x00', b"a=1", b'{"a": 1,}'),
+            *(b'{"a": Infinity}', b'{"a": -Infinity}', b'{"a": 1e999}', b"\xef\xbb\xbf", b" "),
+        ):
             with self.subTest(content):
                 self.assert_problem(self.post(content), 400, "parse_error")
 
@@ -134,9 +180,22 @@ class BrokenInputTests(ProblemTestCase):
         self.assert_problem(self.post(b"1" * 10_000), 400, "parse_error")
 
     def test_body_in_another_language(self):
-        for content_type in ("text/xml", "application/x-www-form-urlencoded", "nonsense", ""):
+        for content_type in (
+            *("text/xml", "application/x-www-form-urlencoded", "nonsense", "", "text/plain;charset=UTF-8"),
+            *("multipart/form-data; boundary=x", "application/jsonp", "text/x+json", "application/json, text/json"),
+            "application/" + "x" * 300 + "+json" * 300,
+        ):
             with self.subTest(content_type):
-                self.assert_problem(self.post(b"<a/>", content_type), 415, "unsupported_media_type")
+                problem = self.assert_problem(self.post(b"<a/>", content_type), 415, "unsupported_media_type")
+                self.assertIn("application/json", problem["detail"])
+
+    def test_answer_repeats_little_of_what_was_sent(self):
+        for url in ("/api/v1/long/", "/api/v1/many/", "/api/v1/named/"):
+            with self.subTest(url):
+                response = self.client.get(url)
+                self.assert_problem(response, 400, "invalid")
+                self.assertLess(len(response.content), 20_000)
+                self.assertIn("is not a choice", response.content.decode())
 
     def test_errors_name_nested_fields_by_dots(self):
         self.assert_invalid(
@@ -211,7 +270,7 @@ class AcceptTests(ApiTestCase):
                 self.assert_problem(client.get(f"{TICKETS}0/", HTTP_ACCEPT=accept), 404, "not_found")
 
     def test_format_is_no_parameter(self):
-        self.assertEqual(client_for(make_user()).get(f"{TICKETS}?format=xml").status_code, 200)
+        self.assertEqual(client_for(make_user()).get("/api/v1/auth/users/me/?format=xml").status_code, 200)
 
 
 class RequestIdTests(ProblemTestCase):

@@ -162,7 +162,7 @@ class SchemaTests(SimpleTestCase):
         self.assertIn("-created_at", parameters["ordering"]["items"]["enum"])
         self.assertEqual((parameters["page_size"]["minimum"], parameters["page_size"]["maximum"]), (1, MAX_PAGE_SIZE))
         may_be_empty = {name for name, each in parameters.items() if each.get("allowEmptyValue")}
-        self.assertEqual(may_be_empty, {"cursor", "ordering", "owner", "page", "page_size"})
+        self.assertEqual(may_be_empty, {"cursor", "ordering", "owner", "page", "page_size", "search", "status"})
 
     def test_a_filter_of_unknown_kind_is_no_string_by_default(self):
         with self.assertRaises(NotImplementedError):

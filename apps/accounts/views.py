@@ -32,6 +32,7 @@ from apps.accounts.serializers import (
     UserSerializer,
 )
 from apps.accounts.tokens import end_jwt_sessions, end_sessions, new_jwt_pair, new_opaque_token
+from apps.list_query import ListQueryMixin
 from apps.pagination import NumberedPages
 
 
@@ -96,7 +97,7 @@ class LogoutAllView(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class UsersView(ListAPIView):
+class UsersView(ListQueryMixin, ListAPIView):
     """Staff list users; anyone registers with an e-mail address."""
 
     queryset = User.objects.order_by("id")

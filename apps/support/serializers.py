@@ -6,7 +6,7 @@ from django.apps import apps
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from apps.json_fields import StrictCharField, StrictIntegerField
+from apps.json_fields import OptionalNullMixin, StrictCharField, StrictIntegerField
 from apps.support.models import Message, SupportStatus, SupportTicket
 
 
@@ -53,7 +53,7 @@ class SupportTicketSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class NewSupportTicketSerializer(serializers.Serializer):
+class NewSupportTicketSerializer(OptionalNullMixin, serializers.Serializer):
     """A ticket to open. `ticket` is the id of an upload ticket of one's own."""
 
     class Meta:
@@ -63,7 +63,7 @@ class NewSupportTicketSerializer(serializers.Serializer):
 
     title = StrictCharField(max_length=200)
     body_text = StrictCharField(max_length=10_000)
-    ticket = StrictIntegerField(required=False, allow_null=True, default=None, min_value=1, max_value=2**63 - 1)
+    ticket = StrictIntegerField(required=False, default=None, min_value=1, max_value=2**63 - 1)
 
     def validate_ticket(self, value):
         if value is None:

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
+from apps.list_query import ListQueryMixin
 from apps.pagination import NumberedPages
 from apps.support import docs
 from apps.support.conversations import change_status, open_ticket, write_message
@@ -28,7 +29,7 @@ from apps.support.serializers import (
 from apps.support.subscriptions import set_subscribed, ticket_of
 
 
-class SupportTicketsView(ListAPIView):
+class SupportTicketsView(ListQueryMixin, ListAPIView):
     queryset = SupportTicket.objects.none()
     serializer_class = SupportTicketSerializer
     filter_backends = [DjangoFilterBackend]
@@ -78,7 +79,7 @@ class SupportTicketView(GenericAPIView):
         return self.put(request, support_ticket_id)
 
 
-class MessagesView(ListAPIView):
+class MessagesView(ListQueryMixin, ListAPIView):
     queryset = Message.objects.none()
     serializer_class = MessageSerializer
     pagination_class = NumberedPages

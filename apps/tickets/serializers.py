@@ -8,7 +8,7 @@ from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from apps.json_fields import StrictCharField, StrictIntegerField
+from apps.json_fields import MomentField, OptionalNullMixin, StrictCharField, StrictIntegerField
 from apps.tickets import cloud
 from apps.tickets.models import Image, Ticket
 from apps.tickets.states import ImageStatus, TicketStatus
@@ -32,13 +32,13 @@ class ProgressSerializer(serializers.Serializer):
 PROGRESS_FIELDS = tuple(ProgressSerializer._declared_fields)
 
 
-class NewTicketSerializer(serializers.Serializer):
+class NewTicketSerializer(OptionalNullMixin, serializers.Serializer):
     """A ticket to open."""
 
     title = StrictCharField(max_length=200, required=False, allow_blank=True, default="")
     description = StrictCharField(max_length=5000, required=False, allow_blank=True, default="")
-    expires_at = serializers.DateTimeField(
-        required=False, allow_null=True, default=None, help_text="After this moment the ticket takes no more photos."
+    expires_at = MomentField(
+        required=False, default=None, help_text="After this moment the ticket takes no more photos."
     )
 
     class Meta:

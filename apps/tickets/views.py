@@ -16,6 +16,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from apps.list_query import ListQueryMixin
 from apps.pagination import NumberedPages
 from apps.request_body import body_of
 from apps.tickets import docs, idempotency, intake
@@ -41,7 +42,7 @@ CACHE_CONTROL = "private, no-cache"
 FORM_OVERHEAD_BYTES = 64 * 1024
 
 
-class TicketsView(GenericAPIView):
+class TicketsView(ListQueryMixin, GenericAPIView):
     """Open a ticket, list one's own."""
 
     queryset = Ticket.objects.none()  # for the schema; see get_queryset
@@ -138,7 +139,7 @@ class TicketStatusView(ReadTicketView):
         return super().get(request)
 
 
-class ImagesView(ListAPIView):
+class ImagesView(ListQueryMixin, ListAPIView):
     """The photos of one ticket: list them, post one."""
 
     queryset = Image.objects.none()

@@ -108,12 +108,16 @@ class OpenTicketTests(ApiTestCase):
             ("title", "x" * 201, "max_length"),
             ("description", "x" * 5001, "max_length"),
             ("title", 7, "invalid"),
-            ("title", None, "null"),
             ("title", "a\0b", "null_characters_not_allowed"),
             ("description", ["x"], "invalid"),
         ):
             with self.subTest(field=field, code=code):
                 self.assert_refused(self.open(**{field: value}), (field, code))
+
+    def test_null_for_what_may_be_left_out(self):
+        shown = self.open(title=None, description=None, expires_at=None).json()
+
+        self.assertEqual((shown["title"], shown["description"], shown["expires_at"]), ("", "", None))
 
     def test_half_a_character(self):
         body = b'{"num_images": 1, "title": "\\ud800"}'
