@@ -25,7 +25,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue, SimpleWorker, Worker, worker_registration
-from rq.exceptions import DequeueTimeout, StopRequested
+from rq.exceptions import DequeueTimeout, NoSuchJobError, StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.timeouts import BaseDeathPenalty
@@ -245,12 +245,15 @@ class ThreadedWorker(BaseWorker):
         """
         queue = self.queues[0]
         while taken := self._taken_from(queue):
-            if job := self._restored(*taken):
+            job_id, fields = taken
+            if job := self._restored(job_id, dict(zip(fields[::2], fields[1::2], strict=True))):
                 return job, queue
+            if self._stop_requested:
+                return None
         if burst:
             return None
         _, job_id = queue.lmove(self.connection, queue.key, POLL_SECONDS)
-        job = queue.fetch_job(job_id.decode())
+        job = self._restored(job_id, self.connection.hgetall(Job.key_for(job_id.decode())))
         return job and (job, queue)
 
     def _taken_from(self, queue: Queue) -> list | None:
@@ -259,12 +262,16 @@ class ThreadedWorker(BaseWorker):
         (answer,) = exchange(self.connection, ("EVAL", TAKE, 2, *keys, Job.redis_job_namespace_prefix))
         return answer
 
-    def _restored(self, job_id: bytes, fields: list[bytes]) -> Job | None:
-        """As RQ's `fetch_job`; None for a job that was deleted while it waited."""
-        if not fields:
-            return None
+    def _restored(self, job_id: bytes, fields: dict[bytes, bytes]) -> Job | None:
+        """As RQ's `fetch_job`; None for a job that was deleted while it waited, or is none of hopla's."""
         job = self.job_class(job_id.decode(), connection=self.connection, serializer=self.serializer)
-        job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
+        try:
+            if not fields:
+                raise NoSuchJobError
+            job.restore(fields)
+        except NoSuchJobError:
+            self.connection.lrem(self.queues[0].intermediate_queue_key, 1, job_id)
+            return None
         return job
 
     def _dequeue_from_any(self, burst: bool):

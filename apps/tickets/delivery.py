@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from rq import get_current_job
 
 from apps import metrics
-from apps.queue import JobKind, default_queue
+from apps.queue import JobKind, default_queue, job_function
 from apps.request_id import on_behalf_of
 from apps.tickets import cloud, moves, outcomes, staging
 from apps.tickets.leases import held, lease_seconds
@@ -48,6 +48,7 @@ def queued_image_ids() -> set[str]:
     return {job_id.partition("_")[0] for job_id in default_queue().job_ids}
 
 
+@job_function
 def deliver_photo(image_id: str) -> None:
     """Send one staged photo to Cloudinary and record what became of it. The job; safe to run twice and side by side.
 
