@@ -21,6 +21,8 @@ from rq import SimpleWorker, Worker
 from rq.job import Job, JobStatus
 from rq.suspension import resume, suspend
 
+from apps import metrics
+from apps.accounts.models import AuthToken
 from apps.queue import job_function
 from apps.support.emails import enqueue_due_emails
 from apps.support.models import Email
@@ -30,7 +32,7 @@ from apps.turns import Turns
 from hopla.worker import LIVENESS_SECONDS, REDIS_TIMEOUT_SECONDS, ThreadedWorker
 from tests.case import CommittingTestCase
 from tests.foreign_jobs import pickled, put_job
-from tests.makers import make_accepted_image, make_ticket, make_user, running_sandbox
+from tests.makers import make_accepted_image, make_ticket, make_user, running_sandbox, token_for
 from tests.support.makers import make_support_ticket
 from tests.tickets.test_reconcile import make_due
 
@@ -360,6 +362,10 @@ class BookkeepingTests(WorkerTestCase):
         self.assertEqual(counts, [(2, 1, True)])
 
 
+def count_of(name: str, label: str) -> float:
+    return metrics.totals().get((name, (label,), ""), 0)
+
+
 class BackgroundWorker(ThreadedWorker):
     """In a thread of the test, where no signal arrives: the test passes them on by `request_stop`."""
 
@@ -446,6 +452,37 @@ class RunningTests(WorkerTestCase):
         self.wait_until(lambda: self.is_registered(worker))
         self.enqueue(note, "after the flush")
         self.wait_until(lambda: ran == ["after the flush"])
+
+    def test_job_in_disorder_does_not_end_the_worker(self):
+        job_id = put_job(self.connection, data=b"[]", created_at="yesterday")
+        with self.assertLogs("apps.unforeseen", "ERROR"):
+            self.start()
+            self.enqueue(note, "after it")
+            self.wait_until(lambda: ran == ["after it"])
+        self.assertEqual(self.connection.llen(self.queue.intermediate_queue_key), 0)
+        self.connection.delete(Job.key_for(job_id))
+
+    def test_workers_own_key_in_disorder_does_not_end_the_worker(self):
+        self.start()
+        with self.assertLogs("apps.unforeseen", "ERROR"):
+            self.connection.set(Worker.redis_workers_keys, "no set")
+            self.wait_until(lambda: count_of("hopla_periodic_failures", "the worker's heartbeat"))
+            self.enqueue(note, "all the same")
+            self.wait_until(lambda: ran == ["all the same"])
+        self.connection.delete(Worker.redis_workers_keys)
+
+    def test_emails_and_tokens_do_not_wait_for_staging(self):
+        make_support_ticket(make_user())
+        self.queue.empty()
+        Email.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+        token_for(make_user())
+        AuthToken.objects.update(expiry=timezone.now() - timedelta(seconds=1))
+
+        with override_settings(STAGING_REDIS_URL="redis://127.0.0.1:1/0"):
+            self.start()
+            self.wait_until(lambda: Email.objects.get().state == "sent")
+            self.wait_until(lambda: not AuthToken.objects.exists())
+            self.wait_until(lambda: count_of("hopla_periodic_failures", "discarding bytes"))
 
     def test_redis_being_flushed_while_a_job_runs_is_survived(self):
         worker = self.start()

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 from redis.exceptions import LockError
 
+from apps.periodic import Periodic
 from apps.redis_client import redis_at
 from apps.tickets import outcomes, staging
 from apps.tickets.delivery import enqueue_delivery, queued_image_ids, settle_lost
@@ -32,19 +33,16 @@ TURN_SECONDS = 15
 
 
 def reconcile() -> int:
-    """Look once at everything that is due, and answer how much that was. Safe to run at any time, anywhere."""
+    """Look once at everything that is due, and answer how much that was. Safe to run at any time, anywhere.
+
+    A step that fails holds up none of the others. Raises RedisError when there is no knowing whose turn it is.
+    """
     turn = redis_at(settings.REDIS_URL).lock(TURN, timeout=TURN_SECONDS, blocking=False)
     if not turn.acquire():
         return 0
     try:
         with acting_as("reconcile"):
-            return (
-                expire_due_tickets()
-                + _settle_due_images()
-                + _discard_unclaimed_bytes()
-                + remove_due_assets()
-                + forget_old_keys()
-            )
+            return sum(step.attempt() or 0 for step in STEPS)
     finally:
         with suppress(LockError):  # it took longer than a turn, and someone else has it now
             turn.release()
@@ -103,3 +101,12 @@ def _enqueue(image: Image) -> None:
     # Ask to be looked at again first: should the queue refuse, this image is due once more after that time.
     if image.look_again_in(settings.RECONCILE_AFTER_SECONDS):
         enqueue_delivery(image.pk)
+
+
+STEPS = [
+    Periodic("expiring tickets", expire_due_tickets),
+    Periodic("settling photos", _settle_due_images),
+    Periodic("discarding bytes", _discard_unclaimed_bytes),
+    Periodic("removing assets", remove_due_assets),
+    Periodic("forgetting idempotency keys", forget_old_keys),
+]
