@@ -7,6 +7,7 @@ its last second with it. A flushed Redis starts at 0 again, which Prometheus tak
 
 import atexit
 import json
+import logging
 import os
 import threading
 from bisect import bisect_left
@@ -16,6 +17,8 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from apps.redis_client import redis_at
+
+logger = logging.getLogger(__name__)
 
 KEY = "hopla:metrics"
 FLUSH_EVERY_SECONDS = 1
@@ -31,6 +34,8 @@ COUNTERS = {
     "hopla_upload_attempts": ("Attempts to bring a photo to Cloudinary.", ()),
     "hopla_upload_retries": ("Attempts that came to nothing and are tried again, by code.", ("code",)),
     "hopla_tickets_completed": ("Tickets whose last photo was stored.", ()),
+    "hopla_periodic_failures": ("Failures of work that is done over and over, foreseen or not.", ("task",)),
+    "hopla_unforeseen_errors": ("Errors that nobody foresaw, by the place where they were met.", ("place",)),
 }
 HISTOGRAMS = {
     "hopla_http_request_seconds": (
@@ -62,6 +67,12 @@ def observe(name: str, seconds: float, **labels: str) -> None:
     slot = bisect_left(bounds, seconds)
     _sums.add(name, labels, str(bounds[slot]) if slot < len(bounds) else "+Inf", 1)
     _sums.add(name, labels, "sum", seconds)
+
+
+def close() -> None:
+    """Add what is left to the sums, now and once: for a process that has only so much time to end."""
+    _sums.flush_if_possible()
+    atexit.unregister(_sums.flush_if_possible)
 
 
 def totals() -> dict[tuple, float]:
@@ -119,6 +130,8 @@ class _Sums:
             self.flush()
         except RedisError:
             return  # whoever needs Redis for more than a count says that it is away
+        except Exception:
+            logger.exception("metrics cannot be added up")
 
     def _start_flusher(self) -> None:
         with self._starting:

@@ -1,5 +1,11 @@
-"""The queue that the plain worker drains, and the turns of the jobs that it runs side by side."""
+"""The queue that the plain worker drains, and the turns of the jobs that it runs side by side.
 
+Jobs are JSON, and each names one of hopla's own functions, those marked with `job_function`: whoever can write to Redis
+can have hopla's jobs run, and no code of their own. RQ by itself takes pickles, which run what they like when they are
+read, and calls any function that a job names.
+"""
+
+import logging
 import zlib
 from collections.abc import Callable
 from datetime import datetime
@@ -8,15 +14,65 @@ from functools import cached_property
 import django_rq
 from django.conf import settings
 from rq import Queue
+from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job, JobStatus
+from rq.serializers import DefaultSerializer, JSONSerializer
 from rq.utils import now, utcformat
 
 from apps.redis_client import exchange, redis_at
 from apps.turns import Turns
 
+logger = logging.getLogger(__name__)
+
+# RQ falls back to its default in a dozen places where no serializer is passed on: its registries, results, scheduler,
+# the queues of its pool. So it is the default itself that is JSON. Neither are there callbacks, which RQ would import
+# and call by whatever name a job in Redis gives them. hopla/apps.py sees to it that every process has this.
+DefaultSerializer.dumps = staticmethod(JSONSerializer.dumps)
+DefaultSerializer.loads = staticmethod(JSONSerializer.loads)
+Job.success_callback = Job.failure_callback = Job.stopped_callback = None
+
 # A job that waits for a server which is not hopla's own, such as Cloudinary, gives its turn back meanwhile. While it
 # waits for Redis and the database it keeps it, 10 ms for a photo: more turns than are worked in at a time.
 jobs = Turns(3)
+
+
+class NotAJobError(Exception):
+    """A job names a function that is not marked with `job_function`."""
+
+
+def job_function(function: Callable) -> Callable:
+    """Mark a function as one that jobs may run. Its arguments have to be such as JSON can carry."""
+    function.is_job = True
+    return function
+
+
+class KnownJob(Job):
+    """What RQ_QUEUES' jobs are (settings.RQ): JSON, of a marked function. Others are not run."""
+
+    @classmethod
+    def create(cls, func, *args, **kwargs):
+        if not getattr(func, "is_job", False):
+            raise NotAJobError(f"{func!r} is not marked with job_function, so no worker would run it.")
+        return super().create(func, *args, **kwargs)
+
+    @property
+    def func(self):
+        function = None if self.instance else super().func
+        if not getattr(function, "is_job", False):
+            raise NotAJobError(f"{self.func_name} is not marked with job_function.")
+        return function
+
+    def restore(self, raw_data):
+        """Raises NoSuchJobError for one that is no JSON, and deletes it: an earlier hopla queued it, or somebody
+        else did. The reconciler queues the photos and e-mails anew that such jobs were for.
+        """
+        super().restore(raw_data)
+        try:
+            self._deserialize_data()
+        except DeserializationError as exc:
+            logger.warning("job %s: discarded unread, for it is not JSON", self.id)
+            self.connection.delete(self.key)
+            raise NoSuchJobError(f"{self.id} is not JSON") from exc
 
 
 def default_queue() -> Queue:

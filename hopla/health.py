@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from rq.suspension import is_suspended
 
 from apps.redis_client import new_client
 from apps.tickets.cloud import CredentialsError
@@ -102,8 +103,11 @@ def _ping(url: str):
 def check_worker():
     with _redis(settings.REDIS_URL) as client:
         alive = live_workers(client)
+        suspended = is_suspended(client)
     if not alive:
         raise NotReady("no live worker on the default queue")
+    if suspended:
+        raise NotReady("the workers are suspended: rqresume lets them go on")
 
 
 def check_cloudinary():

@@ -30,6 +30,7 @@ from apps.tickets.models import AssetRemoval
 from apps.tickets.outcomes import ERROR_CODES
 from apps.tickets.pause import current_pause
 from apps.tickets.states import ImageStatus
+from apps.unforeseen import PLACES
 from hopla.worker import live_workers
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 # Label values that are there before they were counted: `increase` misses what a series begins with.
 FROM_THE_BEGINNING = {
     name: [(code,) for code in ERROR_CODES] for name in ("hopla_photos_failed", "hopla_upload_retries")
-}
+} | {"hopla_unforeseen_errors": [(place,) for place in PLACES]}
 
 
 @never_cache

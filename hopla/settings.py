@@ -64,6 +64,7 @@ CORS_ALLOWED_ORIGINS = origins("CORS_ALLOWED_ORIGINS")  # empty: only pages of h
 
 INSTALLED_APPS = [
     "hopla.apps.HoplaAdminConfig",
+    "hopla.commands",  # before django_rq, whose commands it refines
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -175,8 +176,11 @@ def queue_at(url: str, *, name: str) -> dict:
 REDIS_URL = required_or("redis://127.0.0.1:6379/0", name="REDIS_URL")
 STAGING_REDIS_URL = env.str("STAGING_REDIS_URL", default="") or REDIS_URL
 queue_at(STAGING_REDIS_URL, name="STAGING_REDIS_URL")
-RQ_QUEUES = {"default": queue_at(REDIS_URL, name="REDIS_URL") | {"DEFAULT_TIMEOUT": 600}}
-RQ = {"WORKER_CLASS": "hopla.worker.ThreadedWorker"}
+RQ_QUEUES = {
+    "default": queue_at(REDIS_URL, name="REDIS_URL")
+    | {"DEFAULT_TIMEOUT": 600, "SERIALIZER": "rq.serializers.JSONSerializer"}
+}
+RQ = {"WORKER_CLASS": "hopla.worker.ThreadedWorker", "JOB_CLASS": "apps.queue.KnownJob"}
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=32)
 STOP_TIMEOUT_SECONDS = env.int("STOP_TIMEOUT_SECONDS", default=25)  # gunicorn_conf.py reads it too
 

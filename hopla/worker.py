@@ -16,23 +16,25 @@ import os
 import threading
 import time
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
-from django.db.utils import InterfaceError
+from django.db import close_old_connections
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 from rq import Queue, SimpleWorker, Worker, worker_registration
-from rq.exceptions import DequeueTimeout, StopRequested
+from rq.exceptions import DequeueTimeout, NoSuchJobError, StopRequested
 from rq.executions import Execution
 from rq.job import Job
 from rq.timeouts import BaseDeathPenalty
 from rq.utils import now
 from rq.worker.base import BaseWorker, WorkerStatus
 
+from apps import metrics, unforeseen
 from apps.accounts.tokens import forget_expired_tokens
+from apps.periodic import Periodic
 from apps.queue import jobs
 from apps.redis_client import exchange
 from apps.support.emails import enqueue_due_emails
@@ -90,6 +92,11 @@ class Lane(SimpleWorker):
         finally:
             self.job = None
             close_old_connections()
+
+    def handle_exception(self, job, *exc_info):
+        super().handle_exception(job, *exc_info)  # which logs it
+        if not unforeseen.is_foreseen(exc_info[1]):
+            metrics.count("hopla_unforeseen_errors", place="job")
 
     # RQ's bookkeeping around a job takes eleven round trips to Redis, more than the job's own work. The following three
     # write the same in two. What RQ does for jobs that others depend on is left out: hopla has none.
@@ -172,28 +179,35 @@ class ThreadedWorker(BaseWorker):
         Answers whether any job was run. Redis being away does not end it.
         """
         self._install_signal_handlers()  # first: once it is registered, it is expected to end in good order
+        self._start_thread("stop", self._watch_the_stop)
         self._persist(lambda: self.bootstrap(logging_level))
         if with_scheduler:
-            self._start_scheduler(burst, logging_level)
-        reconciler = threading.Thread(target=self._reconcile_until_stopped, name="reconciler", daemon=True)
-        reconciler.start()
-        threading.Thread(target=keep_leases, args=[self._ended], name="leases", daemon=True).start()
-        threading.Thread(target=self._watch_the_stop, name="stop", daemon=True).start()
+            self._persist(lambda: self._start_scheduler(burst, logging_level))
+        periodic = [self._start_thread(task.name, task.keep_on, self._stopping) for task in periodic_work()]
+        self._start_thread("leases", keep_leases, self._ended)
         with ThreadPoolExecutor(len(self._lanes), thread_name_prefix="lane") as pool:
             self._supervise([pool.submit(self._work_in, lane, burst, max_jobs) for lane in self._lanes], max_idle_time)
-        reconciler.join(timeout=POLL_SECONDS)
+        _join(periodic, seconds=POLL_SECONDS)
         self._persist(self.teardown, attempts=1)
+        if self._stop_asked_at < math.inf:
+            metrics.close()  # while somebody still keeps the time
         self._ended.set()
         return self._jobs_taken > 0
+
+    def _start_thread(self, name: str, target, *arguments) -> threading.Thread:
+        thread = threading.Thread(target=target, args=arguments, name=name, daemon=True)
+        thread.start()
+        return thread
 
     def _supervise(self, loops: list[Future], max_idle_time: float | None):
         """Until the lanes' loops have ended: they do when told to stop, each once it is through with its job. Those
         jobs' own deadlines bound that, and `_watch_the_stop`.
         """
         idle_since, jobs_seen = time.monotonic(), 0
+        look_around = Periodic("the worker's heartbeat", self._look_around)
         try:
             while loops:
-                self._persist(self._look_around, attempts=1)
+                look_around.attempt()
                 if self._busy_lanes or self._jobs_taken > jobs_seen:
                     idle_since, jobs_seen = time.monotonic(), self._jobs_taken
                 if max_idle_time is not None and time.monotonic() - idle_since > max_idle_time:
@@ -245,12 +259,15 @@ class ThreadedWorker(BaseWorker):
         """
         queue = self.queues[0]
         while taken := self._taken_from(queue):
-            if job := self._restored(*taken):
+            job_id, fields = taken
+            if job := self._restored(job_id, dict(zip(fields[::2], fields[1::2], strict=True))):
                 return job, queue
+            if self._stop_requested:
+                return None
         if burst:
             return None
         _, job_id = queue.lmove(self.connection, queue.key, POLL_SECONDS)
-        job = queue.fetch_job(job_id.decode())
+        job = self._restored(job_id, self.connection.hgetall(Job.key_for(job_id.decode())))
         return job and (job, queue)
 
     def _taken_from(self, queue: Queue) -> list | None:
@@ -259,13 +276,17 @@ class ThreadedWorker(BaseWorker):
         (answer,) = exchange(self.connection, ("EVAL", TAKE, 2, *keys, Job.redis_job_namespace_prefix))
         return answer
 
-    def _restored(self, job_id: bytes, fields: list[bytes]) -> Job | None:
-        """As RQ's `fetch_job`; None for a job that was deleted while it waited."""
-        if not fields:
-            return None
+    def _restored(self, job_id: bytes, fields: dict[bytes, bytes]) -> Job | None:
+        """As RQ's `fetch_job`; None for a job that was deleted while it waited, or is none of hopla's."""
         job = self.job_class(job_id.decode(), connection=self.connection, serializer=self.serializer)
-        job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
-        return job
+        # Beside those, one of which the fields are in no order that RQ would write.
+        with unforeseen.survived("worker", f"reading job {job.id}"), suppress(NoSuchJobError):
+            if not fields:
+                raise NoSuchJobError
+            job.restore(fields)
+            return job
+        self.connection.lrem(self.queues[0].intermediate_queue_key, 1, job_id)
+        return None
 
     def _dequeue_from_any(self, burst: bool):
         return self.queue_class.dequeue_any(
@@ -278,10 +299,8 @@ class ThreadedWorker(BaseWorker):
         )
 
     def _run_in_lane(self, lane: Lane, job, queue):
-        try:
+        with unforeseen.survived("worker", f"running job {job.id} to its end"):  # the reconciler looks after its photo
             lane.run(job, queue)
-        except Exception:
-            logger.exception("job %s could not be run to its end; the reconciler will look after its photo", job.id)
 
     @property
     def _busy_lanes(self) -> list[Lane]:
@@ -332,7 +351,8 @@ class ThreadedWorker(BaseWorker):
             if left <= 0:
                 self._leave_at_once()
             if left <= (1 - UPLOADS_SHARE_OF_STOP) * settings.STOP_TIMEOUT_SECONDS:
-                interrupt_calls()
+                with unforeseen.survived("worker", "cutting off uploads"):
+                    interrupt_calls()
 
     def request_force_stop(self, signum, frame):
         """The second signal: go at once."""
@@ -341,6 +361,9 @@ class ThreadedWorker(BaseWorker):
 
     def _leave_at_once(self):
         """The jobs in flight are picked up by the reconciler of another worker, or of the next."""
+        last_resort = threading.Timer(1, os._exit, args=[1])  # whoever reads the log may hang as well
+        last_resort.daemon = True
+        last_resort.start()
         logger.warning("worker %s: stopped with %d jobs in flight", self.name, len(self._busy_lanes))
         os._exit(1)
 
@@ -356,21 +379,21 @@ class ThreadedWorker(BaseWorker):
                 time.sleep(1)
         return None
 
-    def _reconcile_until_stopped(self):
-        forget_tokens_at = time.monotonic()
-        while not self._stopping.is_set():
-            try:
-                reconcile()
-                enqueue_due_emails()
-                if time.monotonic() >= forget_tokens_at and not forget_expired_tokens():
-                    forget_tokens_at = time.monotonic() + FORGET_TOKENS_EVERY_SECONDS
-            except (RedisError, DatabaseError, InterfaceError) as exc:
-                logger.warning("reconcile has to wait (%s)", type(exc).__name__)
-            except Exception:
-                logger.exception("reconcile failed")
-            finally:
-                close_old_connections()
-            self._stopping.wait(RECONCILE_EVERY_SECONDS)
+
+def periodic_work() -> list[Periodic]:
+    """What a worker does besides its jobs, each in a thread of its own."""
+    return [
+        Periodic("reconcile", reconcile, every_seconds=RECONCILE_EVERY_SECONDS),
+        Periodic("queueing e-mails", enqueue_due_emails, every_seconds=RECONCILE_EVERY_SECONDS),
+        Periodic("forgetting tokens", forget_expired_tokens, every_seconds=FORGET_TOKENS_EVERY_SECONDS),
+    ]
+
+
+def _join(threads: list[threading.Thread], *, seconds: float) -> None:
+    """Wait for their end, that long in all."""
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(timeout=max(0, deadline - time.monotonic()))
 
 
 def live_workers(client: Redis) -> list[BaseWorker]:

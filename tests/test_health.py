@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import redis
 from django.conf import settings
+from django.core.management import call_command
 from django.test import TransactionTestCase, override_settings
 from django.utils.timezone import now
 from rq import Queue, SimpleWorker
@@ -64,6 +65,15 @@ class ReadyzTests(TransactionTestCase):
     def test_registration_without_a_recent_heartbeat_does_not_count(self):
         self.redis.hset(self.worker.key, "last_heartbeat", utcformat(now() - timedelta(minutes=1)))
         self.assert_missing("worker")
+
+    def test_suspended_workers_are_named(self):
+        call_command("rqsuspend")
+
+        self.assert_missing("worker")
+        self.assertIn("suspended", self.client.get("/readyz").json()["checks"]["worker"])
+
+        call_command("rqresume")
+        self.assertEqual(self.client.get("/readyz").status_code, 200)
 
     def test_queue_away_is_named(self):
         with override_settings(REDIS_URL=NOBODY_LISTENS), self.assertLogs("hopla.health", "WARNING"):

@@ -1,13 +1,16 @@
+import json
 import secrets
+import zlib
 
 from django.test import SimpleTestCase
 from rq.job import Job
 
-from apps.queue import JobKind, default_queue
+from apps.queue import JobKind, NotAJobError, default_queue, job_function
 
 OPTIONS = {"result_ttl": 0, "failure_ttl": 600}
 
 
+@job_function
 def work(argument: str) -> None:
     """A job's function."""
 
@@ -36,6 +39,17 @@ class JobKindTests(SimpleTestCase):
         self.assertEqual(kept, kept_by_rq)
         self.assertEqual((job.func, list(job.args), job.kwargs), (work, ["it's 1 ☂"], {}))
         self.assertEqual([self.redis.ttl(each.key) for each in (job, by_rq)], [-1, -1])
+
+    def test_job_is_json(self):
+        job = self.enqueue("a")
+        mine = [__name__ + ".work", None, ["a"], {}]
+        self.assertEqual(json.loads(zlib.decompress(self.redis.hget(job.key, "data"))), mine)
+
+    def test_function_that_no_worker_would_run_is_not_queued(self):
+        for function in (print, "os.mkdir"):
+            with self.subTest(function), self.assertRaises(NotAJobError):
+                self.queue.enqueue(function, "a")
+        self.assertEqual(self.queue.job_ids, [])
 
     def test_jobs_wait_in_their_order_in_a_queue_that_rq_knows(self):
         jobs = [self.enqueue(argument).id for argument in ("a", "b")]

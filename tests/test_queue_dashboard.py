@@ -1,8 +1,12 @@
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 from django.contrib.auth.models import Permission
 from django.test import Client
 
 from apps.accounts.emails import enqueue_password_reset
 from tests.case import ApiTestCase, default_queue
+from tests.foreign_jobs import put_bombs
 from tests.makers import client_for, make_user
 
 DASHBOARD = "/admin/django_rq/dashboard/"
@@ -48,6 +52,20 @@ class QueueDashboardTests(ApiTestCase):
         self.assertContains(self.admin.get(f"{DASHBOARD}queues/0/"), self.job_id)
         self.assertContains(self.admin.get(self.job_page), "ana@example.com")
         self.assertEqual(self.admin.get(f"{DASHBOARD}stats.json").json()["queues"][0]["jobs"], 1)
+
+    def test_pickles_are_shown_unread(self):
+        self.permit()
+        folder = Path(self.enterContext(TemporaryDirectory()))
+        bombs = put_bombs(default_queue().connection, folder)
+
+        for page in ("", "stats.json", "queues/0/", "queues/0/started/", "workers/0/"):
+            self.assertEqual(self.admin.get(DASHBOARD + page).status_code, 200, page)
+        self.assertContains(self.admin.get(f"{DASHBOARD}queues/0/"), bombs[0])
+        self.assertContains(self.admin.get(f"{DASHBOARD}queues/0/{bombs[0]}/"), bombs[0])
+        self.admin.raise_request_exception = False  # django-rq cannot show a result that it cannot read
+        for job_id in bombs[1:]:
+            self.admin.get(f"{DASHBOARD}queues/0/{job_id}/")
+        self.assertEqual(list(folder.iterdir()), [])
 
     def test_pages_of_rows_are_not_there_for_there_is_no_table(self):
         self.permit()

@@ -5,23 +5,35 @@ run_maintenance_tasks, lmove, fetch_job, restore, and dequeue_any with its timeo
 never look whether it is to stop.
 """
 
+import json
 import re
 import signal
 import threading
+from datetime import timedelta
 from unittest import mock
 
 import django_rq
 from django.conf import settings
 from django.core.management import call_command
 from django.test import override_settings
+from django.utils import timezone
 from rq import SimpleWorker, Worker
-from rq.job import JobStatus
+from rq.job import Job, JobStatus
 from rq.suspension import resume, suspend
 
+from apps import metrics
+from apps.accounts.models import AuthToken
+from apps.queue import job_function
+from apps.support.emails import enqueue_due_emails
+from apps.support.models import Email
+from apps.tickets.models import Image
+from apps.tickets.reconcile import reconcile
 from apps.turns import Turns
 from hopla.worker import LIVENESS_SECONDS, REDIS_TIMEOUT_SECONDS, ThreadedWorker
 from tests.case import CommittingTestCase
-from tests.makers import make_accepted_image, make_ticket, running_sandbox
+from tests.foreign_jobs import pickled, put_job
+from tests.makers import make_accepted_image, make_ticket, make_user, running_sandbox, token_for
+from tests.support.makers import make_support_ticket
 from tests.tickets.test_reconcile import make_due
 
 ran = []  # what the jobs below note
@@ -31,15 +43,18 @@ running: set
 most_at_once = 0
 
 
+@job_function
 def note(value):
     ran.append(value)
 
 
+@job_function
 def meet_the_others():
     meeting.wait(timeout=30)
     ran.append("met")
 
 
+@job_function
 def count_those_running():
     global most_at_once
     me = threading.get_ident()
@@ -49,6 +64,7 @@ def count_those_running():
     running.discard(me)
 
 
+@job_function
 def wait_for_release():
     ran.append("waiting")
     if not release.wait(timeout=60):
@@ -56,14 +72,17 @@ def wait_for_release():
     ran.append("released")
 
 
+@job_function
 def fail():
     raise ValueError("it is no good")
 
 
+@job_function
 def do_nothing():
     pass
 
 
+@job_function
 def note_keys_of_rq():
     ran.append(keys_of_rq(django_rq.get_queue("default").connection))
 
@@ -84,6 +103,7 @@ def keys_of_rq(connection) -> set:
     return found
 
 
+@job_function
 def look_around():
     """Notes how the worker and its job look from outside while the job runs."""
     queue = django_rq.get_queue("default")
@@ -239,6 +259,57 @@ class BurstTests(WorkerTestCase):
         self.assertEqual(ran, ["later"])
 
 
+class ForeignJobTests(WorkerTestCase):
+    def test_function_that_is_none_of_the_jobs_fails_and_is_not_called(self):
+        job_id = put_job(self.connection, data=json.dumps(["tests.test_worker.ran.append", None, ["called"], {}]))
+
+        self.drain()
+
+        self.assertEqual(ran, [])
+        self.assertIn("NotAJobError", Job.fetch(job_id, connection=self.connection).latest_result().exc_string)
+        self.assert_left_nothing(failed=1)
+
+    def test_method_of_an_argument_is_not_called(self):
+        put_job(self.connection, data=json.dumps(["format", "{0}", ["called"], {}]))
+
+        self.drain()
+
+        self.assert_left_nothing(failed=1)
+
+    def test_pickled_job_is_discarded_and_the_others_go_on(self):
+        before = put_job(self.connection, data=pickled("tests.test_worker.note", "unpickled"))
+        self.enqueue(note, "there")
+
+        with self.assertLogs("apps.queue", "WARNING"):
+            self.drain()
+
+        self.assertEqual(ran, ["there"])
+        self.assertFalse(Job.exists(before, connection=self.connection))
+        self.assert_left_nothing()
+
+    def test_photos_and_emails_of_discarded_jobs_are_queued_anew(self):
+        self.enterContext(running_sandbox())
+        image = make_accepted_image(make_ticket(num_images=1))
+        make_support_ticket(make_user())
+        (email,) = Email.objects.all()
+        for job_id in self.queue.job_ids:
+            photo = ("apps.tickets.delivery.deliver_photo", str(image.pk))
+            mail = ("apps.support.emails.send_email", email.pk)
+            data = pickled(*(photo if job_id.startswith(str(image.pk)) else mail))
+            self.connection.hset(Job.key_for(job_id), "data", data)
+        with self.assertLogs("apps.queue", "WARNING") as log:
+            self.drain()
+        self.assertEqual((len(log.output), self.queue.job_ids), (2, []))
+
+        make_due(image)
+        Email.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+        reconcile()
+        enqueue_due_emails()
+        self.drain()
+
+        self.assertEqual((Image.objects.get().status, Email.objects.get().state), ("stored", "sent"))
+
+
 class SeenFromOutsideTests(WorkerTestCase):
     def test_worker_and_job_while_it_runs(self):
         self.enqueue(look_around)
@@ -289,6 +360,10 @@ class BookkeepingTests(WorkerTestCase):
         Counting([self.queue], connection=self.connection).work(burst=True, logging_level="CRITICAL")
 
         self.assertEqual(counts, [(2, 1, True)])
+
+
+def count_of(name: str, label: str) -> float:
+    return metrics.totals().get((name, (label,), ""), 0)
 
 
 class BackgroundWorker(ThreadedWorker):
@@ -377,6 +452,37 @@ class RunningTests(WorkerTestCase):
         self.wait_until(lambda: self.is_registered(worker))
         self.enqueue(note, "after the flush")
         self.wait_until(lambda: ran == ["after the flush"])
+
+    def test_job_in_disorder_does_not_end_the_worker(self):
+        job_id = put_job(self.connection, data=b"[]", created_at="yesterday")
+        with self.assertLogs("apps.unforeseen", "ERROR"):
+            self.start()
+            self.enqueue(note, "after it")
+            self.wait_until(lambda: ran == ["after it"])
+        self.assertEqual(self.connection.llen(self.queue.intermediate_queue_key), 0)
+        self.connection.delete(Job.key_for(job_id))
+
+    def test_workers_own_key_in_disorder_does_not_end_the_worker(self):
+        self.start()
+        with self.assertLogs("apps.unforeseen", "ERROR"):
+            self.connection.set(Worker.redis_workers_keys, "no set")
+            self.wait_until(lambda: count_of("hopla_periodic_failures", "the worker's heartbeat"))
+            self.enqueue(note, "all the same")
+            self.wait_until(lambda: ran == ["all the same"])
+        self.connection.delete(Worker.redis_workers_keys)
+
+    def test_emails_and_tokens_do_not_wait_for_staging(self):
+        make_support_ticket(make_user())
+        self.queue.empty()
+        Email.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+        token_for(make_user())
+        AuthToken.objects.update(expiry=timezone.now() - timedelta(seconds=1))
+
+        with override_settings(STAGING_REDIS_URL="redis://127.0.0.1:1/0"):
+            self.start()
+            self.wait_until(lambda: Email.objects.get().state == "sent")
+            self.wait_until(lambda: not AuthToken.objects.exists())
+            self.wait_until(lambda: count_of("hopla_periodic_failures", "discarding bytes"))
 
     def test_redis_being_flushed_while_a_job_runs_is_survived(self):
         worker = self.start()

@@ -14,7 +14,7 @@ from djoser.utils import encode_uid
 from rq import Retry
 
 from apps.accounts.models import User
-from apps.queue import default_queue
+from apps.queue import default_queue, job_function
 from apps.request_id import current_request_id, on_behalf_of
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ def enqueue_password_reset(email: str, *, language: str) -> None:
     )
 
 
+@job_function
 def send_password_reset(email: str, language: str, request_id: str = "") -> None:
     """The job. Sends to the active account of this address, in its own language or else the one of the request."""
     with on_behalf_of(request_id):

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from apps.queue import default_queue, jobs
+from apps.queue import default_queue, job_function, jobs
 from apps.request_id import on_behalf_of
 from apps.support.models import Audience, Email, EmailState, Event, EventKind
 from apps.support.subscriptions import unsubscribe_url
@@ -54,6 +54,7 @@ def enqueue_email(email_id: int) -> None:
     default_queue().enqueue(send_email, email_id, result_ttl=0)
 
 
+@job_function
 def send_email(email_id: int) -> None:
     """The job. Sends the mail if it is still owed. Safe to run twice and side by side."""
     with transaction.atomic():

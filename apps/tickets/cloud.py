@@ -6,6 +6,7 @@ never repeated by the SDK, that after a dropped answer the asset may be stored a
 """
 
 import hashlib
+import traceback
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
@@ -17,11 +18,14 @@ import cloudinary.api
 import cloudinary.uploader
 import cloudinary.utils
 from cloudinary.api_client import call_api
+from cloudinary.exceptions import Error as SDKError
 from cloudinary.exceptions import NotAllowed, NotFound
 from django.conf import settings
 from django.utils.translation import gettext_noop
 from urllib3 import Timeout
+from urllib3.exceptions import HTTPError
 
+from apps import unforeseen
 from apps.tickets.http_deadline import DeadlinePoolManager, Exchange, interrupt_all
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -86,6 +90,12 @@ class InterruptedCallError(PassingError):
     """`interrupt_calls` cut it off: this process is about to end. Whether the photo is stored is not known."""
 
     code = "worker_lost"
+
+
+class OwnError(PassingError):
+    """An error of hopla's own, or of the SDK's, that nobody foresaw; reported where it was met."""
+
+    code = "internal_error"
 
 
 class RateLimitedError(PassingError):
@@ -225,10 +235,15 @@ def _resources_of(answer: dict) -> list:
 def _call(exchange: Exchange, function, *args, **options) -> dict:
     try:
         answer = function(*args, **_account(), **options)
-    except Exception as exc:  # the SDK's own errors, bare Exception from its Admin calls, TypeError for `null`
+    except Exception as exc:
+        if not _is_foreseen(exc, exchange):
+            unforeseen.report("cloudinary", f"calling {function.__name__}", exc)
+            raise OwnError(gettext_noop("hopla met an error of its own while talking to Cloudinary.")) from exc
         told_why = isinstance(exc, (NotAllowed, NotFound))  # a proxy's page of the same status does not
-        _raise_for(exchange, message=str(exc) if told_why else "")
+        _raise_for(exchange, message=str(exc) if told_why else "", cause=exc)
         raise _passing_error(exchange) from exc
+    if not isinstance(answer, dict):
+        raise _passing_error(exchange)
     error = answer.get("error") or {}
     message = error.get("message", "") if isinstance(error, dict) else str(error)
     _raise_for(exchange, message)
@@ -237,23 +252,37 @@ def _call(exchange: Exchange, function, *args, **options) -> dict:
     return answer
 
 
-def _raise_for(exchange: Exchange, message: str) -> None:
+def _is_foreseen(exc: Exception, exchange: Exchange) -> bool:
+    """The SDK's own errors, urllib3's, bare Exception from its Admin calls; and whatever it trips over in an answer
+    that is no object, such as `null`.
+    """
+    if type(exc) is Exception or isinstance(exc, (SDKError, HTTPError)):
+        return True
+    return exchange.status is not None and isinstance(exc, (TypeError, LookupError, ValueError)) and _is_sdks(exc)
+
+
+def _is_sdks(exc: Exception) -> bool:
+    """Whether it was raised by a line of the SDK."""
+    *_, (innermost, _) = traceback.walk_tb(exc.__traceback__)
+    return innermost.f_globals["__name__"].partition(".")[0] == cloudinary.__name__
+
+
+def _raise_for(exchange: Exchange, message: str, cause: Exception | None = None) -> None:
     """Translate the status of the answer. 400, 403, 404 and 409 are refusals only when Cloudinary says why."""
     status = exchange.status
     if exchange.was_cut or status is None:
         return
     if status == 401:
-        raise CredentialsError(
-            gettext_noop("Cloudinary refused hopla's credentials.")
-        )  # its message shows the string to sign
+        # Without its cause, whose message shows the string to sign.
+        raise CredentialsError(gettext_noop("Cloudinary refused hopla's credentials.")) from None
     if status in (420, 429):
         raise RateLimitedError(
             f"Cloudinary asked to wait (HTTP {status}).", until=_named_time(exchange.headers), everyone=status == 420
-        )
+        ) from cause
     if status == 400 and message.startswith("Stale request"):
-        raise PassingError(gettext_noop("Cloudinary found the request's timestamp too old."))
+        raise PassingError(gettext_noop("Cloudinary found the request's timestamp too old.")) from cause
     if status in (400, 403, 404, 409) and message:
-        raise RefusedError(message)
+        raise RefusedError(message) from cause
 
 
 def _passing_error(exchange: Exchange) -> PassingError:

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from rq import get_current_job
 
 from apps import metrics
-from apps.queue import JobKind
+from apps.queue import JobKind, job_function
 from apps.request_id import on_behalf_of
 from apps.tickets import cloud, moves, outcomes, set_aside, staging
 from apps.tickets.leases import held, lease_seconds
@@ -55,6 +55,7 @@ def which_have_a_job(images: list[Image]) -> set:
     return {jobs[job_id] for job_id in JobKind.which_wait(list(jobs))}
 
 
+@job_function
 def deliver_photo(image_id: str) -> None:
     """Send one staged photo to Cloudinary and record what became of it. The job; safe to run twice and side by side.
 

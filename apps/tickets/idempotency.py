@@ -22,6 +22,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 from redis.lock import Lock
 
+from apps import unforeseen
 from apps.compiled_query import (
     CompiledQuery,
     Parameter,
@@ -93,7 +94,7 @@ def _renew_forever() -> None:
     while True:
         time.sleep(RENEW_EVERY_SECONDS)
         for hold in _holds.copy():
-            with suppress(RedisError):
+            with unforeseen.survived("web", "prolonging the hold of an Idempotency-Key"), suppress(RedisError):
                 hold.reacquire()
 
 

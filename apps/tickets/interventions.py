@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.tickets import set_aside
 from apps.tickets.delivery import enqueue_delivery
-from apps.tickets.models import AssetRemoval, Image, Ticket
+from apps.tickets.models import Image, Ticket
+from apps.tickets.removal import call_off
 from apps.tickets.states import ImageStatus, TicketStatus
 
 logger = logging.getLogger(__name__)
@@ -49,8 +50,9 @@ def _revive(image: Image, ticket: Ticket) -> None:
     position = image.position if image.position not in taken else next(free, None)
     if position is None:
         raise CannotBeDone(_("Its place was taken by another photo, and none is free."))
-    # An upload of it that may have landed was to be removed. Should that be under way, this waits for its end.
-    AssetRemoval.objects.filter(public_id=image.public_id).delete()
+    # An upload of it that may have landed was to be removed.
+    if not call_off(image.public_id):
+        raise CannotBeDone(_("It is being removed from Cloudinary: try again in a minute."))
     # Last before the commit, and a crash in between leaves bytes of a failed photo: reconcile sets those aside again.
     if not set_aside.take_back(image.pk, image.size):
         raise CannotBeDone(_("Its bytes are gone: the client has to send it again."))

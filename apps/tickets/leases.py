@@ -5,20 +5,17 @@ are taken up again within LEASE_SECONDS, and not only when the longest upload wo
 without that, such as RQ's own worker, takes leases as long as an attempt may last.
 """
 
-import logging
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import transaction
 from django.utils import timezone
-from psycopg_pool import PoolTimeout
 
+from apps.periodic import Periodic
 from apps.tickets.models import LEASE_SLACK_SECONDS, Image
 from apps.tickets.states import ImageStatus
-
-logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 15
 PROLONG_EVERY_SECONDS = 3
@@ -62,17 +59,14 @@ def prolong_leases() -> int:
         return Image.objects.filter(pk__in=mine).update(look_again_at=moment)
 
 
+_prolonging = Periodic("prolonging leases", prolong_leases, every_seconds=PROLONG_EVERY_SECONDS)
+
+
 def keep_leases(until: threading.Event) -> None:
     """Prolong them every PROLONG_EVERY_SECONDS, until told to end. For a thread of its own: nothing may hold it up."""
     _kept.set()
     try:
-        while not until.wait(PROLONG_EVERY_SECONDS):
-            try:
-                prolong_leases()
-            except (DatabaseError, InterfaceError, PoolTimeout) as error:
-                # While nobody reaches the database nobody takes anything over either.
-                logger.warning("leases cannot be prolonged (%s)", type(error).__name__)
-            finally:
-                connection.close()
+        # While nobody reaches the database nobody takes anything over either.
+        _prolonging.keep_on(until, after_seconds=PROLONG_EVERY_SECONDS)
     finally:
         _kept.clear()

@@ -18,6 +18,7 @@ ERROR_CODES = (
     "cloudinary_rate_limited",
     "cloudinary_answer_mismatch",
     "cloudinary_refused",
+    "internal_error",
     "staging_unavailable",
     "worker_lost",
     "bytes_lost",

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 from redis.exceptions import LockError
 
+from apps.periodic import Periodic
 from apps.redis_client import redis_at
 from apps.tickets import outcomes, set_aside, staging
 from apps.tickets.delivery import enqueue_delivery, settle_lost, which_have_a_job
@@ -35,19 +36,16 @@ TURN_SECONDS = 15
 
 
 def reconcile() -> int:
-    """Look once at everything that is due, and answer how much that was. Safe to run at any time, anywhere."""
+    """Look once at everything that is due, and answer how much that was. Safe to run at any time, anywhere.
+
+    A step that fails holds up none of the others. Raises RedisError when there is no knowing whose turn it is.
+    """
     turn = redis_at(settings.REDIS_URL).lock(TURN, timeout=TURN_SECONDS, blocking=False)
     if not turn.acquire():
         return 0
     try:
         with acting_as("reconcile"):
-            return (
-                expire_due_tickets()
-                + _settle_due_images()
-                + _discard_unclaimed_bytes()
-                + remove_due_assets()
-                + forget_old_keys()
-            )
+            return sum(step.attempt() or 0 for step in STEPS)
     finally:
         with suppress(LockError):  # it took longer than a turn, and someone else has it now
             turn.release()
@@ -127,3 +125,12 @@ def _enqueue_those_without_a_job(images: list[Image]) -> None:
     for image in images:
         if image.pk not in have_a_job:
             enqueue_delivery(image.pk, attempts=image.attempts)
+
+
+STEPS = [
+    Periodic("expiring tickets", expire_due_tickets),
+    Periodic("settling photos", _settle_due_images),
+    Periodic("discarding bytes", _discard_unclaimed_bytes),
+    Periodic("removing assets", remove_due_assets),
+    Periodic("forgetting idempotency keys", forget_old_keys),
+]

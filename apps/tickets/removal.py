@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 from django.utils import timezone
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 RETRY_BASE_SECONDS = 10
 RETRY_CAP_SECONDS = 60 * 60
 BATCH = 20
+# Three times what the call may take: Cloudinary may carry it out after hopla has given up waiting.
+UNDER_WAY_SECONDS = 3 * cloud.ADMIN_TIMEOUT_SECONDS
 
 
 def remove_asset_of(image: Image) -> None:
@@ -84,24 +86,56 @@ def remove_due_assets() -> int:
     return looked_at
 
 
-def _remove_one(pk: int) -> bool:
-    """False when it could not be removed. The row is locked also during the call: who takes the image up again waits
-    until the asset is gone.
+def call_off(public_id: str) -> bool:
+    """The asset may stand after all: forget its removal. False while that is under way, and nothing is changed then.
+
+    Call it in the transaction that has an upload begin. A removal that begins meanwhile waits for its end.
     """
-    with transaction.atomic():
-        skip_locked = connection.features.has_select_for_update_skip_locked
-        removal = AssetRemoval.objects.select_for_update(skip_locked=skip_locked).filter(pk=pk).first()
-        if removal is None:  # done, or in another worker's hands
-            return True
-        try:
-            if not _is_wanted(removal.public_id):
-                cloud.delete(removal.public_id)
-                logger.info("asset %s: removed at Cloudinary", removal.public_id)
-        except cloud.CloudError as trouble:
-            _postpone(removal, trouble)
-            return False
+    removal = AssetRemoval.objects.select_for_update().filter(public_id=public_id).first()
+    if removal is not None and removal.under_way_until is not None and removal.under_way_until > timezone.now():
+        return False
+    if removal is not None:
         removal.delete()
     return True
+
+
+def _remove_one(pk: int) -> bool:
+    """False when it could not be removed. No lock is held during the call: see `_claim`."""
+    removal = _claim(pk)
+    if removal is None:  # done, called off, or in another worker's hands
+        return True
+    try:
+        if not _is_wanted(removal.public_id):
+            if _seconds_left(removal) < cloud.ADMIN_TIMEOUT_SECONDS:  # this process was stopped for a while
+                return False
+            cloud.delete(removal.public_id)
+            logger.info("asset %s: removed at Cloudinary", removal.public_id)
+    except cloud.CloudError as trouble:
+        _postpone(removal, trouble)
+        return False
+    _still_claimed(removal).delete()
+    return True
+
+
+def _claim(pk: int) -> AssetRemoval | None:
+    """Make it this caller's for UNDER_WAY_SECONDS, if it is due: nobody else removes it, nor has its photo tried again.
+
+    Whoever would have that, or be another remover, sees the claim; what is to be removed anew moves `due_at`, and then
+    the outcome of this call decides nothing.
+    """
+    until = timezone.now() + timedelta(seconds=UNDER_WAY_SECONDS)
+    due = AssetRemoval.objects.filter(pk=pk, due_at__lte=timezone.now())
+    if not due.update(due_at=until, under_way_until=until):
+        return None
+    return AssetRemoval.objects.filter(pk=pk, due_at=until).first()
+
+
+def _still_claimed(removal: AssetRemoval):
+    return AssetRemoval.objects.filter(pk=removal.pk, due_at=removal.due_at, under_way_until=removal.under_way_until)
+
+
+def _seconds_left(removal: AssetRemoval) -> float:
+    return (removal.under_way_until - timezone.now()).total_seconds()
 
 
 def _is_wanted(public_id: str) -> bool:
@@ -120,8 +154,9 @@ def image_id_of(public_id: str) -> uuid.UUID | None:
 
 def _postpone(removal: AssetRemoval, trouble: cloud.CloudError) -> None:
     seconds = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** min(removal.attempts, 16))
-    removal.attempts += 1
-    removal.due_at = timezone.now() + timedelta(seconds=seconds)
-    removal.error = f"{trouble.code}: {trouble.detail}"[:500]
-    removal.save()
+    _still_claimed(removal).update(
+        attempts=removal.attempts + 1,
+        due_at=timezone.now() + timedelta(seconds=seconds),
+        error=f"{trouble.code}: {trouble.detail}"[:500],
+    )
     logger.warning("asset %s: could not be removed, %s", removal.public_id, trouble.code)

@@ -2,10 +2,16 @@
 
 import os
 import signal
+import tempfile
+from pathlib import Path
 
+from django.conf import settings
+
+from apps.redis_client import redis_at
 from apps.tickets.models import Ticket
 from tests.faults.case import FaultsTestCase
 from tests.faults.processes import Process
+from tests.foreign_jobs import pickled, put_bombs
 
 
 class RQWorkersTests(FaultsTestCase):
@@ -45,3 +51,45 @@ class RQWorkersTests(FaultsTestCase):
         self.complete_a_ticket(pool)
         self.assert_ends_in_good_order(pool)
         self.assertNotIn("Traceback", pool.output)
+
+    def test_no_worker_runs_what_somebody_else_put_into_redis(self):
+        redis = redis_at(settings.REDIS_URL)
+        for command in (
+            ("rqworker",),
+            ("rqworker", "--worker-class", "rq.Worker"),
+            ("rqworker", "--worker-class", "rq.SimpleWorker"),
+            ("rqworker", "--serializer", "pickle"),
+            ("rqworker-pool",),
+            ("rqworker-pool", "--worker-class", "rq.Worker"),
+        ):
+            with self.subTest(" ".join(command)), tempfile.TemporaryDirectory() as folder:
+                self.world.flush_redis()
+                put_bombs(redis, Path(folder))
+
+                worker = self.start(*command, "--burst")
+
+                self.assertEqual(worker.wait(120), 0, worker.output)
+                self.assertEqual(os.listdir(folder), [], worker.output)
+                self.assertEqual(redis.llen("rq:queue:default"), 0)
+
+    def test_photos_whose_jobs_an_earlier_hopla_queued_are_delivered(self):
+        ticket = self.post(3)
+        redis = redis_at(settings.REDIS_URL)
+        for job_id in redis.lrange("rq:queue:default", 0, -1):
+            image_id = job_id.decode().partition("_")[0]
+            redis.hset(b"rq:job:" + job_id, "data", pickled("apps.tickets.delivery.deliver_photo", image_id))
+
+        worker = self.start("rqworker")
+
+        self.wait_until(lambda: Ticket.objects.get(pk=ticket).status == "completed" or not worker.is_alive())
+        self.assertEqual(worker.output.count("discarded unread"), 3, worker.output)
+        self.assert_books_balance()
+        self.assertEqual(redis.zcard("rq:failed:default"), 0)
+
+    def test_queue_that_is_not_there_is_named(self):
+        for command in ("rqworker", "rqworker-pool"):
+            with self.subTest(command):
+                worker = self.world.processes.manage(command, "high", "default", "low", env=self.world.environment)
+                self.assertEqual(worker.wait(120), 1, worker.output)
+                self.assertIn("There is no queue named high or low.", worker.output)
+                self.assertNotIn("Traceback", worker.output)

@@ -147,12 +147,28 @@ class HurriedWorkerTests(StoppedWorkerTestCase):
         self.assert_books_balance()
 
     def test_worker_ends_though_redis_hangs(self):
+        self.freeze_redis()
+        self.assert_worker_ends()
+
+    def test_worker_with_uploads_in_hand_ends_though_redis_hangs(self):
+        hanging = self.sandbox.misbehave("hang")
+        self.post(2)
+        self.wait_until(lambda: hanging.fired == 2)
+        self.freeze_redis()
+        self.assert_worker_ends()
+
+    def test_worker_that_is_ending_does_so_though_redis_hangs_just_then(self):
+        os.kill(self.worker.pid, signal.SIGTERM)
+        self.freeze_redis()
+        self.assertIn(self.worker.wait(60), (0, 1))
+
+    def freeze_redis(self) -> None:
         self.world.redis.freeze()
-        try:
-            os.kill(self.worker.pid, signal.SIGTERM)
-            self.assertIn(self.worker.wait(60), (0, 1))
-        finally:
-            self.world.redis.thaw()
+        self.addCleanup(self.world.redis.thaw)
+
+    def assert_worker_ends(self) -> None:
+        os.kill(self.worker.pid, signal.SIGTERM)
+        self.assertIn(self.worker.wait(60), (0, 1))
 
     @needs_postgres
     def test_worker_ends_though_the_database_hangs(self):

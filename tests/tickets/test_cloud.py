@@ -7,6 +7,7 @@ import cloudinary
 from django.conf import settings
 from django.test import SimpleTestCase, override_settings
 
+from apps import metrics
 from apps.tickets import cloud
 from tests.makers import jpeg_bytes, running_sandbox
 
@@ -163,6 +164,61 @@ class TroubleTests(CloudTestCase):
         with override_settings(CLOUDINARY_URL=url):
             self.assert_put_fails(cloud.CredentialsError)
         self.assertEqual(list(self.sandbox.assets), [])
+
+
+class UnforeseenTests(CloudTestCase):
+    """An error of hopla's own, or of the SDK's: nobody may take it for network trouble."""
+
+    def break_the_account(self):
+        """hopla's own line fails, or the SDK's: an account that is not what its code expects."""
+        self.enterContext(mock.patch.object(cloud._pool, "pool_classes_by_scheme", None))
+
+    def test_it_is_told_with_its_traceback_and_counted(self):
+        self.break_the_account()
+        before = metrics.totals().get(("hopla_unforeseen_errors", ("cloudinary",), ""), 0)
+
+        with self.assertLogs("apps.unforeseen", "ERROR") as log:
+            error = self.assert_put_fails(cloud.OwnError)
+
+        self.assertIsInstance(error.__cause__, TypeError)
+        self.assertIn("Traceback", log.output[0])
+        self.assertEqual(metrics.totals()["hopla_unforeseen_errors", ("cloudinary",), ""], before + 1)
+        self.assertNotIn("connection", error.detail)
+
+    def test_trouble_that_is_foreseen_is_not_reported(self):
+        for kind, parameters in (
+            ("null_body", {}),
+            ("html_page", {}),
+            ("drop_before_reading", {}),
+            ("refuse", {"status": 502}),
+            ("refuse", {"status": 200, "body": "[]"}),
+            ("refuse", {"status": 200, "body": '"words"'}),
+            ("refuse", {"status": 200, "body": '{"error": "words"}'}),
+            ("refuse", {"status": 200, "body": '{"error": {}}'}),
+            ("refuse", {"status": 200, "body": '["error"]'}),
+        ):
+            for call in (self.put, lambda: cloud.find([ID]), lambda: cloud.delete(ID), self.list_assets):
+                with self.subTest(kind, **parameters), self.assertNoLogs("apps.unforeseen"):
+                    self.sandbox.misbehave(kind, action="any", **parameters)
+                    with self.assertRaises(cloud.PassingError) as caught:
+                        call()
+                    self.assertNotIsInstance(caught.exception, cloud.OwnError)
+                    self.sandbox.behave()
+
+    def list_assets(self):
+        return list(cloud.list_assets())
+
+    def test_cause_of_a_refusal_is_kept(self):
+        self.sandbox.misbehave("refuse", action="any", status=404, message="Resource not found")
+        with self.assertRaises(cloud.RefusedError) as caught:
+            cloud.find([ID])
+        self.assertIsNotNone(caught.exception.__cause__)
+
+    def test_refused_credentials_of_an_admin_call_show_no_cause(self):
+        self.sandbox.misbehave("wrong_credentials", action="any")
+        with self.assertRaises(cloud.CredentialsError) as caught:
+            cloud.find([ID])
+        self.assertTrue(caught.exception.__suppress_context__)
 
 
 class AccountTests(SimpleTestCase):

@@ -11,6 +11,7 @@ from apps.tickets import staging
 from apps.tickets.delivery import enqueue_delivery
 from apps.tickets.models import AssetRemoval, Image
 from apps.tickets.reconcile import BATCH, CLAIMED_WITHIN_SECONDS, reconcile
+from apps.tickets.removal import schedule_removal
 from tests.case import ApiTestCase, CommittingTestCase, default_queue, staged_photos
 from tests.makers import jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
 
@@ -265,3 +266,22 @@ class TurnTests(CommittingTestCase):
             image = make_accepted_image(make_ticket())
             make_due(image)
             self.assertEqual(reconcile(), 1)
+
+
+class StepTests(ApiTestCase):
+    def test_trouble_of_one_step_holds_up_no_other(self):
+        overdue = make_ticket(expires_at=timezone.now() - timedelta(seconds=1))
+        schedule_removal("hopla/gone")
+        make_due(make_accepted_image(make_ticket()))
+        sandbox = self.enterContext(running_sandbox())
+
+        with override_settings(STAGING_REDIS_URL="redis://127.0.0.1:1/0"), self.assertLogs("apps.periodic") as log:
+            reconcile()
+
+        overdue.refresh_from_db()
+        self.assertEqual(overdue.status, "expired")
+        self.assertEqual((AssetRemoval.objects.count(), sandbox.requests["destroy"]), (0, 1))
+        self.assertEqual(len(log.output), 2, log.output)
+
+        with self.assertLogs("apps.periodic", "INFO"):
+            reconcile()

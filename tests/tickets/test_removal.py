@@ -2,17 +2,21 @@
 
 import threading
 from datetime import timedelta
+from functools import partial
 
 from django.conf import settings
+from django.db import transaction
 from django.test import override_settings
 from django.utils import timezone
 
 from apps.tickets import cloud, outcomes, staging
 from apps.tickets.delivery import deliver_photo
+from apps.tickets.interventions import CannotBeDone, try_again
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.reconcile import reconcile
-from apps.tickets.removal import RETRY_CAP_SECONDS, remove_due_assets, schedule_removal
+from apps.tickets.removal import RETRY_CAP_SECONDS, UNDER_WAY_SECONDS, remove_due_assets, schedule_removal
 from tests.case import ApiTestCase, CommittingTestCase, at_once, staged_photos
+from tests.faults.case import needs_postgres
 from tests.makers import jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
 from tests.tickets.test_reconcile import make_due
 
@@ -281,3 +285,115 @@ class UnderWayTests(CommittingTestCase):
         at_once(lambda _: remove_due_assets(), range(4))
 
         self.assertEqual((planned(), self.sandbox.requests["destroy"]), ([], 6))
+
+
+class RevivedTests(CommittingTestCase):
+    """A failed photo whose asset is to go, and which staff have tried again at that very moment."""
+
+    def setUp(self):
+        super().setUp()
+        self.sandbox = self.enterContext(running_sandbox())
+        self.image = make_accepted_image(make_ticket(num_images=1))
+        self.image.start_upload(lease_seconds=30)
+        cloud.put(public_id=self.image.public_id, content=jpeg_bytes())  # of which the answer is lost
+        outcomes.record_failed(Image.objects.get(), code="cloudinary_unavailable", detail="-")
+        come_due()
+
+    def start_removal(self) -> threading.Thread:
+        """Until Cloudinary has been asked, and takes its time."""
+        slow = self.sandbox.misbehave("latency", action="destroy", seconds=1)
+        removal = threading.Thread(target=at_once, args=(lambda _: remove_due_assets(), [None]))
+        removal.start()
+        self.addCleanup(removal.join)
+        self.wait_until(lambda: slow.fired)
+        return removal
+
+    def deliver_again(self) -> Image:
+        try_again(self.image.pk)
+        at_once(deliver_photo, [str(self.image.pk)])
+        return Image.objects.get()
+
+    def assert_stored_for_good(self, image: Image):
+        self.assertEqual((image.status, planned()), ("stored", []))
+        come_due()
+        remove_due_assets()
+        self.assertEqual([asset.public_id for asset in self.sandbox.assets], [image.public_id])
+
+    @needs_postgres
+    def test_no_lock_is_held_during_the_call(self):
+        removal = self.start_removal()
+
+        with transaction.atomic():
+            AssetRemoval.objects.select_for_update(nowait=True).get()
+
+        self.assertTrue(removal.is_alive())
+
+    @needs_postgres
+    def test_photo_is_not_tried_again_while_its_asset_is_being_removed(self):
+        removal = self.start_removal()
+
+        with self.assertRaisesMessage(CannotBeDone, "being removed"):
+            try_again(self.image.pk)
+
+        self.assertTrue(removal.is_alive())
+        removal.join()
+        self.assert_stored_for_good(self.deliver_again())
+
+    def test_photo_that_was_tried_again_before_keeps_its_asset(self):
+        image = self.deliver_again()
+
+        remove_due_assets()
+
+        self.assert_stored_for_good(image)
+
+    def test_call_without_an_answer_may_still_be_carried_out_for_a_while(self):
+        self.sandbox.misbehave("drop_before_reading", action="destroy", times=1)
+        remove_due_assets()
+
+        with self.assertRaisesMessage(CannotBeDone, "being removed"):
+            try_again(self.image.pk)
+
+        AssetRemoval.objects.update(under_way_until=timezone.now() - timedelta(seconds=1))
+        self.assert_stored_for_good(self.deliver_again())
+
+    def test_removal_of_a_killed_worker_is_done_by_the_next(self):
+        until = timezone.now() + timedelta(seconds=UNDER_WAY_SECONDS)
+        AssetRemoval.objects.update(due_at=until, under_way_until=until)
+        self.assertEqual(remove_due_assets(), 0)
+
+        come_due()
+        remove_due_assets()
+
+        self.assertEqual((list(self.sandbox.assets), planned()), ([], []))
+
+    @needs_postgres
+    def test_asset_that_is_to_go_once_more_meanwhile_does(self):
+        removal = self.start_removal()
+        schedule_removal(self.image.public_id, due_at=timezone.now() + timedelta(minutes=1))
+        removal.join()
+
+        self.assertEqual(planned(), [self.image.public_id])
+
+    @needs_postgres
+    def test_photos_tried_again_while_their_assets_go_are_stored_or_failed_with_what_that_means(self):
+        """Many at once, in whatever order it comes: a photo that is stored has its asset, and no other asset stays."""
+        images = [make_accepted_image(make_ticket(num_images=1), seed=seed) for seed in range(1, 9)]
+        for image in images:
+            image.start_upload(lease_seconds=30)
+            outcomes.record_failed(Image.objects.get(pk=image.pk), code="cloudinary_unavailable", detail="-")
+        come_due()
+        self.sandbox.misbehave("latency", action="destroy", seconds=0.02)
+
+        def revive(image):
+            try:
+                try_again(image.pk)
+            except CannotBeDone:
+                return
+            deliver_photo(str(image.pk))
+
+        at_once(lambda do: do(), [remove_due_assets] * 3 + [partial(revive, image) for image in images])
+
+        stored = {image.public_id for image in Image.objects.filter(status="stored")}
+        assets = {asset.public_id for asset in self.sandbox.assets}
+        self.assertEqual(stored - assets, set())
+        self.assertLessEqual(assets - stored, {self.image.public_id})

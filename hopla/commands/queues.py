@@ -1,0 +1,19 @@
+"""What hopla's own `rqworker` and `rqworker-pool` have in common."""
+
+from django.conf import settings
+from django.core.management import CommandError
+
+
+class QueueCommand:
+    """Mixed into a command of django-rq's that takes names of queues: JSON by default, and queues that there are."""
+
+    def add_arguments(self, parser):
+        super().add_arguments(parser)
+        parser.set_defaults(serializer="json")
+
+    def handle(self, *queues, **options):
+        unknown = [queue for queue in queues if queue not in settings.RQ_QUEUES]
+        if unknown:
+            known = ", ".join(settings.RQ_QUEUES)
+            raise CommandError(f"There is no queue named {' or '.join(unknown)}. hopla has one queue: {known}.")
+        super().handle(*queues, **options)
