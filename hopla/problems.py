@@ -4,6 +4,7 @@ import logging
 from http import HTTPStatus
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
 from django.http import JsonResponse
@@ -16,6 +17,7 @@ from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 from rest_framework import exceptions
 from rest_framework.response import Response
+from rest_framework.serializers import as_serializer_error
 from rest_framework.views import exception_handler, set_rollback
 
 logger = logging.getLogger(__name__)
@@ -161,6 +163,8 @@ def _translated(exc):
         return RequestTooLarge(_default_detail(413))
     if isinstance(exc, (SuspiciousOperation, TooManyFilesSent)):
         return exceptions.ParseError(_default_detail(400))
+    if isinstance(exc, DjangoValidationError):  # of a model or a validator, which no serializer stood around
+        return exceptions.ValidationError(as_serializer_error(exc))
     return exc
 
 
@@ -169,8 +173,8 @@ def _code_of(exc) -> str:
         return "invalid"
     if not isinstance(exc, exceptions.APIException):
         return ""
-    if isinstance(exc.detail, dict):  # simplejwt's way
-        return str(exc.detail.get("code", exc.default_code))
+    if isinstance(exc.detail, dict) and "code" in exc.detail:  # simplejwt's way
+        return str(exc.detail["code"])
     return getattr(exc.detail, "code", exc.default_code)
 
 
@@ -178,8 +182,17 @@ def _detail_of(exc, status: int) -> str:
     if isinstance(exc, exceptions.ValidationError):
         return _("The input is invalid; `errors` says where.")
     if isinstance(exc, exceptions.APIException):
-        return str(exc.detail["detail"] if isinstance(exc.detail, dict) else exc.detail)
+        return _sentences(exc.detail)
     return _default_detail(status)
+
+
+def _sentences(detail) -> str:
+    """In one text, whatever REST framework was given: a sentence, several, or sentences by name."""
+    if isinstance(detail, dict):  # simplejwt's way is to say it under "detail", beside the code
+        detail = detail.get("detail") or list(detail.values())
+    if isinstance(detail, list):
+        return " ".join(_sentences(each) for each in detail)
+    return str(detail)
 
 
 def _default_detail(status: int) -> str:

@@ -8,6 +8,7 @@ from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext_lazy as _
 from djoser.serializers import CurrentPasswordSerializer, UidAndTokenSerializer
 from rest_framework import serializers
+from rest_framework.fields import get_error_detail
 from rest_framework_simplejwt.serializers import TokenRefreshSerializer, TokenVerifySerializer
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import UntypedToken
@@ -15,7 +16,7 @@ from rest_framework_simplejwt.tokens import UntypedToken
 from apps.accounts.errors import InvalidCredentialsError, TokenNotValidError
 from apps.accounts.models import User
 from apps.accounts.tokens import SingleUseRefreshToken, is_ended
-from apps.json_fields import StrictCharField
+from apps.json_fields import NullIsLeftOut, RefusesFixedFields, StrictCharField
 
 NEW_PASSWORD_MAX_LENGTH = 128
 
@@ -42,13 +43,15 @@ class UserSerializer(StrictModelSerializer):
         extra_kwargs = {"language": {"allow_blank": True}}  # nobody has chosen yet
 
 
-class ProfileSerializer(UserSerializer):
+class ProfileSerializer(NullIsLeftOut, RefusesFixedFields, UserSerializer):
     """What users change of themselves: name, phone and the language of their e-mails."""
 
     phone = StrictCharField(required=False, allow_blank=True, max_length=32, help_text="With its country code.")
 
     class Meta(UserSerializer.Meta):
         read_only_fields = ["id", "username", "email", "is_staff", "date_joined"]
+
+    fixed_fields = ("password",)  # and what is read only
 
     def validate_phone(self, value):
         return e164(value) if value else ""
@@ -61,7 +64,7 @@ class ProfileSerializer(UserSerializer):
         return instance
 
 
-class RegistrationSerializer(StrictModelSerializer):
+class RegistrationSerializer(NullIsLeftOut, StrictModelSerializer):
     """A new user: unique without regard to case, with a password that Django's validators accept."""
 
     email = serializers.EmailField(max_length=254)
@@ -105,7 +108,7 @@ class NewUserSerializer(RegistrationSerializer):
         return super().validate(attrs)
 
 
-class LoginSerializer(serializers.Serializer):
+class LoginSerializer(NullIsLeftOut, serializers.Serializer):
     """`username` or `email`, and the password. Sets `user`; raises InvalidCredentialsError."""
 
     username = StrictCharField(required=False, max_length=254)
@@ -203,7 +206,7 @@ def require_good_password(password: str, user: User, *, field: str) -> None:
     try:
         validate_password(password, user)
     except ValidationError as exc:
-        raise serializers.ValidationError({field: exc.error_list}) from exc
+        raise serializers.ValidationError({field: get_error_detail(exc)}) from exc
 
 
 def e164(number: str) -> str:
