@@ -42,8 +42,8 @@ def send_password_reset(email: str, language: str, request_id: str = "") -> None
 
 
 def _send_password_reset(email: str, language: str) -> None:
-    user = User.objects.filter(email__iexact=email, is_active=True).first()
-    if user is None or not user.has_usable_password():
+    user = User.objects.named(email, by=("email",))
+    if user is None or not user.is_active or not user.has_usable_password():
         return
     uid, token = encode_uid(user.pk), default_token_generator.make_token(user)
     link = settings.PASSWORD_RESET_URL.format(uid=uid, token=token) if settings.PASSWORD_RESET_URL else ""

@@ -15,6 +15,7 @@ from rest_framework_simplejwt.tokens import UntypedToken
 
 from apps.accounts.errors import InvalidCredentialsError, TokenNotValidError
 from apps.accounts.models import User
+from apps.accounts.passwords import normal_password
 from apps.accounts.tokens import SingleUseRefreshToken, is_ended
 from apps.json_fields import NullIsLeftOut, RefusesFixedFields, StrictCharField
 
@@ -102,7 +103,7 @@ class NewUserSerializer(RegistrationSerializer):
     username = StrictCharField(required=False, max_length=150, validators=[User.username_validator])
 
     def validate(self, attrs):
-        attrs.setdefault("username", attrs["email"])
+        attrs.setdefault("username", User.normalize_username(attrs["email"]))
         if len(attrs["username"]) > 150:
             raise serializers.ValidationError({"username": [_("Send a username of at most 150 characters.")]})
         return super().validate(attrs)
@@ -135,6 +136,11 @@ class SetPasswordSerializer(CurrentPasswordSerializer):
         require_good_password(attrs["new_password"], self.context["request"].user, field="new_password")
         return attrs
 
+    def fail_current_password(self):
+        """Somebody changed it since it was compared."""
+        field = "current_password"
+        raise serializers.ValidationError({field: [self.error_messages["invalid_password"]]}, code="invalid_password")
+
 
 class ResetPasswordConfirmSerializer(UidAndTokenSerializer):
     """Sets `user`. djoser's own crashes on numbers, and lets a password pass that is like the user's name."""
@@ -147,6 +153,10 @@ class ResetPasswordConfirmSerializer(UidAndTokenSerializer):
         attrs = super().validate(attrs)
         require_good_password(attrs["new_password"], self.user, field="new_password")
         return attrs
+
+    def fail_token(self):
+        """Another request used it up since it was looked at."""
+        raise serializers.ValidationError({"token": [self.error_messages["invalid_token"]]}, code="invalid_token")
 
 
 class JwtRefreshSerializer(TokenRefreshSerializer):
@@ -204,7 +214,7 @@ class LoginAnswerSerializer(SessionSerializer):
 def require_good_password(password: str, user: User, *, field: str) -> None:
     """Raise a ValidationError of this field, with the codes of Django's validators, for a password that they refuse."""
     try:
-        validate_password(password, user)
+        validate_password(normal_password(password), user)
     except ValidationError as exc:
         raise serializers.ValidationError({field: get_error_detail(exc)}) from exc
 

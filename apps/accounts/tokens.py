@@ -14,15 +14,22 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from rest_framework_simplejwt.tokens import RefreshToken, Token
 
 from apps.accounts.models import AuthToken, User
+from apps.accounts.passwords import lock_unchanged
 
 GENERATION_CLAIM = "generation"
 FORGET_BATCH = 1000
 
 
 def new_opaque_token(user: User) -> tuple[AuthToken, str]:
-    """A fresh token and its secret, which can be read at this moment alone. The user's expired ones are deleted."""
+    """A fresh token and its secret, which can be read at this moment alone. The user's expired ones are deleted.
+
+    Raises ChangedMeanwhile when the password is not the one any more by which the user was let in: the change has ended
+    every token there was, and must not miss this one.
+    """
     user.auth_token_set.filter(expiry__lt=timezone.now()).delete()
-    return AuthToken.objects.create(user=user)
+    with transaction.atomic():
+        lock_unchanged(user)
+        return AuthToken.objects.create(user=user)
 
 
 class SingleUseRefreshToken(RefreshToken):
@@ -46,8 +53,10 @@ def blacklist(token: OutstandingToken) -> bool:
 
 
 def new_jwt_pair(user: User) -> RefreshToken:
-    """A fresh refresh token; its `access_token` is the other half."""
-    refresh = SingleUseRefreshToken.for_user(user)
+    """A fresh refresh token; its `access_token` is the other half. Raises ChangedMeanwhile as above."""
+    with transaction.atomic():
+        lock_unchanged(user)
+        refresh = SingleUseRefreshToken.for_user(user)
     refresh[GENERATION_CLAIM] = user.jwt_generation
     return refresh
 

@@ -1,5 +1,7 @@
 """Accounts: register, log in and out, look at and change oneself, passwords, JWT."""
 
+from contextlib import contextmanager
+
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -14,7 +16,9 @@ from rest_framework_simplejwt.views import TokenViewBase
 
 from apps.accounts import docs
 from apps.accounts.emails import enqueue_password_reset
+from apps.accounts.errors import InvalidCredentialsError
 from apps.accounts.models import AuthToken, User
+from apps.accounts.passwords import ChangedMeanwhile, change_password
 from apps.accounts.permissions import ANYONE, SIGNED_IN, MayListUsers
 from apps.accounts.serializers import (
     JwtPairSerializer,
@@ -67,8 +71,9 @@ class LoginView(PublicView):
     @swagger_auto_schema(**docs.LOGIN)
     def post(self, request):
         user = self.valid(request).user
+        with refusing_changed_passwords():
+            answer = new_session(user) | {"message": _("You are logged in.")}
         user_logged_in.send(sender=type(user), request=request, user=user)
-        answer = new_session(user) | {"message": _("You are logged in.")}
         return Response(LoginAnswerSerializer(answer).data)
 
 
@@ -149,10 +154,11 @@ class SetPasswordView(GenericAPIView):
         """The token of this request survives when it is an opaque one; every other token of the user ends."""
         change = self.get_serializer(data=request.data)
         change.is_valid(raise_exception=True)
-        user = request.user
-        user.surviving_token = request.auth if isinstance(request.auth, AuthToken) else None
-        user.set_password(change.validated_data["new_password"])
-        user.save(update_fields=["password"])
+        this_token = request.auth if isinstance(request.auth, AuthToken) else None
+        try:
+            change_password(request.user, change.validated_data["new_password"], surviving_token=this_token)
+        except ChangedMeanwhile:
+            change.fail_current_password()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -174,8 +180,10 @@ class ResetPasswordConfirmView(PublicView):
     @swagger_auto_schema(**docs.RESET_PASSWORD_CONFIRM)
     def post(self, request):
         reset = self.valid(request)
-        reset.user.set_password(reset.validated_data["new_password"])
-        reset.user.save(update_fields=["password"])
+        try:
+            change_password(reset.user, reset.validated_data["new_password"])
+        except ChangedMeanwhile:
+            reset.fail_token()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -186,8 +194,9 @@ class JwtCreateView(PublicView):
     @swagger_auto_schema(**docs.CREATE_JWT)
     def post(self, request):
         user = self.valid(request).user
+        with refusing_changed_passwords():
+            refresh = new_jwt_pair(user)
         user_logged_in.send(sender=type(user), request=request, user=user)
-        refresh = new_jwt_pair(user)
         return Response(JwtPairSerializer({"access": str(refresh.access_token), "refresh": str(refresh)}).data)
 
 
@@ -212,3 +221,12 @@ class JwtVerifyView(TokenViewBase):
 def new_session(user: User) -> dict:
     token, secret = new_opaque_token(user)
     return {"token": secret, "expiry": token.expiry, "user": user}
+
+
+@contextmanager
+def refusing_changed_passwords():
+    """Inside, a log-in whose password has been changed since it was compared is refused as any other wrong one."""
+    try:
+        yield
+    except ChangedMeanwhile as exc:
+        raise InvalidCredentialsError from exc
