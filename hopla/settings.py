@@ -279,8 +279,10 @@ def rate(name: str, *, default: str) -> str:
 THROTTLE_RATES = {
     "login": rate("THROTTLE_LOGIN", default="30/min"),
     "register": rate("THROTTLE_REGISTER", default="30/min"),
-    "tickets": rate("THROTTLE_TICKETS", default=""),
-    "uploads": rate("THROTTLE_UPLOADS", default=""),
+    "verification": rate("THROTTLE_VERIFICATION", default="5/hour"),
+    # By user, and one user may be a fleet of phones.
+    "tickets": rate("THROTTLE_TICKETS", default="600/min"),
+    "uploads": rate("THROTTLE_UPLOADS", default="6000/min"),
 }
 UPLOAD_BYTES_PER_DAY = env.int("UPLOAD_BYTES_PER_DAY", default=0)  # per user; 0: no limit
 

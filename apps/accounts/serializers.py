@@ -37,9 +37,11 @@ class StrictModelSerializer(serializers.ModelSerializer):
 
 
 class UserSerializer(StrictModelSerializer):
+    email_verified = serializers.BooleanField(read_only=True, help_text="Whether its user has shown to read its mail.")
+
     class Meta:
         model = User
-        fields = ["id", "username", "email", "name", "phone", "language", "is_staff", "date_joined"]
+        fields = ["id", "username", "email", "email_verified", "name", "phone", "language", "is_staff", "date_joined"]
         read_only_fields = fields
         extra_kwargs = {"language": {"allow_blank": True}}  # nobody has chosen yet
 
@@ -50,7 +52,7 @@ class ProfileSerializer(NullIsLeftOut, RefusesFixedFields, UserSerializer):
     phone = StrictCharField(required=False, allow_blank=True, max_length=32, help_text="With its country code.")
 
     class Meta(UserSerializer.Meta):
-        read_only_fields = ["id", "username", "email", "is_staff", "date_joined"]
+        read_only_fields = ["id", "username", "email", "email_verified", "is_staff", "date_joined"]
 
     fixed_fields = ("password",)  # and what is read only
 
@@ -193,6 +195,10 @@ class JwtPairSerializer(serializers.Serializer):
 
     access = serializers.CharField()
     refresh = serializers.CharField()
+
+
+class VerificationSerializer(serializers.Serializer):
+    code = StrictCharField(max_length=64, help_text="Of the newest e-mail.")
 
 
 class ResetPasswordSerializer(serializers.Serializer):

@@ -36,6 +36,7 @@ class RegisterTests(ApiTestCase):
                 "id": user.pk,
                 "username": "ana",
                 "email": "ana@example.com",
+                "email_verified": False,
                 "name": "Ana Lis",
                 "phone": "+34600123456",
                 "language": "",
