@@ -1,9 +1,13 @@
-"""How the fields of a JSON body are read: each value in its own JSON type alone, null as if it had been left out."""
+"""What the serializers of all apps share: fields that take a value only in its own JSON type, as the published schema
+says, and what `null` and a field that cannot be changed mean.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime, time, timezone
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
 from apps.moments import NOT_A_MOMENT, parse_moment
 
@@ -41,18 +45,48 @@ class MomentField(serializers.DateTimeField):
         return moment if isinstance(moment, datetime) else datetime.combine(moment, time.min, timezone.utc)
 
 
-class OptionalNullMixin:
-    """For a serializer: null for a field that may be left out is as if it were left out, as many clients write it."""
+class NullIsLeftOut:
+    """Mixin of serializers: `null` for a field that may be left out is as if it were left out."""
 
     def get_fields(self):
         fields = super().get_fields()
         for field in fields.values():
-            if not (field.required or field.read_only):
-                field.allow_null = True  # for the schema; below, nulls are gone before a field sees them
+            if _is_optional(field):
+                field.allow_null = True  # the schema says so, too
         return fields
 
     def to_internal_value(self, data):
         if isinstance(data, Mapping):
-            required = {name for name, field in self.fields.items() if field.required}
-            data = {name: value for name, value in data.items() if value is not None or name in required}
+            optional = {name for name, field in self.fields.items() if _is_optional(field)}
+            data = {name: value for name, value in data.items() if value is not None or name not in optional}
         return super().to_internal_value(data)
+
+
+def _is_optional(field: serializers.Field) -> bool:
+    return not (field.required or field.read_only)
+
+
+class RefusesFixedFields:
+    """Mixin of serializers: a field that exists and cannot be changed is refused, `not_changeable`, not dropped in
+    silence. Such are those that are read only, and `fixed_fields`. What is unknown is ignored, as everywhere.
+    """
+
+    fixed_fields: tuple[str, ...] = ()
+
+    def to_internal_value(self, data):
+        sent = data if isinstance(data, Mapping) else {}
+        read_only = [name for name, field in self.fields.items() if field.read_only]
+        faults = {
+            name: [ErrorDetail(_("This cannot be changed."), code="not_changeable")]
+            for name in dict.fromkeys((*read_only, *self.fixed_fields))
+            if name in sent
+        }
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as exc:
+            if not faults:
+                raise
+            raise serializers.ValidationError(exc.detail | faults) from exc
+        if faults:
+            raise serializers.ValidationError(faults)
+        return value

@@ -46,8 +46,8 @@ FROM_THE_BEGINNING = {
 def metrics_page(request):
     if not settings.METRICS_TOKEN:
         return HttpResponse("METRICS_TOKEN is not set.\n", status=404, content_type="text/plain")
-    expected = f"Bearer {settings.METRICS_TOKEN}"
-    if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), expected.encode()):
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(token.encode(), settings.METRICS_TOKEN.encode()):
         return HttpResponse(
             "Authorization: Bearer and METRICS_TOKEN, please.\n",
             status=401,

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from itertools import islice
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
 from django.http import JsonResponse, UnreadablePostError
@@ -18,6 +19,7 @@ from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 from rest_framework import exceptions
 from rest_framework.response import Response
+from rest_framework.serializers import as_serializer_error
 from rest_framework.views import exception_handler, set_rollback
 
 from apps.request_body import BodyMalformed, BodyTooSlow
@@ -178,6 +180,8 @@ def _translated(exc):
         return RequestTooLarge(default_detail(413))
     if isinstance(exc, (SuspiciousOperation, TooManyFilesSent)):
         return exceptions.ParseError(default_detail(400))
+    if isinstance(exc, DjangoValidationError):  # of a model or a validator, which no serializer stood around
+        return exceptions.ValidationError(as_serializer_error(exc))
     return exc
 
 
@@ -195,8 +199,8 @@ def _code_of(exc) -> str:
         return exc.default_code
     if not isinstance(exc, exceptions.APIException):
         return ""
-    if isinstance(exc.detail, dict):  # simplejwt's way
-        return str(exc.detail.get("code", exc.default_code))
+    if isinstance(exc.detail, dict) and "code" in exc.detail:  # simplejwt's way
+        return str(exc.detail["code"])
     return getattr(exc.detail, "code", exc.default_code)
 
 
@@ -205,8 +209,17 @@ def _detail_of(exc, status: int) -> str:
         plain = exc.default_code == exceptions.ValidationError.default_code
         return _("The input is invalid; `errors` says where.") if plain else str(exc.default_detail)
     if isinstance(exc, exceptions.APIException):
-        return shortened(str(exc.detail["detail"] if isinstance(exc.detail, dict) else exc.detail))
+        return shortened(_sentences(exc.detail))
     return default_detail(status)
+
+
+def _sentences(detail) -> str:
+    """In one text, whatever REST framework was given: a sentence, several, or sentences by name."""
+    if isinstance(detail, dict):  # simplejwt's way is to say it under "detail", beside the code
+        detail = detail.get("detail") or list(detail.values())
+    if isinstance(detail, list):
+        return " ".join(_sentences(each) for each in detail)
+    return str(detail)
 
 
 def default_detail(status: int) -> str:

@@ -214,6 +214,11 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 10
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["apps.accounts.backends.UsernameOrEmailBackend"]
+# The first is used; a password hashed by another is hashed anew when its user logs in.
+PASSWORD_HASHERS = [
+    "apps.accounts.hashers.Argon2idHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -280,8 +285,10 @@ def rate(name: str, *, default: str) -> str:
 THROTTLE_RATES = {
     "login": rate("THROTTLE_LOGIN", default="30/min"),
     "register": rate("THROTTLE_REGISTER", default="30/min"),
-    "tickets": rate("THROTTLE_TICKETS", default=""),
-    "uploads": rate("THROTTLE_UPLOADS", default=""),
+    "verification": rate("THROTTLE_VERIFICATION", default="5/hour"),
+    # By user, and one user may be a fleet of phones.
+    "tickets": rate("THROTTLE_TICKETS", default="600/min"),
+    "uploads": rate("THROTTLE_UPLOADS", default="6000/min"),
 }
 UPLOAD_BYTES_PER_DAY = env.int("UPLOAD_BYTES_PER_DAY", default=0)  # per user; 0: no limit
 

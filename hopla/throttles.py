@@ -10,6 +10,7 @@ from limits.storage import RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from rest_framework.throttling import BaseThrottle
 
+from apps.accounts.addresses import one_form
 from apps.redis_client import redis_at
 
 
@@ -52,7 +53,7 @@ class ScopedThrottle(BaseThrottle):
         if not isinstance(request.data, dict):
             return ""
         name = request.data.get("username") or request.data.get("email")
-        return name if isinstance(name, str) else ""
+        return one_form(name) if isinstance(name, str) else ""
 
 
 def _limiter() -> MovingWindowRateLimiter:

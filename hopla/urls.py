@@ -3,6 +3,7 @@ from django.urls import include, path, re_path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.i18n import set_language
 
+from apps.accounts.views import VerificationPage
 from apps.support.views import SubscriptionPage
 from hopla.health import healthz, readyz
 from hopla.pages import home
@@ -19,6 +20,7 @@ urlpatterns = [
     path("api/v1/", include("apps.support.urls")),
     re_path(r"^api/", no_such_endpoint),
     path("support/subscription/<str:token>/", csrf_exempt(SubscriptionPage.as_view()), name="support-subscription"),
+    path("verify-email/<str:token>/", csrf_exempt(VerificationPage.as_view()), name="email-verification"),
     path("documentation/", swagger_ui, name="documentation"),
     path("redoc/", redoc, name="redoc"),
     path("swagger.json", swagger_json, name="schema"),

@@ -32,6 +32,8 @@ PATCH  api/v1/auth/users/me/                                           401      
 POST   api/v1/auth/users/set_password/                                 401      204   204   204      204       204
 POST   api/v1/auth/users/reset_password/                               204      204   204   204      204       204
 POST   api/v1/auth/users/reset_password_confirm/                       204      204   204   204      204       204
+POST   api/v1/auth/verify-email/                                       401      400   204   400      400       400
+POST   api/v1/auth/verify-email/resend/                                401      204   204   204      204       204
 POST   api/v1/auth/jwt/create/                                         200      200   200   200      200       200
 POST   api/v1/auth/jwt/refresh/                                        200      200   200   200      200       200
 POST   api/v1/auth/jwt/verify/                                         200      200   200   200      200       200
@@ -55,6 +57,8 @@ POST   api/v1/support/tickets/<int:support_ticket_id>/subscribe/       401      
 POST   api/v1/support/tickets/<int:support_ticket_id>/unsubscribe/     401      404   204   404      404       404
 GET    support/subscription/<str:token>/                               200      200   200   200      200       200
 POST   support/subscription/<str:token>/                               200      200   200   200      200       200
+GET    verify-email/<str:token>/                                       200      200   200   200      200       200
+POST   verify-email/<str:token>/                                       200      200   200   200      200       200
 
 GET    api/                                                            404      404   404   404      404       404
 

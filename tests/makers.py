@@ -13,6 +13,7 @@ from PIL import Image as Picture
 from rest_framework.test import APIClient
 
 from apps.accounts.models import User
+from apps.accounts.verification import mark_verified
 from apps.sandbox.server import SandboxServer
 from apps.tickets import intake
 from apps.tickets.models import Image, Ticket
@@ -22,10 +23,14 @@ PASSWORD = "correct-horse-battery"
 _numbers = itertools.count(1)
 
 
-def make_user(username: str | None = None, **fields) -> User:
+def make_user(username: str | None = None, *, verified: bool = True, **fields) -> User:
     """A user whose password is PASSWORD and whose e-mail address is the username at example.com."""
     username = username or f"user{next(_numbers)}"
-    return User.objects.create_user(username, **{"email": f"{username}@example.com", "password": PASSWORD} | fields)
+    user = User.objects.create_user(username, **{"email": f"{username}@example.com", "password": PASSWORD} | fields)
+    if verified:
+        mark_verified(user.pk, user.email)
+        user.verified_email = user.email
+    return user
 
 
 def token_for(user: User) -> str:

@@ -17,7 +17,7 @@ from djoser.utils import encode_uid
 from rq import SimpleWorker
 
 from apps.accounts.emails import enqueue_password_reset
-from apps.accounts.models import AuthToken
+from apps.accounts.models import AuthToken, EmailCode
 from apps.accounts.tokens import new_jwt_pair
 from apps.support.subscriptions import unsubscribe_url
 from apps.tickets.transitions import record
@@ -114,6 +114,7 @@ class AccessTestCase(ApiTestCase):
         opened = self.owners_client.post("/api/v1/support/tickets/", support_ticket)
         self.support_ticket = apps.get_model("support.SupportTicket").objects.get(pk=opened.json()["id"])
         self.pair = new_jwt_pair(self.owner)
+        self.email_code = EmailCode.objects.renew(self.owner)
         self.places = {
             "<int:ticket_id>": self.ticket.pk,
             "<uuid:image_id>": self.image.pk,
@@ -121,6 +122,7 @@ class AccessTestCase(ApiTestCase):
             "support/subscription/<str:token>/": unsubscribe_url(self.support_ticket)
             .partition("//")[2]
             .partition("/")[2],
+            "verify-email/<str:token>/": self.email_code.link.partition("//")[2].partition("/")[2],
             "<id>": self.owner.pk,
             "<app_label>": "tickets",
             "<url>": "nothing/",
@@ -158,6 +160,7 @@ class AccessTestCase(ApiTestCase):
             f"{auth}/users/set_password/": {"current_password": PASSWORD} | new_password,
             f"{auth}/users/reset_password/": {"email": self.owner.email},
             f"{auth}/users/reset_password_confirm/": reset | new_password,
+            f"{auth}/verify-email/": {"code": self.email_code.code},
             f"{auth}/jwt/create/": login,
             f"{auth}/jwt/refresh/": {"refresh": str(self.pair)},
             f"{auth}/jwt/verify/": {"token": str(self.pair)},

@@ -121,7 +121,7 @@ class EveryDetailTests(SimpleTestCase):
     def test_problems(self):
         for status, title in problems.TITLES.items():
             self.assert_translated(lambda title=title: title, where=str(status))
-            self.assert_translated(lambda status=status: problems._default_detail(status), where=str(status))
+            self.assert_translated(lambda status=status: problems.default_detail(status), where=str(status))
 
     def test_every_field_of_every_serializer(self):
         found = 0

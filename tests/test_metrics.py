@@ -42,7 +42,7 @@ class MetricsTestCase(CommittingTestCase):
 
     def scrape(self) -> dict[tuple, float]:
         """Every sample by its name and its labels."""
-        response = self.client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+        response = self.client.get("/metrics", headers={"Authorization": f"bearer {TOKEN}"})
         self.assertEqual(response.status_code, 200)
         families = text_string_to_metric_families(response.content.decode())
         return {

@@ -34,6 +34,12 @@ class PollTests(ApiTestCase):
             with self.subTest(url), self.assertNumQueries(1):
                 self.assertEqual(self.poll(self.etag, url=url).status_code, 304)
 
+    def test_name_of_the_scheme_in_any_case(self):
+        for scheme in ("token", "TOKEN"):
+            with self.subTest(scheme):
+                response = self.poll(self.etag, authorization=f"{scheme} {self.token}")
+                self.assertEqual(response.status_code, 304)
+
     def test_both_kinds_are_counted_under_their_own_names(self):
         for url, name in ((self.url, "ticket-status"), (f"/api/v1/tickets/{self.ticket.pk}/", "ticket")):
             with self.subTest(url):

@@ -3,6 +3,7 @@ import logging
 from urllib.parse import quote
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.test import SimpleTestCase, override_settings
@@ -10,7 +11,7 @@ from django.urls import path
 from psycopg_pool import PoolTimeout
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
-from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -54,6 +55,10 @@ ERRORS = {
     "missing": Http404(SECRET),
     "denied": PermissionDenied(SECRET),
     "suspicious": SuspiciousOperation(SECRET),
+    "sentences": APIException(["It rains.", "It is cold."]),
+    "sentences-by-name": APIException({"sky": ["It rains."], "air": "It is cold."}),
+    "djangos-own": DjangoValidationError([DjangoValidationError("At most %(most)d.", "most", {"most": 3}), "Blank."]),
+    "djangos-own-by-field": DjangoValidationError({"name": DjangoValidationError("Blank.", "blank")}),
     "nested": ValidationError(
         {
             "slots": {0: [ErrorDetail("Too long.", "max_length")], 2: [ErrorDetail("Blank.", "blank")]},
@@ -206,6 +211,27 @@ class BrokenInputTests(ProblemTestCase):
             ("rows.1.name", "blank"),
             (None, "mismatch"),
         )
+
+
+@override_settings(ROOT_URLCONF=__name__)
+class SentenceTests(ProblemTestCase):
+    """However many sentences were raised, and in whatever: none reaches a client as a Python list."""
+
+    def test_several_are_one_detail(self):
+        for name in ("sentences", "sentences-by-name"):
+            with self.subTest(name):
+                body = self.assert_problem(self.client.get(f"/api/v1/{name}/"), 500, "error")
+                self.assertEqual(body["detail"], "It rains. It is cold.")
+
+    def test_of_djangos_own_each_is_an_error(self):
+        for name, errors in (
+            ("djangos-own", [(None, "most", "At most 3."), (None, "invalid", "Blank.")]),
+            ("djangos-own-by-field", [("name", "blank", "Blank.")]),
+        ):
+            with self.subTest(name):
+                body = self.assert_problem(self.client.get(f"/api/v1/{name}/"), 400, "invalid")
+                found = [(error["field"], error["code"], error["detail"]) for error in body["errors"]]
+                self.assertEqual(found, errors)
 
 
 @override_settings(ROOT_URLCONF=__name__)

@@ -1,8 +1,10 @@
 """Users and what they are logged in with, for superusers: no role governs accounts."""
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import UserChangeForm
 from django.db.models import PROTECT, Exists, OuterRef
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
@@ -13,19 +15,43 @@ from apps.accounts.tokens import blacklist, end_sessions
 from apps.admin_lists import LargeAdmin
 
 
+class HoplaUserChangeForm(UserChangeForm):
+    email_verified = forms.BooleanField(
+        label=_("address verified"),
+        required=False,
+        show_hidden_initial=True,  # the user may have verified it since the page was opened
+        help_text=_("Whether this user has shown to read its mail. With another address it starts anew."),
+    )
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.initial["email_verified"] = self.instance.email_verified
+
+
 @admin.register(User)
 class HoplaUserAdmin(LargeAdmin, UserAdmin):
-    list_display = ("username", "email", "name", "is_active", "is_staff", "date_joined", "last_login")
+    form = HoplaUserChangeForm
+    list_display = ("username", "email", "verified", "name", "is_active", "is_staff", "date_joined", "last_login")
     sortable_by = ("username",)
     search_fields = ("username", "email", "name", "phone")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        (_("Personal info"), {"fields": ("name", "email", "phone", "language")}),
+        (_("Personal info"), {"fields": ("name", "email", "email_verified", "phone", "language")}),
         (_("Permissions"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
         (_("Important dates"), {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("username", "email", "password1", "password2")}),)
     actions = ["log_out_everywhere"]
+
+    @admin.display(description=_("address verified"), boolean=True)
+    def verified(self, user):
+        return user.email_verified
+
+    def save_model(self, request, obj, form, change):
+        super().save_model(request, obj, form, change)
+        if "email_verified" in form.changed_data:
+            verified = obj.email if form.cleaned_data["email_verified"] else ""
+            User.objects.filter(pk=obj.pk).update(verified_email=verified)
 
     @admin.action(description=_("Log the selected users out everywhere"), permissions=["change"])
     def log_out_everywhere(self, request, queryset):

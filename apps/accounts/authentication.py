@@ -1,5 +1,10 @@
-"""Who sends a request: `Authorization: Token <opaque>` or `Authorization: Bearer <JWT access>`, everywhere alike."""
+"""Who sends a request: `Authorization: Token <opaque>` or `Authorization: Bearer <JWT access>`, everywhere alike.
 
+The scheme's name has no case (RFC 9110, section 11.1). Tokens of the one kind sent as the other are told apart by their
+form, so that the answer can name the remedy.
+"""
+
+import re
 from datetime import timedelta
 
 from django.db.models import CharField, Q
@@ -17,7 +22,8 @@ from apps.compiled_query import CompiledQuery, Parameter, columns_of, instance_o
 
 # `last_used_at` is told in the admin, to the minute: not every request writes.
 LAST_USE_PRECISION = timedelta(minutes=1)
-
+OPAQUE = re.compile(rb"[0-9a-f]{64}")
+JWT = re.compile(rb"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 
 # The token and its user, in one row.
 _TOKEN = CompiledQuery(
@@ -31,6 +37,8 @@ class OpaqueTokenAuthentication(KnoxAuthentication):
     """knox's own, which crashes on a token that is no UTF-8, and reads all of the user's tokens at every request."""
 
     def authenticate_credentials(self, token: bytes):
+        if JWT.fullmatch(token):
+            raise AuthenticationFailed(_('This is a JWT: send it as "Authorization: Bearer …".'))
         try:
             digest = hash_token(token.decode())
         except UnicodeDecodeError as exc:
@@ -56,7 +64,18 @@ class OpaqueTokenAuthentication(KnoxAuthentication):
 
 
 class BearerAuthentication(JWTAuthentication):
-    """simplejwt's own, which does not know that the user has ended all sessions since the token was made."""
+    """simplejwt's own, which knows one spelling of `Bearer`, and not that the user has ended all sessions since the
+    token was made.
+    """
+
+    def get_raw_token(self, header: bytes):
+        scheme, *rest = header.split() or [b""]
+        return super().get_raw_token(b" ".join([scheme.capitalize(), *rest]))
+
+    def get_validated_token(self, raw_token: bytes):
+        if OPAQUE.fullmatch(raw_token):
+            raise InvalidToken(_('This is an opaque token: send it as "Authorization: Token …".'))
+        return super().get_validated_token(raw_token)
 
     def get_user(self, validated_token):
         user = super().get_user(validated_token)

@@ -22,6 +22,7 @@ USER = {
     "id": 7,
     "username": "ada",
     "email": "ada@example.com",
+    "email_verified": True,
     "name": "Ada Lovelace",
     "phone": "+34600123456",
     "language": "en",
@@ -104,6 +105,21 @@ RESET_PASSWORD_CONFIRM = operation(
     "Choose a new password with the values of the e-mail",
     "Every token of the user ends.",
     public=True,
+    answers={204: EMPTY},
+)
+VERIFY_EMAIL = operation(
+    "verify_email",
+    "Confirm the e-mail address by the code that was sent there",
+    "The mail has a link as well, for those who have no app at hand. A code is good for a day, for five tries and for "
+    "one use, and a newer one makes it void. Nothing but the e-mails depends on it: until then they hold no text that "
+    "a user wrote, and are at most five a day.",
+    answers={204: EMPTY},
+    refusals=[errors.CodeInvalidError],
+)
+RESEND_VERIFICATION = operation(
+    "verify_email_resend",
+    "Have another code sent",
+    "To the address of the user. When it is confirmed already, nothing is sent.",
     answers={204: EMPTY},
 )
 CREATE_JWT = operation(

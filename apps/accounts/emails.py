@@ -1,8 +1,12 @@
 """The e-mails of accounts. They are sent by jobs: a request neither waits for the mail server nor tells by its time
 whether an account exists.
+
+To an address that nobody has verified goes no text that a user wrote, and few mails a day: else hopla would carry
+anybody's words to anybody.
 """
 
 import logging
+import uuid
 
 from django.conf import settings
 from django.contrib.auth.tokens import default_token_generator
@@ -11,11 +15,12 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 from djoser.utils import encode_uid
+from redis.exceptions import RedisError
 from rq import Retry
 
-from apps.accounts.models import User
-from apps.queue import default_queue, job_function
-from apps.request_id import current_request_id, on_behalf_of
+from apps.accounts.models import EmailCode, User
+from apps.queue import default_queue, job_function, jobs
+from apps.request_id import current_request_id, has_no_words, on_behalf_of
 
 logger = logging.getLogger(__name__)
 
@@ -24,38 +29,78 @@ TRIES = 5
 
 def enqueue_password_reset(email: str, *, language: str) -> None:
     """Have the mail sent if there is such an account; the same work here whether there is one or not."""
+    _enqueue(send_password_reset, email, language, description="send a password reset")
+
+
+def enqueue_verification(user: User, *, language: str) -> None:
+    """Have a code and a link sent to the user's address. With the queue away nothing is: it can be asked for again."""
+    try:
+        _enqueue(send_verification, user.pk, language, description="send a verification")
+    except RedisError as error:
+        logger.warning("verification of user %s: not enqueued, %s", user.pk, type(error).__name__)
+
+
+def _enqueue(job, *arguments, description: str) -> None:
+    mail_id = uuid.uuid4().hex  # a job that is tried again sends the same mail
     default_queue().enqueue(
-        send_password_reset,
-        email,
-        language,
+        job,
+        *arguments,
         current_request_id(),
-        description="send a password reset",
+        mail_id,
+        description=description,
         retry=Retry(max=TRIES),
         result_ttl=0,
     )
 
 
 @job_function
-def send_password_reset(email: str, language: str, request_id: str = "") -> None:
+def send_password_reset(email: str, language: str, request_id: str = "", mail_id: str = "") -> None:
     """The job. Sends to the active account of this address, in its own language or else the one of the request."""
     with on_behalf_of(request_id):
-        _send_password_reset(email, language)
+        user = User.objects.named(email, by=("email",))
+        if user is None or not user.is_active or not user.has_usable_password():
+            return
+        uid, token = encode_uid(user.pk), default_token_generator.make_token(user)
+        link = settings.PASSWORD_RESET_URL.format(uid=uid, token=token) if settings.PASSWORD_RESET_URL else ""
+        with override(user.language or language):
+            subject = _("Reset your hopla password")
+            _send(user, subject, "password_reset", {"uid": uid, "token": token, "link": link}, mail_id=mail_id)
 
 
-def _send_password_reset(email: str, language: str) -> None:
-    user = User.objects.filter(email__iexact=email, is_active=True).first()
-    if user is None or not user.has_usable_password():
+@job_function
+def send_verification(user_id: int, language: str, request_id: str = "", mail_id: str = "") -> None:
+    """The job. Sends a new code and a new link, which void those before, unless the address is verified meanwhile."""
+    with on_behalf_of(request_id):
+        user = User.objects.filter(pk=user_id, is_active=True).exclude(email="").first()
+        if user is None or user.email_verified:
+            return
+        with override(user.language or language):
+            _send(user, _("Confirm your e-mail address"), "verification", {}, mail_id=mail_id, new_code=True)
+
+
+def _send(user: User, subject: str, template: str, context: dict, *, mail_id: str, new_code: bool = False) -> None:
+    if not user.may_be_mailed(user.email, mail_id=mail_id or uuid.uuid4().hex):
+        logger.warning("%s of user %s: withheld, its address has had its mails of the day", template, user.pk)
         return
-    uid, token = encode_uid(user.pk), default_token_generator.make_token(user)
-    link = settings.PASSWORD_RESET_URL.format(uid=uid, token=token) if settings.PASSWORD_RESET_URL else ""
-    context = {"user": user, "uid": uid, "token": token, "link": link}
-    with override(user.language or language):
-        mail = EmailMultiAlternatives(
-            subject=_("Reset your hopla password"),
-            body=render_to_string("accounts/password_reset.txt", context),
-            to=[user.email],
-            headers={"X-Request-ID": current_request_id()},
-        )
-        mail.attach_alternative(render_to_string("accounts/password_reset.html", context), "text/html")
-    mail.send()
-    logger.info("password reset of user %s: sent", user.pk)
+    code = EmailCode.objects.renew(user) if new_code else user.first_code()
+    context |= {"user": user, "verified": user.email_verified, "verification": code}
+    mail = EmailMultiAlternatives(
+        subject=subject,
+        body=render_to_string(f"accounts/{template}.txt", context),
+        to=[user.email],
+        headers=_headers(user),
+    )
+    mail.attach_alternative(render_to_string(f"accounts/{template}.html", context), "text/html")
+    try:
+        with jobs.away():
+            mail.send()
+    except Exception:
+        if code:  # no mail has brought it
+            EmailCode.objects.filter(user=user, link_digest=code.digest).delete()
+        raise
+    logger.info("%s of user %s: sent", template, user.pk)
+
+
+def _headers(user: User) -> dict:
+    request_id = current_request_id()
+    return {"X-Request-ID": request_id} if user.email_verified or has_no_words(request_id) else {}

@@ -1,7 +1,7 @@
-"""Why someone is not let in: each error owns its stable code and its HTTP status."""
+"""Why someone is not let in, or not believed: each error owns its stable code and its HTTP status."""
 
 from django.utils.translation import gettext_lazy as _
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import APIException, AuthenticationFailed
 from rest_framework_simplejwt.exceptions import InvalidToken
 
 
@@ -16,3 +16,11 @@ class TokenNotValidError(InvalidToken):
     """A JWT that is expired, malformed, rotated out, or of a session that its user has ended."""
 
     default_detail = _("This token is not valid.")
+
+
+class CodeInvalidError(APIException):
+    """Wrong, used, expired, tried too often, or of another address: the answer does not tell which."""
+
+    status_code = 400
+    default_code = "code_invalid"
+    default_detail = _("This code is wrong or no longer valid. Have another one sent.")

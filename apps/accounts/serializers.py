@@ -8,14 +8,16 @@ from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext_lazy as _
 from djoser.serializers import CurrentPasswordSerializer, UidAndTokenSerializer
 from rest_framework import serializers
+from rest_framework.fields import get_error_detail
 from rest_framework_simplejwt.serializers import TokenRefreshSerializer, TokenVerifySerializer
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import UntypedToken
 
 from apps.accounts.errors import InvalidCredentialsError, TokenNotValidError
 from apps.accounts.models import User
+from apps.accounts.passwords import normal_password
 from apps.accounts.tokens import SingleUseRefreshToken, is_ended
-from apps.json_fields import StrictCharField
+from apps.json_fields import NullIsLeftOut, RefusesFixedFields, StrictCharField
 
 NEW_PASSWORD_MAX_LENGTH = 128
 
@@ -35,20 +37,24 @@ class StrictModelSerializer(serializers.ModelSerializer):
 
 
 class UserSerializer(StrictModelSerializer):
+    email_verified = serializers.BooleanField(read_only=True, help_text="Whether its user has shown to read its mail.")
+
     class Meta:
         model = User
-        fields = ["id", "username", "email", "name", "phone", "language", "is_staff", "date_joined"]
+        fields = ["id", "username", "email", "email_verified", "name", "phone", "language", "is_staff", "date_joined"]
         read_only_fields = fields
         extra_kwargs = {"language": {"allow_blank": True}}  # nobody has chosen yet
 
 
-class ProfileSerializer(UserSerializer):
+class ProfileSerializer(NullIsLeftOut, RefusesFixedFields, UserSerializer):
     """What users change of themselves: name, phone and the language of their e-mails."""
 
     phone = StrictCharField(required=False, allow_blank=True, max_length=32, help_text="With its country code.")
 
     class Meta(UserSerializer.Meta):
-        read_only_fields = ["id", "username", "email", "is_staff", "date_joined"]
+        read_only_fields = ["id", "username", "email", "email_verified", "is_staff", "date_joined"]
+
+    fixed_fields = ("password",)  # and what is read only
 
     def validate_phone(self, value):
         return e164(value) if value else ""
@@ -61,7 +67,7 @@ class ProfileSerializer(UserSerializer):
         return instance
 
 
-class RegistrationSerializer(StrictModelSerializer):
+class RegistrationSerializer(NullIsLeftOut, StrictModelSerializer):
     """A new user: unique without regard to case, with a password that Django's validators accept."""
 
     email = serializers.EmailField(max_length=254)
@@ -99,13 +105,13 @@ class NewUserSerializer(RegistrationSerializer):
     username = StrictCharField(required=False, max_length=150, validators=[User.username_validator])
 
     def validate(self, attrs):
-        attrs.setdefault("username", attrs["email"])
+        attrs.setdefault("username", User.normalize_username(attrs["email"]))
         if len(attrs["username"]) > 150:
             raise serializers.ValidationError({"username": [_("Send a username of at most 150 characters.")]})
         return super().validate(attrs)
 
 
-class LoginSerializer(serializers.Serializer):
+class LoginSerializer(NullIsLeftOut, serializers.Serializer):
     """`username` or `email`, and the password. Sets `user`; raises InvalidCredentialsError."""
 
     username = StrictCharField(required=False, max_length=254)
@@ -132,6 +138,11 @@ class SetPasswordSerializer(CurrentPasswordSerializer):
         require_good_password(attrs["new_password"], self.context["request"].user, field="new_password")
         return attrs
 
+    def fail_current_password(self):
+        """Somebody changed it since it was compared."""
+        field = "current_password"
+        raise serializers.ValidationError({field: [self.error_messages["invalid_password"]]}, code="invalid_password")
+
 
 class ResetPasswordConfirmSerializer(UidAndTokenSerializer):
     """Sets `user`. djoser's own crashes on numbers, and lets a password pass that is like the user's name."""
@@ -144,6 +155,10 @@ class ResetPasswordConfirmSerializer(UidAndTokenSerializer):
         attrs = super().validate(attrs)
         require_good_password(attrs["new_password"], self.user, field="new_password")
         return attrs
+
+    def fail_token(self):
+        """Another request used it up since it was looked at."""
+        raise serializers.ValidationError({"token": [self.error_messages["invalid_token"]]}, code="invalid_token")
 
 
 class JwtRefreshSerializer(TokenRefreshSerializer):
@@ -182,6 +197,10 @@ class JwtPairSerializer(serializers.Serializer):
     refresh = serializers.CharField()
 
 
+class VerificationSerializer(serializers.Serializer):
+    code = StrictCharField(max_length=64, help_text="Of the newest e-mail.")
+
+
 class ResetPasswordSerializer(serializers.Serializer):
     email = serializers.EmailField(max_length=254)
 
@@ -201,9 +220,9 @@ class LoginAnswerSerializer(SessionSerializer):
 def require_good_password(password: str, user: User, *, field: str) -> None:
     """Raise a ValidationError of this field, with the codes of Django's validators, for a password that they refuse."""
     try:
-        validate_password(password, user)
+        validate_password(normal_password(password), user)
     except ValidationError as exc:
-        raise serializers.ValidationError({field: exc.error_list}) from exc
+        raise serializers.ValidationError({field: get_error_detail(exc)}) from exc
 
 
 def e164(number: str) -> str:

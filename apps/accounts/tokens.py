@@ -3,6 +3,8 @@
 Every JWT of a user carries the user's `jwt_generation`. Raising it ends them all, access tokens included, at once.
 """
 
+from datetime import timedelta
+
 from django.db import transaction
 from django.db.models import F
 from django.db.models.signals import post_save, pre_save
@@ -13,16 +15,23 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken, Token
 
-from apps.accounts.models import AuthToken, User
+from apps.accounts.models import DAY_SECONDS, AuthToken, EmailCode, MailAllowance, User
+from apps.accounts.passwords import lock_unchanged
 
 GENERATION_CLAIM = "generation"
 FORGET_BATCH = 1000
 
 
 def new_opaque_token(user: User) -> tuple[AuthToken, str]:
-    """A fresh token and its secret, which can be read at this moment alone. The user's expired ones are deleted."""
+    """A fresh token and its secret, which can be read at this moment alone. The user's expired ones are deleted.
+
+    Raises ChangedMeanwhile when the password is not the one any more by which the user was let in: the change has ended
+    every token there was, and must not miss this one.
+    """
     user.auth_token_set.filter(expiry__lt=timezone.now()).delete()
-    return AuthToken.objects.create(user=user)
+    with transaction.atomic():
+        lock_unchanged(user)
+        return AuthToken.objects.create(user=user)
 
 
 class SingleUseRefreshToken(RefreshToken):
@@ -46,16 +55,26 @@ def blacklist(token: OutstandingToken) -> bool:
 
 
 def new_jwt_pair(user: User) -> RefreshToken:
-    """A fresh refresh token; its `access_token` is the other half."""
-    refresh = SingleUseRefreshToken.for_user(user)
+    """A fresh refresh token; its `access_token` is the other half. Raises ChangedMeanwhile as above."""
+    with transaction.atomic():
+        lock_unchanged(user)
+        refresh = SingleUseRefreshToken.for_user(user)
     refresh[GENERATION_CLAIM] = user.jwt_generation
     return refresh
 
 
 def forget_expired_tokens() -> int:
-    """Delete a batch of the tokens of both kinds that have expired, and answer how many. The worker does it hourly."""
+    """Delete a batch of what has expired: tokens of both kinds, codes, and counts of mails. Answers how many.
+
+    The worker does it hourly.
+    """
     now = timezone.now()
-    expired = (AuthToken.objects.filter(expiry__lt=now), OutstandingToken.objects.filter(expires_at__lt=now))
+    expired = (
+        AuthToken.objects.filter(expiry__lt=now),
+        OutstandingToken.objects.filter(expires_at__lt=now),
+        EmailCode.objects.filter(expires_at__lt=now),
+        MailAllowance.objects.filter(last_at__lt=now - timedelta(seconds=DAY_SECONDS)),
+    )
     forgotten = 0
     for tokens in expired:
         batch = list(tokens.values_list("pk", flat=True)[:FORGET_BATCH])

@@ -1,11 +1,18 @@
 """Accounts: register, log in and out, look at and change oneself, passwords, JWT."""
 
+from contextlib import contextmanager
+
 from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.shortcuts import render
+from django.utils.decorators import method_decorator
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
+from django.views import View
+from django.views.decorators.cache import never_cache
 from djoser.views import UserViewSet
 from drf_yasg.utils import swagger_auto_schema
 from rest_framework import status
+from rest_framework.exceptions import Throttled
 from rest_framework.filters import SearchFilter
 from rest_framework.generics import GenericAPIView, ListAPIView, RetrieveAPIView
 from rest_framework.response import Response
@@ -13,8 +20,10 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.views import TokenViewBase
 
 from apps.accounts import docs
-from apps.accounts.emails import enqueue_password_reset
-from apps.accounts.models import AuthToken, User
+from apps.accounts.emails import enqueue_password_reset, enqueue_verification
+from apps.accounts.errors import CodeInvalidError, InvalidCredentialsError
+from apps.accounts.models import AuthToken, MailAllowance, User
+from apps.accounts.passwords import ChangedMeanwhile, change_password
 from apps.accounts.permissions import ANYONE, SIGNED_IN, MayListUsers
 from apps.accounts.serializers import (
     JwtPairSerializer,
@@ -30,8 +39,10 @@ from apps.accounts.serializers import (
     SessionSerializer,
     SetPasswordSerializer,
     UserSerializer,
+    VerificationSerializer,
 )
 from apps.accounts.tokens import end_jwt_sessions, end_sessions, new_jwt_pair, new_opaque_token
+from apps.accounts.verification import mark_verified, sent_with_link, verify_by_code, verify_by_link
 from apps.list_query import ListQueryMixin
 from apps.pagination import NumberedPages
 
@@ -58,6 +69,7 @@ class RegisterView(PublicView):
     @swagger_auto_schema(**docs.REGISTER)
     def post(self, request):
         user = self.valid(request).save()
+        enqueue_verification(user, language=get_language())
         return Response(SessionSerializer(new_session(user)).data, status.HTTP_201_CREATED)
 
 
@@ -68,8 +80,9 @@ class LoginView(PublicView):
     @swagger_auto_schema(**docs.LOGIN)
     def post(self, request):
         user = self.valid(request).user
+        with refusing_changed_passwords():
+            answer = new_session(user) | {"message": _("You are logged in.")}
         user_logged_in.send(sender=type(user), request=request, user=user)
-        answer = new_session(user) | {"message": _("You are logged in.")}
         return Response(LoginAnswerSerializer(answer).data)
 
 
@@ -118,7 +131,9 @@ class UsersView(ListQueryMixin, ListAPIView):
     def post(self, request):
         new = self.get_serializer(data=request.data)
         new.is_valid(raise_exception=True)
-        return Response(UserSerializer(new.save()).data, status.HTTP_201_CREATED)
+        user = new.save()
+        enqueue_verification(user, language=get_language())
+        return Response(UserSerializer(user).data, status.HTTP_201_CREATED)
 
 
 class MeView(RetrieveAPIView):
@@ -150,10 +165,11 @@ class SetPasswordView(GenericAPIView):
         """The token of this request survives when it is an opaque one; every other token of the user ends."""
         change = self.get_serializer(data=request.data)
         change.is_valid(raise_exception=True)
-        user = request.user
-        user.surviving_token = request.auth if isinstance(request.auth, AuthToken) else None
-        user.set_password(change.validated_data["new_password"])
-        user.save(update_fields=["password"])
+        this_token = request.auth if isinstance(request.auth, AuthToken) else None
+        try:
+            change_password(request.user, change.validated_data["new_password"], surviving_token=this_token)
+        except ChangedMeanwhile:
+            change.fail_current_password()
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -175,9 +191,63 @@ class ResetPasswordConfirmView(PublicView):
     @swagger_auto_schema(**docs.RESET_PASSWORD_CONFIRM)
     def post(self, request):
         reset = self.valid(request)
-        reset.user.set_password(reset.validated_data["new_password"])
-        reset.user.save(update_fields=["password"])
+        try:
+            change_password(reset.user, reset.validated_data["new_password"])
+        except ChangedMeanwhile:
+            reset.fail_token()
+        mark_verified(reset.user.pk, reset.user.email)  # what the mail held has come back
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class VerifyEmailView(GenericAPIView):
+    serializer_class = VerificationSerializer
+    permission_classes = SIGNED_IN
+    throttle_scope = "login"
+
+    @swagger_auto_schema(**docs.VERIFY_EMAIL)
+    def post(self, request):
+        sent = self.get_serializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        if not verify_by_code(request.user, sent.validated_data["code"]):
+            raise CodeInvalidError
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class ResendVerificationView(APIView):
+    permission_classes = SIGNED_IN
+    throttle_scope = "verification"
+
+    @swagger_auto_schema(**docs.RESEND_VERIFICATION)
+    def post(self, request):
+        """The job has the last word on how many mails there may be; asked here, a client learns how long to wait."""
+        user = request.user
+        if not user.email_verified:
+            if wait := MailAllowance.objects.wait_seconds(user.email):
+                raise Throttled(wait)
+            enqueue_verification(user, language=get_language())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class VerificationPage(View):
+    """Behind the link in an e-mail. GET shows a button, as mail scanners follow links; POST needs no log-in, no cookie
+    and no CSRF token: who has the link may confirm.
+    """
+
+    @method_decorator(never_cache)
+    def get(self, request, token):
+        sent = sent_with_link(token)
+        return self._show(request, sent, verified=bool(sent and sent.used_at and sent.user.has_verified(sent.address)))
+
+    @method_decorator(never_cache)
+    def post(self, request, token):
+        verified = verify_by_link(token)
+        return self._show(request, sent_with_link(token) if verified else None, verified=verified)
+
+    @staticmethod
+    def _show(request, sent, *, verified: bool):
+        is_good = sent is not None and sent.address == sent.user.email
+        context = {"address": sent.address if is_good else "", "verified": verified and is_good}
+        return render(request, "accounts/verification_page.html", context, status=200 if is_good else 404)
 
 
 class JwtCreateView(PublicView):
@@ -187,8 +257,9 @@ class JwtCreateView(PublicView):
     @swagger_auto_schema(**docs.CREATE_JWT)
     def post(self, request):
         user = self.valid(request).user
+        with refusing_changed_passwords():
+            refresh = new_jwt_pair(user)
         user_logged_in.send(sender=type(user), request=request, user=user)
-        refresh = new_jwt_pair(user)
         return Response(JwtPairSerializer({"access": str(refresh.access_token), "refresh": str(refresh)}).data)
 
 
@@ -213,3 +284,12 @@ class JwtVerifyView(TokenViewBase):
 def new_session(user: User) -> dict:
     token, secret = new_opaque_token(user)
     return {"token": secret, "expiry": token.expiry, "user": user}
+
+
+@contextmanager
+def refusing_changed_passwords():
+    """Inside, a log-in whose password has been changed since it was compared is refused as any other wrong one."""
+    try:
+        yield
+    except ChangedMeanwhile as exc:
+        raise InvalidCredentialsError from exc

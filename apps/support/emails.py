@@ -2,6 +2,9 @@
 
 A mail is a row written with its event. The job sends it under the row's lock and marks it sent, so that a job that runs
 twice sends once. While the mail server is away the worker tries again, and in the end reports it.
+
+To an owner's address that nobody has verified goes no text that a user wrote, neither owner nor staff, and few mails a
+day: anybody can open an account with anybody's address.
 """
 
 import logging
@@ -17,7 +20,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from apps.queue import default_queue, job_function, jobs
-from apps.request_id import on_behalf_of
+from apps.request_id import has_no_words, on_behalf_of
 from apps.support.models import Audience, Email, EmailState, Event, EventKind
 from apps.support.subscriptions import unsubscribe_url
 
@@ -57,6 +60,8 @@ def enqueue_email(email_id: int) -> None:
 @job_function
 def send_email(email_id: int) -> None:
     """The job. Sends the mail if it is still owed. Safe to run twice and side by side."""
+    if not _may_leave(email_id):
+        return
     with transaction.atomic():
         skip_locked = connection.features.has_select_for_update_skip_locked
         owed = Email.objects.select_for_update(skip_locked=skip_locked, of=("self",)).filter(state=EmailState.QUEUED)
@@ -68,12 +73,27 @@ def send_email(email_id: int) -> None:
         email.save()
 
 
+def _may_leave(email_id: int) -> bool:
+    """Whether its address may have another mail today. Asked outside of the lock: what is counted stays counted."""
+    owed = Email.objects.filter(pk=email_id, state=EmailState.QUEUED).select_related("event__ticket__owner").first()
+    if owed is None:
+        return False
+    owner = owed.event.ticket.owner
+    if owed.audience != Audience.OWNER or owner.may_be_mailed(owed.to, mail_id=f"support-{owed.pk}"):
+        return True
+    withheld = {"state": EmailState.WITHHELD, "due_at": None, "error": "not verified, and had its mails of the day"}
+    Email.objects.filter(pk=email_id, state=EmailState.QUEUED).update(**withheld)
+    logger.warning("e-mail %s: withheld, its address is not verified and has had its mails of the day", owed.pk)
+    return False
+
+
 def _attempt(email: Email) -> None:
     email.attempts += 1
     try:
-        mail = compose(email)
-        with jobs.away():
-            mail.send()
+        with transaction.atomic():  # a code that could not be sent is none
+            mail = compose(email)
+            with jobs.away():
+                mail.send()
     except (SMTPException, OSError) as error:
         _postpone_or_fail(email, error)
     else:
@@ -108,8 +128,11 @@ def compose(email: Email) -> EmailMultiAlternatives:
     event = email.event
     ticket = event.ticket
     for_owner = email.audience == Audience.OWNER
+    with_texts = not for_owner or ticket.owner.has_verified(email.to)
     with override(email.language):
         context = {
+            "with_texts": with_texts,
+            "verification": ticket.owner.first_code() if for_owner and email.to == ticket.owner.email else None,
             "ticket": ticket,
             "event": event,
             "for_owner": for_owner,
@@ -117,7 +140,8 @@ def compose(email: Email) -> EmailMultiAlternatives:
             "new_status": event.get_new_status_display(),
             "unsubscribe_url": unsubscribe_url(ticket) if for_owner else "",
         }
-        subject = _("[hopla #{number}] {title}").format(number=ticket.pk, title=" ".join(ticket.title.split()))
+        title = " ".join(ticket.title.split()) if with_texts else _("Your ticket")
+        subject = _("[hopla #{number}] {title}").format(number=ticket.pk, title=title)
         if event.kind != EventKind.OPENED:
             subject = f"Re: {subject}"
         text = render_to_string("support/email.txt", context)
@@ -127,6 +151,8 @@ def compose(email: Email) -> EmailMultiAlternatives:
     )
     mail.attach_alternative(html, "text/html")
     mail.extra_headers = _headers(email, context["unsubscribe_url"])
+    if not with_texts and not has_no_words(event.request_id):
+        del mail.extra_headers["X-Request-ID"]
     return mail
 
 

@@ -115,6 +115,7 @@ class EmailState(models.TextChoices):
     QUEUED = "queued", _("queued")
     SENT = "sent", _("sent")
     FAILED = "failed", _("failed")
+    WITHHELD = "withheld", _("withheld")  # its address is not verified and has had its mails of the day
 
 
 class Email(models.Model):

@@ -1,12 +1,10 @@
 """What the support desk looks like to a client. The field names are the contract's."""
 
-from collections.abc import Mapping
-
 from django.apps import apps
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from apps.json_fields import OptionalNullMixin, StrictCharField, StrictIntegerField
+from apps.json_fields import NullIsLeftOut, RefusesFixedFields, StrictCharField, StrictIntegerField
 from apps.support.models import Message, SupportStatus, SupportTicket
 
 
@@ -53,7 +51,7 @@ class SupportTicketSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class NewSupportTicketSerializer(OptionalNullMixin, serializers.Serializer):
+class NewSupportTicketSerializer(NullIsLeftOut, serializers.Serializer):
     """A ticket to open. `ticket` is the id of an upload ticket of one's own."""
 
     class Meta:
@@ -74,17 +72,9 @@ class NewSupportTicketSerializer(OptionalNullMixin, serializers.Serializer):
         return ticket
 
 
-class StatusChangeSerializer(serializers.Serializer):
-    """`status`, and nothing else: another field is refused, not dropped in silence."""
-
-    class Meta:
-        swagger_schema_fields = {"additional_properties": False}
+class StatusChangeSerializer(RefusesFixedFields, serializers.Serializer):
+    """`status` alone can be changed."""
 
     status = serializers.ChoiceField(choices=SupportStatus.values)
 
-    def to_internal_value(self, data):
-        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, Mapping) else []
-        if unknown:
-            message = _("Only the status can be changed.")
-            raise serializers.ValidationError({name: [message] for name in unknown}, code="not_changeable")
-        return super().to_internal_value(data)
+    fixed_fields = tuple(name for name in SupportTicketSerializer.Meta.fields if name != "status")

@@ -8,7 +8,7 @@ from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from apps.json_fields import MomentField, OptionalNullMixin, StrictCharField, StrictIntegerField
+from apps.json_fields import MomentField, NullIsLeftOut, StrictCharField, StrictIntegerField
 from apps.tickets import cloud
 from apps.tickets.models import Image, Ticket
 from apps.tickets.states import ImageStatus, TicketStatus
@@ -32,7 +32,7 @@ class ProgressSerializer(serializers.Serializer):
 PROGRESS_FIELDS = tuple(ProgressSerializer._declared_fields)
 
 
-class NewTicketSerializer(OptionalNullMixin, serializers.Serializer):
+class NewTicketSerializer(NullIsLeftOut, serializers.Serializer):
     """A ticket to open."""
 
     title = StrictCharField(max_length=200, required=False, allow_blank=True, default="")

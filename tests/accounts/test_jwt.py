@@ -15,7 +15,7 @@ from apps.accounts.models import User
 from apps.accounts.tokens import end_jwt_sessions, new_jwt_pair
 from tests.accounts.credentials import ME, REFRESH, bearer_client, refreshes, works
 from tests.case import ApiTestCase, CommittingTestCase
-from tests.makers import PASSWORD, client_for, make_user
+from tests.makers import PASSWORD, client_for, make_user, token_for
 
 CREATE = "/api/v1/auth/jwt/create/"
 VERIFY = "/api/v1/auth/jwt/verify/"
@@ -119,6 +119,25 @@ class BearerTests(JwtTestCase):
 
     def test_token_that_is_no_jwt(self):
         self.assert_unauthenticated(bearer_client("garbage").get(ME), code="token_not_valid")
+
+    def test_name_of_the_scheme_in_any_case(self):
+        tokens = {"bearer": new_jwt_pair(self.user).access_token, "token": token_for(self.user)}
+        for scheme, token in tokens.items():
+            for spelled in (scheme, scheme.upper(), scheme.title(), f"{scheme[0]}{scheme[1:].upper()} "):
+                with self.subTest(spelled):
+                    self.client.credentials(HTTP_AUTHORIZATION=f"{spelled} {token}")
+                    self.assertTrue(works(self.client))
+
+    def test_opaque_token_sent_as_bearer_and_the_other_way_round_name_the_remedy(self):
+        for sent, code, remedy in (
+            (f"Bearer {token_for(self.user)}", "token_not_valid", "Authorization: Token …"),
+            (f"Token {new_jwt_pair(self.user).access_token}", "authentication_failed", "Authorization: Bearer …"),
+        ):
+            with self.subTest(sent):
+                self.client.credentials(HTTP_AUTHORIZATION=sent)
+                response = self.client.get(ME)
+                self.assert_unauthenticated(response, code)
+                self.assertIn(remedy, response.json()["detail"])
 
     def test_header_that_is_half_or_too_much(self):
         for token in ("", "one two"):

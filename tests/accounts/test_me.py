@@ -4,7 +4,7 @@ from tests.accounts.credentials import ME, both_clients_for
 from tests.case import ApiTestCase
 from tests.makers import PASSWORD, client_for, make_user
 
-FIELDS = {"id", "username", "email", "name", "phone", "language", "is_staff", "date_joined"}
+FIELDS = {"id", "username", "email", "email_verified", "name", "phone", "language", "is_staff", "date_joined"}
 
 
 class MeTests(ApiTestCase):
@@ -65,18 +65,32 @@ class MeTests(ApiTestCase):
     def test_what_is_not_ones_own_to_change_stays(self):
         before = User.objects.values().get(pk=self.user.pk)
 
-        response = self.patch(
-            id=99, username="boss", email="boss@example.com", is_staff=True, is_superuser=True, password="other-pass-1"
-        )
+        response = self.patch(nickname="Annie", is_superuser=True)
 
         self.assertEqual(response.status_code, 200)
         self.assertEqual(User.objects.values().get(pk=self.user.pk), before)
 
+    def test_what_exists_and_cannot_be_changed_is_refused_by_its_name(self):
+        fixed = self.client.get(ME).json().keys() - {"name", "phone", "language"} | {"password"}
+        for name in fixed:
+            with self.subTest(name):
+                self.assert_unchanged(self.patch(name="Anna", **{name: None}), (name, "not_changeable"))
+
+        response = self.patch(phone="+34 12", username="boss", is_staff=True)
+        self.assert_unchanged(
+            response, ("phone", "invalid"), ("username", "not_changeable"), ("is_staff", "not_changeable")
+        )
+
+    def test_null_is_as_if_left_out(self):
+        response = self.patch(name=None, phone=None, language=None)
+
+        self.assertEqual(response.status_code, 200)
+        self.assertEqual((response.json()["name"], response.json()["phone"]), ("Ana Lis", "+34600123456"))
+
     def test_bad_phone(self):
-        for phone in ("600123456", "+34 12", "call me", None, ["+34600123456"]):
+        for phone in ("600123456", "+34 12", "call me", ["+34600123456"]):
             with self.subTest(phone):
-                response = self.patch(phone=phone)
-                self.assert_unchanged(response, ("phone", "null" if phone is None else "invalid"))
+                self.assert_unchanged(self.patch(phone=phone), ("phone", "invalid"))
 
     def test_name_too_long(self):
         self.assert_unchanged(self.patch(name="a" * 151), ("name", "max_length"))

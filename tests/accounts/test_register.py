@@ -36,6 +36,7 @@ class RegisterTests(ApiTestCase):
                 "id": user.pk,
                 "username": "ana",
                 "email": "ana@example.com",
+                "email_verified": False,
                 "name": "Ana Lis",
                 "phone": "+34600123456",
                 "language": "",
@@ -110,6 +111,30 @@ class RegisterTests(ApiTestCase):
         response = self.register(password="12345678")
 
         self.assert_refused(response, ("password", "password_too_common"), ("password", "password_entirely_numeric"))
+
+    def test_each_fault_of_a_password_is_said_in_a_sentence(self):
+        for password, sentences in (
+            ("short", ["This password is too short. It must contain at least 8 characters."]),
+            ("12345678", ["This password is too common.", "This password is entirely numeric."]),
+        ):
+            with self.subTest(password):
+                errors = self.register(password=password).json()["errors"]
+                self.assertEqual([error["detail"] for error in errors], sentences)
+
+    def test_null_for_what_may_be_left_out_is_as_if_it_were(self):
+        for url, body in (
+            (URL, {"username": "ana", "email": "ana@example.com"}),
+            ("/api/v1/auth/users/", {"username": None, "email": "eva@example.com"}),
+        ):
+            with self.subTest(url):
+                response = self.client.post(url, body | {"password": PASSWORD, "name": None, "phone": None})
+                self.assertEqual(response.status_code, 201, response.content)
+        self.assertEqual(set(User.objects.values_list("username", flat=True)), {"ana", "eva@example.com"})
+
+    def test_null_for_what_must_be_there_is_refused(self):
+        body = {"username": None, "email": "ana@example.com", "password": PASSWORD}
+
+        self.assert_refused(self.client.post(URL, body), ("username", "null"))
 
     def test_phone_that_is_no_number_with_a_country_code(self):
         for phone in ("600123456", "+34 12", "call me"):

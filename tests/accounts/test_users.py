@@ -4,7 +4,7 @@ from tests.case import ApiTestCase
 from tests.makers import PASSWORD, client_for, make_user
 
 URL = "/api/v1/auth/users/"
-FIELDS = {"id", "username", "email", "name", "phone", "language", "is_staff", "date_joined"}
+FIELDS = {"id", "username", "email", "email_verified", "name", "phone", "language", "is_staff", "date_joined"}
 
 
 class ListUsersTests(ApiTestCase):

@@ -132,11 +132,16 @@ class StatusTests(DeskTestCase):
         self.as_staff.patch(self.url, {"status": "AC"})
         self.assertFalse(Event.objects.filter(kind="status").exists())
 
-    def test_any_other_field_is_refused_and_nothing_changes(self):
+    def test_any_other_field_of_a_ticket_is_refused_and_nothing_changes(self):
         response = self.as_staff.patch(self.url, {"status": "CL", "title": "Mine now", "owner": self.staff.pk})
         self.assert_invalid(response, ("owner", "not_changeable"), ("title", "not_changeable"))
         self.ticket.refresh_from_db()
         self.assertEqual((self.ticket.status, self.ticket.title), ("AC", "Photo 3 fails"))
+
+    def test_field_that_no_ticket_has_is_ignored(self):
+        for method in (self.as_staff.put, self.as_staff.patch):
+            response = method(self.url, {"status": "FR", "reason": "It rains."})
+            self.assertEqual((response.status_code, response.json()["status"]), (200, "FR"))
 
     def test_missing_or_unknown_status_is_refused(self):
         self.assert_invalid(self.as_staff.put(self.url, {}), ("status", "required"))
