@@ -1,4 +1,5 @@
-"""The PostgreSQL of script/server: as private as that of the tests, but its data stay, in var/postgresql.
+"""The PostgreSQL of script/server: as private as that of the tests, but its data stay, in var/postgresql, and are as
+safe there as in production.
 
 It reaches them through its working directory, never by their path: so the checkout may lie where the user that it runs
 as cannot enter, below /root for instance, and its path may have any length.
@@ -30,7 +31,6 @@ ENDS_WITHIN_SECONDS = 30
 SETTINGS = {
     "listen_addresses": "",
     "max_connections": 300,
-    "synchronous_commit": "off",  # a crash of the machine may cost the last half second, and damages nothing
     "log_checkpoints": "off",
 }
 
