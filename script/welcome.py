@@ -1,9 +1,11 @@
 """What script/server prints once everything is up: where everything is, and a first session to paste."""
 
+import os
 import shlex
 import sys
 
 from apps.accounts.management.commands.make_demo_user import PASSWORD, USERNAME
+from script.install import ROOT
 
 PLACES = """
 hopla is up at {url}   (Ctrl-C stops it)
@@ -14,6 +16,15 @@ hopla is up at {url}   (Ctrl-C stops it)
   database       {database}
   Redis          {redis}
   Cloudinary     {cloudinary}
+"""
+
+SQLITE_AS_WELL = """
+                 (what is in var/db.sqlite3 is still there: DATABASE_URL=sqlite:///var/db.sqlite3 script/server)"""
+
+SAME_SERVERS = """
+So that manage.py works on the same data, in another terminal:
+
+export {variables}
 """
 
 # To paste, word by word, into sh, bash or zsh: so no comments, which zsh takes for commands, and no jq, which few have.
@@ -46,11 +57,9 @@ curl -s "$API/tickets/$TICKET/" -H "$AUTH" | {python} -m json.tool
 
 def welcome(*, url: str, settings, started: dict[str, str]) -> str:
     """`started` holds the URLs of what script/server started itself, by the variable that would have named another."""
-    database = settings.DATABASES["default"]
-    on_sqlite = database["ENGINE"] == "django.db.backends.sqlite3"
     places = PLACES.format(
         url=url,
-        database=database["NAME"] if on_sqlite else "as DATABASE_URL says",
+        database=database_of(settings, started=started),
         redis="a private one, in memory only" if "REDIS_URL" in started else "as REDIS_URL says",
         cloudinary=f"the sandbox at {started['CLOUDINARY_URL']}"
         if "CLOUDINARY_URL" in started
@@ -58,4 +67,17 @@ def welcome(*, url: str, settings, started: dict[str, str]) -> str:
     )
     if not settings.DEBUG:
         return places
+    if started:
+        variables = " ".join(f"{name}={shlex.quote(os.environ[name])}" for name in started)
+        places += SAME_SERVERS.format(variables=variables)
     return places + SESSION.format(url=url, username=USERNAME, password=PASSWORD, python=shlex.quote(sys.executable))
+
+
+def database_of(settings, *, started: dict[str, str]) -> str:
+    database = settings.DATABASES["default"]
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        return database["NAME"]
+    if "DATABASE_URL" not in started:
+        return "as DATABASE_URL says"
+    left_from_before = (ROOT / "var" / "db.sqlite3").exists()
+    return "a private PostgreSQL, its data in var/postgresql" + (SQLITE_AS_WELL if left_from_before else "")

@@ -16,10 +16,10 @@ def start(program: str, *, environment: dict | None = None) -> subprocess.Popen:
     return start_command([sys.executable, "-c", program], environment=environment)
 
 
-def start_command(command: list, *, environment: dict | None = None) -> subprocess.Popen:
+def start_command(command: list, *, environment: dict | None = None, cwd: Path = settings.BASE_DIR) -> subprocess.Popen:
     return subprocess.Popen(
         command,
-        cwd=settings.BASE_DIR,
+        cwd=cwd,
         env=os.environ | (environment or {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

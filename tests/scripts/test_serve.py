@@ -37,9 +37,13 @@ class RefusalTests(SimpleTestCase):
 
 class MissingServicesTests(SimpleTestCase):
     def test_nothing_is_started_that_the_environment_names(self):
-        named = {"REDIS_URL": "redis://redis.example/0", "CLOUDINARY_URL": "cloudinary://key:secret@cloud"}
+        named = {
+            "DATABASE_URL": "postgres://hopla@db.example/hopla",
+            "REDIS_URL": "redis://redis.example/0",
+            "CLOUDINARY_URL": "cloudinary://key:secret@cloud",
+        }
         with mock.patch.dict(os.environ, named):
-            self.assertEqual(serve.start_what_is_missing(children=None, folder=None), {})
+            self.assertEqual(serve.start_what_is_missing(children=None, folder=None, postgres=None), {})
             self.assertEqual({name: os.environ[name] for name in named}, named)
 
     def test_readiness_is_asked_under_a_name_that_is_answered(self):
