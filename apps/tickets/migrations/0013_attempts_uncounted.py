@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tickets', '0011_covering_indexes'),
+        ('tickets', '0012_image_orientation'),
     ]
 
     operations = [
