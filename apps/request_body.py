@@ -8,6 +8,8 @@ from gunicorn.http.body import Body, ChunkedReader, LengthReader
 from gunicorn.http.errors import ChunkMissingTerminator, ParseException
 
 PORTION_BYTES = 64 * 1024
+# A chunk costs some four microseconds of processor time, however small it is. No client means well that sends so many.
+MANY_CHUNKS, SMALL_CHUNK_BYTES = 20_000, 32
 
 
 class BodyBrokenOff(OSError):
@@ -19,7 +21,7 @@ class BodyTooSlow(OSError):
 
 
 class BodyMalformed(OSError):
-    """Its chunks make no sense."""
+    """Its chunks make no sense, or are many and tiny."""
 
 
 def is_chunked(request) -> bool:
@@ -54,6 +56,7 @@ class RequestBody:
         self._receive = {LengthReader: self._receive_straight, ChunkedReader: self._receive_chunk}.get(
             type(reader), self._receive_from_server
         )
+        self._chunks = 0
         # gunicorn's reader of chunks has no parser any more once it has read the last of them.
         self._ended = isinstance(reader, ChunkedReader) and reader.parser is None
 
@@ -123,6 +126,10 @@ class RequestBody:
             if isinstance(exc, ChunkMissingTerminator) and exc.term in (b"", b"\r"):
                 raise BodyBrokenOff from exc
             raise (BodyMalformed if isinstance(exc, ParseException) else BodyBrokenOff) from exc
+        self._chunks += 1
+        if self._chunks > MANY_CHUNKS and self.received < SMALL_CHUNK_BYTES * self._chunks:
+            self.abandon()
+            raise BodyMalformed
         if portion is None:
             reader.parser = None  # as its own read() leaves it
         return portion or b""

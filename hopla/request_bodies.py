@@ -5,6 +5,8 @@ Photos have a reader of their own, see apps/tickets/body.py: they are large, and
 
 import io
 import re
+import sys
+import time
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
@@ -38,6 +40,7 @@ class RequestBodyMiddleware:
             request.META["CONTENT_LENGTH"] = str(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         request._stream = stream = BodyStream(body, request.META.get("gunicorn.socket"))
         response = self.get_response(request)
+        request.body_seconds = getattr(request, "body_seconds", 0) + stream.seconds  # see hopla/observation.py
         if stream.was_cut and response.status_code != 408:  # outside the API Django would call it another's fault
             return HttpResponse("The body arrived too slowly.\n", status=408, content_type="text/plain")
         return response
@@ -68,6 +71,7 @@ class BodyStream(io.BufferedIOBase):
     def __init__(self, body: RequestBody, sock):
         self._body, self._socket = body, sock
         self._wait: BodyWait | None = None
+        self.seconds = 0.0  # spent reading
 
     def readable(self) -> bool:
         return True
@@ -77,6 +81,13 @@ class BodyStream(io.BufferedIOBase):
         return self._wait is not None and self._wait.was_cut
 
     def read(self, size: int | None = -1) -> bytes:
+        started = time.monotonic()
+        try:
+            return self._read_in_time(size)
+        finally:
+            self.seconds += time.monotonic() - started
+
+    def _read_in_time(self, size: int | None) -> bytes:
         if self._socket is None:  # another server than gunicorn
             return self._read(size)
         self._wait = self._wait or BodyWait(self._socket, self._body)
@@ -90,7 +101,7 @@ class BodyStream(io.BufferedIOBase):
         return content
 
     def _read(self, size: int | None) -> bytes:
-        portions, left = [], MOST_BYTES if size is None or size < 0 else size
+        portions, left = [], sys.maxsize if size is None or size < 0 else size
         while left and not self.was_cut:
             if self._body.length is None and self._body.received > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
                 if portions:
@@ -102,9 +113,6 @@ class BodyStream(io.BufferedIOBase):
             portions.append(portion)
             left -= len(portion)
         return b"".join(portions)
-
-
-MOST_BYTES = 2**63
 
 
 class BodyWait(Brief):

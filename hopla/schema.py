@@ -96,7 +96,7 @@ JSON_BODY = [
 ]
 ANY_BODY = [
     Refusal(400, "body_incomplete", "The connection ended before the whole body arrived."),
-    Refusal(400, "body_malformed", "The chunks of the body make no sense."),
+    Refusal(400, "body_malformed", "The chunks of the body make no sense, or are many and tiny."),
     Refusal(408, "body_too_slow", "The body arrived too slowly."),
     Refusal(415, "unsupported_encoding", "The body has a Content-Encoding: send it as it is."),
 ]

@@ -120,6 +120,10 @@ class ChunkedTests(RequestBodyTestCase):
                     self.wait_until(lambda client=client: client.is_ended_after(b""))
         self.assert_nothing_kept()
 
+    def test_many_tiny_chunks(self):
+        client = self.send("POST", TICKETS, in_chunks(b'{"num_images": 1}' + b" " * 30_000, of=1))
+        self.assert_answer(client, 400, "body_malformed")
+
     def test_body_that_breaks_off(self):
         images_url = f"{TICKETS}{make_ticket(self.user).pk}/images/"
         whole = in_chunks(PHOTO)

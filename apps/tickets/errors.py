@@ -37,7 +37,7 @@ class BodyTooSlowError(APIException):
 class BodyMalformedError(APIException):
     status_code = 400
     default_code = "body_malformed"
-    default_detail = _("The body is not well-formed: its chunks make no sense.")
+    default_detail = _("The body is not well-formed: its chunks make no sense, or are many and tiny.")
 
 
 class ImageTooLargeError(APIException):

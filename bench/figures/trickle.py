@@ -35,6 +35,7 @@ HEAD = head(LOGIN, "application/json") + b"X-Filler: "
 def measure(stage: Stage, options) -> list[Table]:
     hopla = stage.hopla
     hopla.start_web()
+    hopla.load(clients=16, requests=160, photo_bytes=1000)  # until both processes are warm
     table = Table("The time that a connection is held, and what /healthz takes meanwhile")
     for _ in range(options.rounds):
         for name, clients in {
