@@ -348,7 +348,7 @@ class ThreadedWorker(BaseWorker):
         """Keeps STOP_TIMEOUT_SECONDS, in a thread of its own: the main one may hang with Redis or the database."""
         while not self._ended.wait(WATCH_SECONDS):
             left = self._stop_asked_at + settings.STOP_TIMEOUT_SECONDS - time.monotonic()
-            if left <= 0:
+            if left <= WATCH_SECONDS:  # the next look would be too late
                 self._leave_at_once()
             if left <= (1 - UPLOADS_SHARE_OF_STOP) * settings.STOP_TIMEOUT_SECONDS:
                 with unforeseen.survived("worker", "cutting off uploads"):
