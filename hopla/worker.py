@@ -54,6 +54,7 @@ RECONCILE_EVERY_SECONDS = 1
 FORGET_TOKENS_EVERY_SECONDS = 60 * 60
 UPLOADS_SHARE_OF_STOP = 0.8  # of STOP_TIMEOUT_SECONDS; the rest is for writing down what became of them
 WATCH_SECONDS = 0.5
+LEAVING_TAKES_SECONDS = 0.1
 
 # KEYS: queue, its intermediate list. ARGV: what comes before a job's id in the key of its hash.
 TAKE = """
@@ -346,13 +347,16 @@ class ThreadedWorker(BaseWorker):
 
     def _watch_the_stop(self):
         """Keeps STOP_TIMEOUT_SECONDS, in a thread of its own: the main one may hang with Redis or the database."""
-        while not self._ended.wait(WATCH_SECONDS):
-            left = self._stop_asked_at + settings.STOP_TIMEOUT_SECONDS - time.monotonic()
+        wait = WATCH_SECONDS
+        while not self._ended.wait(wait):
+            left = self._stop_asked_at + settings.STOP_TIMEOUT_SECONDS - LEAVING_TAKES_SECONDS - time.monotonic()
             if left <= 0:
                 self._leave_at_once()
-            if left <= (1 - UPLOADS_SHARE_OF_STOP) * settings.STOP_TIMEOUT_SECONDS:
+            left_for_uploads = left - (1 - UPLOADS_SHARE_OF_STOP) * settings.STOP_TIMEOUT_SECONDS
+            if left_for_uploads <= 0:
                 with unforeseen.survived("worker", "cutting off uploads"):
                     interrupt_calls()
+            wait = min(WATCH_SECONDS, left_for_uploads if left_for_uploads > 0 else left)
 
     def request_force_stop(self, signum, frame):
         """The second signal: go at once."""
