@@ -11,7 +11,7 @@ import django_filters
 from csp.constants import SELF, UNSAFE_INLINE
 from csp.decorators import csp_replace
 from django.urls import get_resolver
-from django.urls.converters import IntConverter, UUIDConverter
+from django.urls.converters import IntConverter
 from django.utils import translation
 from drf_yasg import openapi
 from drf_yasg.generators import OpenAPISchemaGenerator
@@ -23,6 +23,7 @@ from rest_framework.permissions import AllowAny
 
 from apps.filters import MOMENT_PATTERN, MomentFilter, PositiveIntegerFilter
 from apps.operations import Refusal
+from apps.path_ids import AnyCaseUUIDConverter
 
 PROBLEM = openapi.Schema(
     type=openapi.TYPE_OBJECT,
@@ -250,7 +251,7 @@ TAGS = [  # in the order of the pages
 
 PATH_PARAMETERS = {
     IntConverter: {"type": openapi.TYPE_INTEGER, "format": openapi.FORMAT_INT64, "minimum": 1},
-    UUIDConverter: {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_UUID},
+    AnyCaseUUIDConverter: {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_UUID},
 }
 
 
