@@ -11,7 +11,7 @@ import django_filters
 from csp.constants import SELF, UNSAFE_INLINE
 from csp.decorators import csp_replace
 from django.urls import get_resolver
-from django.urls.converters import IntConverter, UUIDConverter
+from django.urls.converters import IntConverter
 from django.utils import translation
 from drf_yasg import openapi
 from drf_yasg.generators import OpenAPISchemaGenerator
@@ -24,6 +24,7 @@ from rest_framework.permissions import AllowAny
 from apps.filters import MomentFilter, PositiveIntegerFilter
 from apps.moments import FILTER_PATTERN
 from apps.operations import Refusal
+from apps.path_ids import AnyCaseUUIDConverter
 
 PROBLEM = openapi.Schema(
     type=openapi.TYPE_OBJECT,
@@ -262,7 +263,7 @@ TAGS = [  # in the order of the pages
 
 PATH_PARAMETERS = {
     IntConverter: {"type": openapi.TYPE_INTEGER, "format": openapi.FORMAT_INT64, "minimum": 1},
-    UUIDConverter: {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_UUID},
+    AnyCaseUUIDConverter: {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_UUID},
 }
 
 

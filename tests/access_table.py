@@ -44,7 +44,7 @@ GET    api/v1/tickets/<int:ticket_id>/                                 401      
 GET    api/v1/tickets/<int:ticket_id>/status/                          401      404   200   200      200       200
 GET    api/v1/tickets/<int:ticket_id>/images/                          401      404   200   200      200       200
 POST   api/v1/tickets/<int:ticket_id>/images/                          401      404   202   404      404       404
-GET    api/v1/tickets/<int:ticket_id>/images/<uuid:image_id>/          401      404   200   200      200       200
+GET    api/v1/tickets/<int:ticket_id>/images/<any_case_uuid:image_id>/ 401      404   200   200      200       200
 
 GET    api/v1/support/tickets/                                         401      200   200   200      200       200
 POST   api/v1/support/tickets/                                         401      201   201   201      201       201

@@ -117,7 +117,7 @@ class AccessTestCase(ApiTestCase):
         self.email_code = EmailCode.objects.renew(self.owner)
         self.places = {
             "<int:ticket_id>": self.ticket.pk,
-            "<uuid:image_id>": self.image.pk,
+            "<any_case_uuid:image_id>": self.image.pk,
             "<int:support_ticket_id>": self.support_ticket.pk,
             "support/subscription/<str:token>/": unsubscribe_url(self.support_ticket)
             .partition("//")[2]

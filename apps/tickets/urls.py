@@ -1,5 +1,6 @@
 from django.urls import path
 
+from apps import path_ids  # noqa: F401 (registers the converter)
 from apps.tickets import views
 
 urlpatterns = [
@@ -7,5 +8,5 @@ urlpatterns = [
     path("tickets/<int:ticket_id>/", views.TicketView.as_view(), name="ticket"),
     path("tickets/<int:ticket_id>/status/", views.TicketStatusView.as_view(), name="ticket-status"),
     path("tickets/<int:ticket_id>/images/", views.ImagesView.as_view(), name="ticket-images"),
-    path("tickets/<int:ticket_id>/images/<uuid:image_id>/", views.ImageView.as_view(), name="image"),
+    path("tickets/<int:ticket_id>/images/<any_case_uuid:image_id>/", views.ImageView.as_view(), name="image"),
 ]

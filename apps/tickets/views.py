@@ -19,6 +19,7 @@ from rest_framework.reverse import reverse
 from apps.list_query import ListQueryMixin
 from apps.pagination import NumberedPages
 from apps.request_body import body_of
+from apps.snapshot import one_snapshot
 from apps.tickets import docs, idempotency, intake
 from apps.tickets.body import uploads
 from apps.tickets.digest import announced_sha256, require_digest
@@ -59,8 +60,9 @@ class TicketsView(ListQueryMixin, GenericAPIView):
 
     @swagger_auto_schema(**docs.LIST_TICKETS)
     def get(self, request):
-        tickets = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        progress = progress_of(tickets)
+        with one_snapshot():
+            tickets = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+            progress = progress_of(tickets)
         for ticket in tickets:
             ticket.counted = progress[ticket.pk]
         return self.get_paginated_response(self.get_serializer(tickets, many=True).data)
@@ -158,7 +160,8 @@ class ImagesView(ListQueryMixin, ListAPIView):
 
     @swagger_auto_schema(**docs.LIST_IMAGES)
     def get(self, request, ticket_id):
-        return super().get(request)
+        with one_snapshot():
+            return super().get(request)
 
     @swagger_auto_schema(**docs.POST_IMAGE)
     def post(self, request, ticket_id):

@@ -277,6 +277,17 @@ class OneMomentTests(CommittingTestCase):
     def test_ticket_and_images_and_tag_are_of_one_moment(self):
         self.assert_of_one_moment(self.url)
 
+    def test_what_a_list_says_of_a_ticket_is_of_one_moment(self):
+        """Also that it is in this list."""
+        for query in ("status=in_progress", "status=in_progress&cursor="):
+            with self.subTest(query):
+                [seen] = self.answer_meanwhile(f"/api/v1/tickets/?{query}").json()["results"]
+
+                self.assertEqual((seen["status"], seen["progress"]["stored"]), ("in_progress", 2))
+                Image.objects.filter(pk=self.last.pk).update(status="uploading", stored_at=None)
+                Ticket.objects.update(status="in_progress", completed_at=None)
+                self.last.refresh_from_db()
+
     def test_status_and_tag_are_of_one_moment(self):
         self.assert_of_one_moment(f"{self.url}status/")
 

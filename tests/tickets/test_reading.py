@@ -103,6 +103,12 @@ class ImageTests(TicketTestCase):
         image = make_image(self.ticket, filename="front.jpg", **fields)
         return image, self.read(f"images/{image.pk}/")
 
+    def test_id_in_capitals_is_the_same(self):
+        image, shown = self.image()
+
+        for image_id in (str(image.pk).upper(), str(image.pk).title()):
+            self.assertEqual(self.read(f"images/{image_id}/"), shown)
+
     def test_queued_image_in_full(self):
         image, shown = self.image()
 
