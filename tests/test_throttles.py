@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from ast import literal_eval
 from types import SimpleNamespace
 from unittest import mock
 
@@ -13,9 +14,11 @@ from django.test import SimpleTestCase, override_settings
 from apps.tickets.models import Image, Ticket
 from hopla.settings import rate
 from hopla.throttles import ScopedThrottle
+from script.run_tests import dotenv_values
 from tests.case import ApiTestCase, HoplaAssertions, at_once
 from tests.makers import PASSWORD, client_for, jpeg_bytes, make_ticket, make_user
 from tests.scripts.test_environment import load_settings
+from tests.test_access import ROUTES
 
 LOGIN = "/api/v1/auth/login/"
 REGISTER = "/api/v1/auth/register/"
@@ -221,6 +224,27 @@ class ProxyTests(ThrottleTestCase):
         _, made = load_settings({"TRUSTED_PROXY_HOPS": "2"})
 
         self.assertIn("'NUM_PROXIES': 2", made["REST_FRAMEWORK"])
+
+
+class DefaultTests(SimpleTestCase):
+    def test_no_limit_is_off_by_default_and_the_example_says_the_same(self):
+        example = dotenv_values(settings.BASE_DIR / ".env.example")
+        _, made = load_settings({})
+        rates = literal_eval(made["THROTTLE_RATES"])
+
+        self.assertEqual(rates.keys(), {"login", "register", "verification", "tickets", "uploads"})
+        for scope, default in rates.items():
+            with self.subTest(scope):
+                self.assertTrue(default)
+                written = {"THROTTLE_LOGIN": example[f"THROTTLE_{scope.upper()}"]}
+                with mock.patch.dict(os.environ, written):
+                    self.assertEqual(rate("THROTTLE_LOGIN", default=""), default)
+
+    def test_every_scope_of_a_view_has_a_rate(self):
+        rates = literal_eval(load_settings({})[1]["THROTTLE_RATES"])
+        scopes = {getattr(getattr(view, "view_class", None), "throttle_scope", None) for view in ROUTES.values()}
+
+        self.assertLessEqual(scopes - {None}, rates.keys())
 
 
 class RateTests(SimpleTestCase):

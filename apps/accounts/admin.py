@@ -10,6 +10,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
+from apps.accounts.addresses import one_form
 from apps.accounts.models import AuthToken, User
 from apps.accounts.tokens import blacklist, end_sessions
 from apps.admin_lists import LargeAdmin
@@ -46,6 +47,9 @@ class HoplaUserAdmin(LargeAdmin, UserAdmin):
     @admin.display(description=_("address verified"), boolean=True)
     def verified(self, user):
         return user.email_verified
+
+    def get_search_results(self, request, queryset, search_term):
+        return super().get_search_results(request, queryset, one_form(search_term))
 
     def save_model(self, request, obj, form, change):
         super().save_model(request, obj, form, change)

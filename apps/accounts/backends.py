@@ -12,7 +12,7 @@ class UsernameOrEmailBackend(ModelBackend):
         """The active user whose username or e-mail this is and whose password this is, else None.
 
         An unknown name costs as many password hashes as a known one: the time of an answer must not tell which accounts
-        exist.
+        exist. (As in Django, one that has not logged in since passwords were hashed in another way is the exception.)
         """
         if not username or password is None:
             return None

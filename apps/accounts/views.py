@@ -20,6 +20,7 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.views import TokenViewBase
 
 from apps.accounts import docs
+from apps.accounts.addresses import one_form
 from apps.accounts.emails import enqueue_password_reset, enqueue_verification
 from apps.accounts.errors import CodeInvalidError, InvalidCredentialsError
 from apps.accounts.models import AuthToken, MailAllowance, User
@@ -110,13 +111,18 @@ class LogoutAllView(APIView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
+class NameOrAddressFilter(SearchFilter):
+    def get_search_terms(self, request):
+        return [one_form(term) for term in super().get_search_terms(request)]
+
+
 class UsersView(ListQueryMixin, ListAPIView):
     """Staff list users; anyone registers with an e-mail address."""
 
     queryset = User.objects.order_by("id")
     permission_classes = [MayListUsers]
     pagination_class = NumberedPages
-    filter_backends = [SearchFilter]
+    filter_backends = [NameOrAddressFilter]
     search_fields = ["username", "email", "name", "phone"]
     throttle_scope = "register"
 

@@ -42,6 +42,7 @@ SIGNING_IN = folder(
         has=SESSION,
         tests={
             "it answers who registered": 'pm.expect(answer.user.username).to.eql(pm.variables.get("username"))',
+            "its e-mail address is not confirmed yet": "pm.expect(answer.user.email_verified).to.eql(false)",
             "the password is not in it": 'pm.expect(pm.response.text()).to.not.include(pm.variables.get("password"))',
         },
         keeps={"token": "answer.token", "userId": "answer.user.id"},
@@ -134,6 +135,35 @@ YOU = folder(
             "the name is changed": 'pm.expect(answer.name).to.eql("Ana Prieto Ruiz")',
             "the phone is in E.164": 'pm.expect(answer.phone).to.eql("+34600123456")',
         },
+    ),
+    request(
+        "Change what cannot be changed",
+        "PATCH auth/users/me/",
+        about="A field that exists and cannot be changed is refused by its name; what hopla does not know is ignored.",
+        json={"username": "somebody-else"},
+        answers=400,
+        code="invalid",
+        errors=(("username", "not_changeable"),),
+    ),
+    request(
+        "Confirm the e-mail address, by a code that is none",
+        "POST auth/verify-email/",
+        about="""
+        Registering sends an e-mail with a code and a link; either confirms the address, and `email_verified` becomes
+        true. Nothing but the e-mails depends on it: to an address that is not confirmed hopla sends no text that a user
+        wrote, and at most five e-mails a day. In development the e-mail is printed where `script/server` runs.
+
+        A code is good for a day, for five tries and for one use. With this one it is 400.
+        """,
+        json={"code": "not-the-code"},
+        answers=400,
+        code="code_invalid",
+    ),
+    request(
+        "Have another code sent",
+        "POST auth/verify-email/resend/",
+        about="The code and the link of the e-mail before are void then. At most five times an hour.",
+        answers=204,
     ),
     request(
         "A phone number that is none",

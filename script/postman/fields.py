@@ -1,7 +1,7 @@
 """The fields that answers have, at least."""
 
 PROBLEM = ("type", "title", "status", "detail", "code", "request_id")
-USER = ("id", "username", "email", "name", "phone", "is_staff", "date_joined")
+USER = ("id", "username", "email", "email_verified", "name", "phone", "is_staff", "date_joined")
 SESSION = ("token", "expiry", "user")
 PROGRESS = ("declared", "received", "stored", "failed", "remaining", "percent")
 TICKET = (

@@ -4,7 +4,7 @@ from importlib import import_module
 
 from django.apps import apps
 from django.core import mail
-from django.test import SimpleTestCase, override_settings
+from django.test import Client, SimpleTestCase, override_settings
 from rq import SimpleWorker
 
 from apps.accounts.addresses import mailbox_digest, one_form
@@ -112,6 +112,18 @@ class OneAccountTests(ApiTestCase):
 
         self.assertGreater(len(mail.outbox), 0)
         self.assertEqual({address for sent in mail.outbox for address in sent.to}, {ONE_FORM})
+
+    def test_staff_find_it_by_any_spelling_and_add_no_other(self):
+        self.register(SPELLINGS[0], username="ana")
+        boss = make_user("boss", is_staff=True, is_superuser=True)
+        admin, client = Client(), client_for(boss)
+        admin.force_login(boss)
+        for spelled in SPELLINGS:
+            with self.subTest(ascii(spelled)):
+                self.assertContains(admin.get("/admin/accounts/user/", {"q": spelled}), "1 user")
+                self.assertEqual(client.get(f"{AUTH}users/", {"search": spelled}).json()["count"], 1)
+                form = {"username": "bea", "email": spelled, "password1": PASSWORD, "password2": PASSWORD}
+                self.assertContains(admin.post("/admin/accounts/user/add/", form), "This e-mail address is taken.")
 
     @override_settings(THROTTLE_RATES={"login": "3/minute"})
     def test_other_spelling_gives_no_more_tries(self):

@@ -152,6 +152,7 @@ class UserAdminTests(AdminTestCase):
         form = self.admin.get(url).context["adminform"].form
         shown = {name: form[name].value() for name in form.fields if name != "password"}
         sent = {name: value for name, value in shown.items() if value not in (None, False, "")}
+        sent["initial-email_verified"] = str(shown["email_verified"])
         for name in ("last_login", "date_joined"):
             moment = sent.pop(name, None)
             if moment:
@@ -210,6 +211,29 @@ class UserAdminTests(AdminTestCase):
                 response = self.change(**{field: value})
                 self.assertContains(response, "is taken.")
         self.assertEqual(User.objects.get(pk=self.user.pk).username, "ana")
+
+    def verified(self) -> bool:
+        return User.objects.get(pk=self.user.pk).email_verified
+
+    def test_verified_address_is_shown_taken_back_and_set(self):
+        self.assertContains(self.admin.get("/admin/accounts/user/"), "Address verified")
+        for box, verified in (("", False), ("on", True)):
+            with self.subTest(verified):
+                self.assertEqual(self.change(email_verified=box).status_code, 302)
+                self.assertEqual(self.verified(), verified)
+
+    def test_another_address_is_not_verified_unless_that_is_said_anew(self):
+        self.assertEqual(self.change(email="other@example.com").status_code, 302)
+        self.assertFalse(self.verified())
+
+        self.change(email="third@example.com", email_verified="on")
+        self.assertTrue(self.verified())
+
+    def test_address_verified_since_the_page_was_opened_stays_so(self):
+        as_the_page_had_it = {"email_verified": "", "initial-email_verified": "False"}
+        self.assertEqual(self.change(name="Ana María", **as_the_page_had_it).status_code, 302)
+
+        self.assertTrue(self.verified())
 
     def test_user_added_here_can_log_in(self):
         form = {"username": "eva", "email": "eva@example.com", "password1": NEW_PASSWORD, "password2": NEW_PASSWORD}

@@ -3,13 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 from unittest import skipUnless
 
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.tokens import default_token_generator
 from django.db import connection, transaction
+from django.test import override_settings
 from djoser.utils import encode_uid
 
 from apps.accounts.models import AuthToken, User
 from tests.accounts.credentials import bearer_client, works
-from tests.case import CommittingTestCase, _and_disconnect
+from tests.case import CommittingTestCase, _and_disconnect, at_once
 from tests.makers import PASSWORD, client_for, make_user
 
 AUTH = "/api/v1/auth/"
@@ -73,3 +75,19 @@ class PasswordRaceTests(CommittingTestCase):
 
         self.assert_invalid(response, ("token", "invalid_token"))
         self.assertTrue(User.objects.get().check_password(NEW_PASSWORD))
+
+
+@override_settings(PASSWORD_HASHERS=[f"django.contrib.auth.hashers.{name}PasswordHasher" for name in ("MD5", "PBKDF2")])
+class HashedAnewTests(CommittingTestCase):
+    def test_log_ins_at_once_that_all_find_an_old_hash_all_succeed(self):
+        user = make_user("ana")
+        User.objects.filter(pk=user.pk).update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
+        paths = ["login/", "jwt/create/"] * 3
+
+        responses = at_once(
+            lambda path: client_for().post(f"{AUTH}{path}", {"username": "ana", "password": PASSWORD}), paths
+        )
+
+        self.assertEqual([response.status_code for response in responses], [200] * 6)
+        self.assertTrue(User.objects.get().password.startswith("md5$"))
+        self.assertEqual(AuthToken.objects.count(), 3)
