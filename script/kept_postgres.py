@@ -149,8 +149,8 @@ def give_data_to(owner: pwd.struct_passwd | None) -> None:
     if not owner and uid != os.geteuid():
         name = user.pw_name if (user := _passwd(uid)) else uid
         raise CannotStart(
-            f"var/postgresql belongs to {name}: script/server ran as root, or as {name}, before. Start it so again, or "
-            f"hand the data over: sudo chown -R {os.geteuid()} var"
+            f"var/postgresql belongs to {name}: script/server was started by another user before, or as root. Start it "
+            f"so again, or hand the data over: sudo chown -R {os.geteuid()} var"
         )
     if owner and uid != owner.pw_uid:
         for path in (DATA, *DATA.rglob("*")):
@@ -161,6 +161,8 @@ def give_data_to(owner: pwd.struct_passwd | None) -> None:
 def make_data(children: Children, *, programs: Path, owner: pwd.struct_passwd | None) -> None:
     if not owner and not _passwd(os.geteuid()):
         raise Unfit(f"PostgreSQL wants a user with a name, and user {os.geteuid()} has none.")
+    if not os.access(VAR, os.W_OK):
+        raise CannotStart(f"var/ is not yours to write into. Hand it over: sudo chown -R {os.geteuid()} var")
     for cut_off in VAR.glob(f"{UNFINISHED}*"):
         shutil.rmtree(cut_off, ignore_errors=True)
     made = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=VAR))
