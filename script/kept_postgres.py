@@ -126,21 +126,17 @@ def programs_for_the_data(owner: pwd.struct_passwd | None, *, folder: Path) -> P
     wanted = int((DATA / "PG_VERSION").read_text()) if DATA.exists() else None
     there = set()
     for programs in (*servers.postgres_of_the_wheel(), *servers.postgres_of_the_system()):
-        version = servers.major_version(programs)
-        if version >= servers.OLDEST_POSTGRES and (usable := servers.usable_by(owner, programs, folder=folder)):
-            there.add(version)
-            if wanted in (None, version):
-                return usable
+        if (version := servers.major_version(programs)) < servers.OLDEST_POSTGRES:
+            continue
+        there.add(version)
+        if wanted in (None, version) and (usable := servers.usable_by(owner, programs, folder=folder)):
+            return usable
     if wanted is None:
         raise Unfit("There is no PostgreSQL on PATH, and no wheel of it fits this machine.")
     raise CannotStart(
-        f"var/postgresql holds data of PostgreSQL {wanted}, and here is {_listed(there)}. Install version {wanted}, or "
-        f"begin anew with an empty database: mv var/postgresql var/postgresql-{wanted}"
+        f"var/postgresql holds data of PostgreSQL {wanted}; the versions found here are {sorted(there) or 'none'}. Install "
+        f"version {wanted}, or begin anew with an empty database: mv var/postgresql var/postgresql-{wanted}"
     )
-
-
-def _listed(versions: set[int]) -> str:
-    return " and ".join(map(str, sorted(versions))) or "none"
 
 
 def give_data_to(owner: pwd.struct_passwd | None) -> None:
