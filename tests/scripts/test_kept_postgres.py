@@ -134,7 +134,7 @@ class KeptPostgresTests(SimpleTestCase):
         version = (self.data / "PG_VERSION").read_text()
         (self.data / "PG_VERSION").write_text("9\n")
         refusal = self.refusal()
-        self.assertIn("CannotStart var/postgresql holds data of PostgreSQL 9, and here is ", refusal)
+        self.assertIn("CannotStart var/postgresql holds data of PostgreSQL 9; the versions found here are [", refusal)
         self.assertIn("mv var/postgresql var/postgresql-9", refusal)
         (self.data / "PG_VERSION").write_text(version)
         self.assert_kept()

@@ -1,17 +1,25 @@
 import contextlib
 import http.client
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
+from pathlib import Path
 from unittest import mock
 
+from django.conf import settings
 from django.test import SimpleTestCase, TransactionTestCase, tag
 
 from script import serve
 from tests.scripts.programs import output_of, pid_of_child, read_until, start_command
 
 SERVE = [sys.executable, "-m", "script.serve"]
+
+
+# As on a machine where no PostgreSQL fits.
+SERVE_WITHOUT_POSTGRES = "from script import serve, servers; servers.OLDEST_POSTGRES = 1000; serve.main()"
 
 
 class RefusalTests(SimpleTestCase):
@@ -81,3 +89,58 @@ class ServerTests(TransactionTestCase):
         self.assertIn("hopla: worker ended with signal SIGKILL.", output_of(program))
         self.assertEqual(program.returncode, 1)
         self.assertTrue(serve.is_free(port))
+
+
+@tag("slow")
+class FreshCheckoutTests(SimpleTestCase):
+    """script/server's program in a checkout of its own, with nothing in the environment that names a server."""
+
+    def setUp(self):
+        self.checkout = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        for name in ("script", "hopla", "apps"):
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(settings.BASE_DIR / name, self.checkout / name, ignore=ignored)
+        shutil.copy(settings.BASE_DIR / "manage.py", self.checkout)
+
+    def start_server(self, command=SERVE, **environment):
+        """The program, and what it prints once it is up."""
+        nothing = dict.fromkeys(["DATABASE_URL", "REDIS_URL", "STAGING_REDIS_URL", "CLOUDINARY_URL"], "")
+        environment = nothing | {"PORT": str(serve.free_port()), "DEBUG": "on"} | environment
+        program = start_command(command, environment=environment, cwd=self.checkout)
+        self.addCleanup(program.stdout.close)
+        self.addCleanup(program.wait)
+        self.addCleanup(program.terminate)
+        return program, read_until(program, "  Cloudinary ")
+
+    def stop(self, program):
+        program.terminate()
+        self.assertTrue(output_of(program).endswith("hopla: stopped.\n"))
+
+    def test_starts_on_a_postgres_of_its_own_and_again_on_the_same_data(self):
+        data = self.checkout / "var" / "postgresql"
+        for _ in range(2):
+            program, printed = self.start_server()
+            self.assertIn("a private PostgreSQL, its data in var/postgresql\n", printed)
+            variables = read_until(program, "export ").rpartition("export ")[2]
+            manage = f"{variables.strip()} {sys.executable} manage.py migrate --check"
+            self.assertEqual(output_of(start_command(["sh", "-c", manage], cwd=self.checkout)), "")
+            made_at = (data / "PG_VERSION").stat().st_mtime
+            self.stop(program)
+        self.assertEqual((data / "PG_VERSION").stat().st_mtime, made_at)
+        self.assertFalse((self.checkout / "var" / "db.sqlite3").exists())
+
+    def test_starts_on_sqlite_where_no_postgres_fits_and_says_later_that_it_is_there(self):
+        program, printed = self.start_server([sys.executable, "-c", SERVE_WITHOUT_POSTGRES])
+        self.assertIn("hopla: There is no PostgreSQL on PATH, and no wheel of it fits this machine.", printed)
+        self.assertIn(f"database       {self.checkout.resolve() / 'var' / 'db.sqlite3'}\n", printed)
+        program.terminate()
+        output_of(program)
+        program, printed = self.start_server()
+        self.assertIn("what is in var/db.sqlite3 is still there: DATABASE_URL=sqlite:///var/db.sqlite3", printed)
+        self.stop(program)
+
+    def test_starts_on_sqlite_where_the_environment_says_so(self):
+        program, printed = self.start_server(DATABASE_URL="sqlite:///var/db.sqlite3")
+        self.assertIn("database       var/db.sqlite3\n", printed)
+        self.stop(program)
+        self.assertFalse((self.checkout / "var" / "postgresql").exists())
