@@ -91,10 +91,13 @@ class JobKind:
         self._function = function
         self._options = options
 
-    def enqueue(self, argument: str, *, job_id: str, waiting_since: datetime | None = None) -> None:
+    def enqueue(
+        self, argument: str, *, job_id: str, again: bool = False, waiting_since: datetime | None = None
+    ) -> None:
         """Put a job on the queue, at once. Raises RedisError.
 
-        With `waiting_since` it goes to the front: the queue stays in the order of `enqueued_at`.
+        `again`: there may have been a job of this id, which was lost or has failed; nothing is left of it. With
+        `waiting_since` it goes to the front: the queue stays in the order of `enqueued_at`.
         """
         pattern, fields = self._pattern
         moment = now()
@@ -104,9 +107,13 @@ class JobKind:
             "data": zlib.compress(pattern.serializer.dumps((pattern.func_name, None, (argument,), {}))),
             "description": fields["description"].replace(repr(PLACEHOLDER), repr(argument)),
         }
+        before = []
+        if again:
+            before = [("DEL", Job.key_for(job_id)), ("ZREM", default_queue().failed_job_registry.key, job_id)]
         exchange(
             redis_at(settings.REDIS_URL),
             ("MULTI",),
+            *before,
             ("SADD", Queue.redis_queues_keys, Queue.redis_queue_namespace_prefix + pattern.origin),
             ("HSET", Job.key_for(job_id), *(each for field in fields.items() for each in field)),
             ("LPUSH" if waiting_since else "RPUSH", Queue.redis_queue_namespace_prefix + pattern.origin, job_id),

@@ -1,9 +1,11 @@
 import json
 import secrets
 import zlib
+from datetime import timedelta
 
 from django.test import SimpleTestCase
 from rq.job import Job
+from rq.utils import now
 
 from apps.queue import JobKind, NotAJobError, default_queue, job_function
 
@@ -56,6 +58,40 @@ class JobKindTests(SimpleTestCase):
 
         self.assertEqual(self.queue.job_ids[-2:], jobs)
         self.assertIn("default", [queue.name for queue in self.queue.all(connection=self.redis)])
+
+    def test_job_that_failed_is_queued_again_as_if_it_were_new(self):
+        failed = self.enqueue("a")
+        self.redis.lpop(self.queue.key)
+        failed.set_status("failed")
+        self.queue.failed_job_registry.add(failed, ttl=60, exc_string="no")
+
+        self.kind.enqueue("a", job_id=failed.id, again=True)
+
+        self.assertEqual(self.redis.hget(failed.key, "status"), b"queued")
+        self.assertFalse(self.redis.hexists(failed.key, "exc_info"))
+        self.assertEqual(self.redis.ttl(failed.key), -1)
+        self.assertEqual(self.queue.failed_job_registry.get_job_ids(cleanup=False), [])
+
+    def test_job_that_has_waited_goes_to_the_front(self):
+        others = [self.enqueue(argument).id for argument in ("a", "b")]
+        waiting_since = now() - timedelta(minutes=5)
+
+        self.kind.enqueue("c", job_id="first", waiting_since=waiting_since)
+
+        self.assertEqual(self.queue.job_ids, ["first", *others])
+        self.assertEqual(self.queue.fetch_job("first").enqueued_at, waiting_since)
+        self.assertEqual(JobKind.which_wait(["first", *others]), {"first", *others})
+
+    def test_job_waits_until_it_is_taken(self):
+        first, second = self.enqueue("a"), self.enqueue("b")
+        self.assertEqual(JobKind.which_wait([first.id, second.id, "another"]), {first.id, second.id})
+
+        self.redis.lpop(self.queue.key)  # and the worker is killed
+
+        self.assertEqual(JobKind.which_wait([first.id, second.id]), {second.id})
+        second.set_status("started")
+        self.assertEqual(JobKind.which_wait([second.id]), set())
+        self.assertEqual(JobKind.which_wait([]), set())
 
     def test_times_are_of_now(self):
         first, second = self.enqueue("a"), self.enqueue("b")

@@ -32,11 +32,15 @@ SPREAD_SECONDS = 3
 FAILED_JOB_TTL_SECONDS = 24 * 60 * 60
 
 
-def enqueue_delivery(image_id, *, attempts: int = 0, waiting_since: datetime | None = None) -> None:
-    """Put the job of this image, of which so many attempts were begun, on the queue now. Twice does no harm: the second
-    job finds nothing to do. With `waiting_since` it goes to the front.
-    """
-    _deliveries().enqueue(str(image_id), job_id=_job_id(image_id, attempts), waiting_since=waiting_since)
+def enqueue_delivery(image_id) -> None:
+    """Put the job of this new image on the queue now. Twice does no harm: the second job finds nothing to do."""
+    _deliveries().enqueue(str(image_id), job_id=_job_id(image_id, 0))
+
+
+def enqueue_again(image: Image, *, waiting_since: datetime | None = None) -> None:
+    """Likewise, of any image, whatever became of its job before. With `waiting_since` it goes to the front."""
+    job_id = _job_id(image.pk, image.attempts)
+    _deliveries().enqueue(str(image.pk), job_id=job_id, again=True, waiting_since=waiting_since)
 
 
 def _job_id(image_id, attempts: int) -> str:

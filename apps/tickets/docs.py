@@ -82,7 +82,11 @@ IDEMPOTENCY_REFUSALS = [
 
 IF_NONE_MATCH = header("If-None-Match", "The ETag of the state that the client knows: 304 while it is still the same.")
 VALIDATORS = {
-    "ETag": {"type": "string", "description": "A strong validator, made from the state alone.", "x-required": True},
+    "ETag": {
+        "type": "string",
+        "description": "A strong validator, made from the state and the language alone.",
+        "x-required": True,
+    },
     "Cache-Control": {"type": "string", "enum": ["private, no-cache"], "x-required": True},
 }
 NOT_MODIFIED = answer("The state is the one that If-None-Match names.", headers=VALIDATORS)

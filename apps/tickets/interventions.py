@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.tickets import set_aside
-from apps.tickets.delivery import enqueue_delivery
+from apps.tickets.delivery import enqueue_again
 from apps.tickets.models import Image, Ticket
 from apps.tickets.removal import call_off
 from apps.tickets.states import ImageStatus, TicketStatus
@@ -38,7 +38,7 @@ def try_again(image_id) -> None:
         elif not image.retry_now():
             raise CannotBeDone(_("It waits for a worker already, not for a time."))
         ticket.touch()
-        transaction.on_commit(lambda: enqueue_delivery(image.pk, attempts=image.attempts), robust=True)
+        transaction.on_commit(lambda: enqueue_again(image), robust=True)
     logger.info("image %s of ticket %s: tried again by staff", image.pk, ticket.pk, extra=image.log_fields)
 
 

@@ -15,7 +15,7 @@ from redis.exceptions import LockError
 from apps.periodic import Periodic
 from apps.redis_client import redis_at
 from apps.tickets import outcomes, set_aside, staging
-from apps.tickets.delivery import enqueue_delivery, settle_lost, which_have_a_job
+from apps.tickets.delivery import enqueue_again, settle_lost, which_have_a_job
 from apps.tickets.endings import expire_due_tickets
 from apps.tickets.idempotency import forget_old_keys
 from apps.tickets.models import Image, look_again_at_the_latest
@@ -115,7 +115,7 @@ def _take_over(image: Image) -> None:
     if outcomes.record_retry(image, moment=timezone.now(), **reason):
         # Ask to be looked at again first: should the queue refuse, this image is due once more after that time.
         image.look_again_in(settings.RECONCILE_AFTER_SECONDS)
-        enqueue_delivery(image.pk, attempts=image.attempts, waiting_since=waiting_since)
+        enqueue_again(image, waiting_since=waiting_since)
 
 
 def _enqueue_those_without_a_job(images: list[Image]) -> None:
@@ -124,7 +124,7 @@ def _enqueue_those_without_a_job(images: list[Image]) -> None:
     have_a_job = which_have_a_job(images)
     for image in images:
         if image.pk not in have_a_job:
-            enqueue_delivery(image.pk, attempts=image.attempts)
+            enqueue_again(image)
 
 
 STEPS = [

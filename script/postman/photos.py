@@ -35,8 +35,8 @@ UPLOADING = folder(
     """
     One request for each photo, as a form or as bare bytes, up to 10 MiB: JPEG, PNG, GIF, WebP, HEIC, AVIF, TIFF or BMP,
     whatever the file is called. 202 means that hopla has it and that the app can let go of it; the way to Cloudinary
-    follows in the background, retries included. A refused photo takes no place. A `Content-Length` is needed, chunked
-    bodies are not taken (411).
+    follows in the background, retries included. A refused photo takes no place. Chunked bodies
+    are taken, too.
 
     So that they run anywhere, these requests need no file: a script before each makes a small picture. Folder 6 sends
     files of your own.

@@ -96,7 +96,7 @@ class AcceptedTests(IntakeTestCase):
             self.assertEqual(default_queue().job_ids, [])
 
         (job,) = default_queue().jobs
-        self.assertEqual(job.args, (image_id,))
+        self.assertEqual(list(job.args), [image_id])
 
     def test_queue_being_away_does_not_lose_the_photo(self):
         with (
