@@ -80,6 +80,7 @@ class PhotoStream:
         self.image_id = uuid.uuid4()
         self._expected_size = expected_size
         self._user = user
+        self._held = 0  # bytes of the budget
         self._filename = None
         self._sha256 = hashlib.sha256()
         self._size = 0
@@ -133,21 +134,23 @@ class PhotoStream:
         offset, at_pace = self._size - self._piece_size, self._piece_size >= PIECE_BYTES
         portions, self._portions, self._piece_size = self._portions, [], 0
         self._head = self._head or b"".join(portions)[:HEAD_BYTES]
-        room = {"offset": offset, "user": self._user}
-        if last:
-            write = partial(staging.write_last, self.image_id, *portions, **room)
-        else:
-            room["at_pace"] = at_pace
-            write = partial(staging.write, self.image_id, *portions, size=self._expected_size, **room)
+        piece = {"offset": offset, "user": self._user}
+        if not last:
+            piece |= {"size": self._expected_size, "at_pace": at_pace}
+        write = partial(staging.write_last if last else staging.write, self.image_id, *portions, **piece)
         try:
-            whole = write()
+            held = write(held=self._held)
         except StagingFullError:
-            # Without the bytes, which would go to Redis at every look.
-            _patiently(partial(staging.reserve, self.image_id, self._size, announced=self._expected_size, **room))
-            whole = write()
-        self._written_at = time.monotonic()
-        if not whole:  # Redis was flushed or restarted in the middle of this photo
+            self._held = self._wait_for_room(offset, at_pace)
+            held = self._held and write(held=self._held)
+        self._written_at, self._held = time.monotonic(), held
+        if not held:  # Redis was flushed or restarted in the middle of this photo
             raise TemporarilyUnavailableError
+
+    def _wait_for_room(self, offset: int, at_pace: bool) -> int:
+        """What is held then. The bytes stay here meanwhile: they would go to Redis at every look."""
+        room = {"offset": offset, "announced": self._expected_size, "at_pace": at_pace, "user": self._user}
+        return _patiently(partial(staging.reserve, self.image_id, self._size, **room))
 
     def _read_header(self) -> photos.PhotoHeader:
         try:
@@ -198,15 +201,16 @@ def reserved_stream(size: int | None, *, user=""):
         raise
 
 
-def _patiently(find_room: Callable[[], object]) -> None:
-    """Clients that post one photo after another are slowed down to the pace of delivery before they are refused."""
+def _patiently(find_room: Callable):
+    """Returns what it does. Clients that post one photo after another are slowed down to the pace of delivery before
+    they are refused.
+    """
     give_up_at = time.monotonic() + WAIT_FOR_ROOM_SECONDS
     may_wait = _waiting_room.acquire(blocking=False)
     try:
         while True:
             try:
-                find_room()
-                return
+                return find_room()
             except StagingFullError:
                 if not may_wait or time.monotonic() >= give_up_at:
                     raise

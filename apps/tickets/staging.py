@@ -95,7 +95,7 @@ return refusal(ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])) or {{1}}
 
 # KEYS[8]: the photo's own key. KEYS[9]: one that a transaction watches, which is not to run when there is no room.
 # ARGV: id, where the piece begins and ends, bytes announced, whether it came at pace, user, limit, share, ttl.
-# Answers {1}, the refusal of FIT, or {-1} when what came before has been lost.
+# Answers {bytes held}, the refusal of FIT, or {-1} when what came before has been lost.
 HOLD = (
     FIT
     + f"""
@@ -124,12 +124,16 @@ if held < stop then
   add(ARGV[1], room - held)
   redis.call('HSET', KEYS[2], ARGV[1], room)
   redis.call('SETRANGE', KEYS[8], length - 1, '\\0')
+  held = room
 end
 redis.call('ZADD', KEYS[1], now + ARGV[9], ARGV[1])
 redis.call('EXPIRE', KEYS[8], ARGV[9])
-return {{1}}
+return {{held}}
 """
 )
+
+# KEYS: expiries. ARGV: id, ttl.
+EXTEND = "return redis.call('ZADD', KEYS[1], 'XX', redis.call('TIME')[1] + ARGV[2], ARGV[1])"
 
 IN_USE = FORGET_EXPIRED + "return tonumber(redis.call('GET', KEYS[3]) or 0)"
 
@@ -177,53 +181,61 @@ def connection() -> Redis:
 
 def require_room(size: int, *, user="") -> None:
     """Raise StagingFullError when a photo of this size does not fit at the moment. It holds nothing yet."""
-    _require_granted(_run(ASK, BUDGET_KEYS, size, user, settings.STAGING_MAX_BYTES, _share()))
+    _granted(_run(ASK, BUDGET_KEYS, size, user, settings.STAGING_MAX_BYTES, _share()))
 
 
-def reserve(image_id, size: int, *, offset: int = 0, announced: int = 0, at_pace: bool = False, user="") -> bool:
+def reserve(image_id, size: int, *, offset: int = 0, announced: int = 0, at_pace: bool = False, user="") -> int:
     """Hold the room of an unfinished upload that has come to `size` bytes, the last of them from `offset` on.
 
-    Safe to run twice. Raises StagingFullError, and has changed nothing then. False when what came before has been lost
-    meanwhile: discard it. `announced`: bytes that the whole may have; `at_pace`: it came quickly enough for room ahead.
+    Returns how many bytes it holds now; 0 when what came before has been lost meanwhile: discard it. Raises
+    StagingFullError, and has changed nothing then. Safe to run twice. `announced`: bytes that the whole may have;
+    `at_pace`: it came quickly enough for room ahead.
     """
     (answer,) = exchange(connection(), _hold(image_id, offset, size, announced, at_pace, user))
-    return _require_granted(answer)
+    return _granted(answer)
 
 
-def write(image_id, *portions: bytes, offset: int, size: int, at_pace: bool = False, user="") -> bool:
+def write(image_id, *portions: bytes, offset: int, size: int, held: int = 0, at_pace: bool = False, user="") -> int:
     """Write a piece of a photo that may have `size` bytes, its portions in order, to its place; see `reserve`.
 
-    Prolongs the reservation by INCOMING_TTL_SECONDS.
+    `held`: by what was written before; up to there nothing is to be asked. Prolongs the reservation by
+    INCOMING_TTL_SECONDS.
     """
-    written = _write(image_id, portions, offset=offset, announced=size, at_pace=at_pace, user=user)
-    return bool(written and written[0])
+    stop = offset + sum(map(len, portions))
+    if stop > held:
+        hold = _hold(image_id, offset, stop, size, at_pace, user)
+        return _write(image_id, portions, offset=offset, held=held, hold=hold)
+    extend = ("EVAL", EXTEND, 1, BUDGET_KEYS[0], image_id, INCOMING_TTL_SECONDS)
+    expire = ("EXPIRE", key_of(image_id), INCOMING_TTL_SECONDS)
+    return _write(image_id, portions, extend, expire, offset=offset, held=held)
 
 
-def write_last(image_id, *portions: bytes, offset: int, user="") -> bool:
-    """Write the last piece, or none, and hold the photo, which ends there, for STAGING_TTL_SECONDS; see `reserve`."""
+def write_last(image_id, *portions: bytes, offset: int, held: int = 0, user="") -> bool:
+    """Write the last piece, or none, and hold the photo, which ends there, for STAGING_TTL_SECONDS; see `write`."""
     size = offset + sum(map(len, portions))
+    hold = _hold(image_id, offset, size, size, False, user) if size > held else None
     keys = [*BUDGET_KEYS, key_of(image_id)]
     keep = ("EVAL", KEEP, len(keys), *keys, image_id, size, settings.STAGING_TTL_SECONDS)
-    written = _write(image_id, portions, keep, offset=offset, announced=size, at_pace=False, user=user)
-    return bool(written and written[0] and written[-1])
+    return bool(_write(image_id, portions, keep, offset=offset, held=held, hold=hold))
 
 
-def _write(image_id, portions: tuple, *also: tuple, offset: int, announced: int, at_pace: bool, user) -> list | None:
-    """In one transaction: of a key that was lost the rest would be made anew, with nothing before it. It does not run
-    when there is no room: then the key that it watches is touched.
+def _write(image_id, portions: tuple, *also: tuple, offset: int, held: int, hold: tuple | None = None) -> int:
+    """The bytes held then, 0 when something has been lost. In one transaction: of a key that was lost the rest would be
+    made anew, with nothing before it. It does not run when there is no room: then the key that it watches is touched.
     """
-    key, stop = key_of(image_id), offset + sum(map(len, portions))
-    _, held, *_, written = exchange(
+    key = key_of(image_id)
+    *asked, written = exchange(
         connection(),
-        ("WATCH", _guard_of(image_id)),
-        _hold(image_id, offset, stop, announced, at_pace, user),
+        *([("WATCH", _guard_of(image_id)), hold] if hold else []),
         ("MULTI",),
         ("EXISTS", key),
         ("SETRANGE", key, offset, portions),
         *also,
         ("EXEC",),
     )
-    return written if _require_granted(held) else None
+    if hold:
+        held = _granted(asked[1])
+    return held if written and written[0] and written[-1] else 0
 
 
 def _hold(image_id, offset: int, stop: int, announced: int, at_pace: bool, user) -> tuple:
@@ -242,10 +254,10 @@ def _share() -> int:
     return max(share, settings.IMAGE_MAX_BYTES + GROWTH_BYTES)
 
 
-def _require_granted(answer: list) -> bool:
-    """False for what has been lost. Raises StagingFullError."""
+def _granted(answer: list) -> int:
+    """The bytes held; 0 when what came before has been lost. Raises StagingFullError."""
     if answer[0]:
-        return answer[0] > 0
+        return max(0, answer[0])
     over, drained_a_second, seconds_to_expiry = (float(value) for value in answer[1:])
     waits = [seconds_to_expiry]
     if drained_a_second > 0:

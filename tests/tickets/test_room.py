@@ -101,17 +101,19 @@ class RoomTests(CommittingTestCase):
 
 
 class BodyThatIsOvertaken(io.BytesIO):
-    """A body of which a part has come when another photo takes the rest of the budget."""
+    """A body of which a part has come when another photo takes the rest of the budget, and `then` is called with it."""
 
-    def __init__(self, content: bytes, *, overtaken_at: int):
+    def __init__(self, content: bytes, *, overtaken_at: int, then=lambda occupant: None):
         super().__init__(content)
         self.overtaken_at = overtaken_at
         self.occupant = None
+        self.then = then
 
     def read(self, size=-1):
         if self.occupant is None and self.tell() >= self.overtaken_at:
             self.occupant = uuid.uuid4()
             staging.reserve(self.occupant, settings.STAGING_MAX_BYTES - staging.bytes_in_use())
+            self.then(self.occupant)
         return super().read(size)
 
 
@@ -151,11 +153,14 @@ class RoomThatRunsOutTests(ApiTestCase):
                 self.assert_nothing_kept()
 
     def test_photo_waits_for_room_that_comes_soon(self):
-        body = BodyThatIsOvertaken(self.PHOTO, overtaken_at=2_000_000)
-        freed = threading.Timer(0.3, lambda: staging.discard(body.occupant))
-        freed.start()
-        self.addCleanup(freed.join)
+        self.enterContext(mock.patch.object(intake, "WAIT_FOR_ROOM_SECONDS", 30))
 
+        def free_soon(occupant):
+            freed = threading.Timer(0.3, staging.discard, [occupant])
+            freed.start()
+            self.addCleanup(freed.join)
+
+        body = BodyThatIsOvertaken(self.PHOTO, overtaken_at=2_000_000, then=free_soon)
         response = self.post(body)
 
         self.assertEqual(response.status_code, 202, response.content)
