@@ -134,8 +134,8 @@ def programs_for_the_data(owner: pwd.struct_passwd | None, *, folder: Path) -> P
     if wanted is None:
         raise Unfit("There is no PostgreSQL on PATH, and no wheel of it fits this machine.")
     raise CannotStart(
-        f"var/postgresql holds data of PostgreSQL {wanted}; the versions found here are {sorted(there) or 'none'}. Install "
-        f"version {wanted}, or begin anew with an empty database: mv var/postgresql var/postgresql-{wanted}"
+        f"var/postgresql holds data of PostgreSQL {wanted}; the versions found here are {sorted(there) or 'none'}. "
+        f"Install version {wanted}, or begin anew with an empty database: mv var/postgresql var/postgresql-{wanted}"
     )
 
 
