@@ -18,7 +18,7 @@ from knox.crypto import hash_token
 from psycopg_pool import PoolTimeout
 
 from apps.accounts.authentication import LAST_USE_PRECISION
-from apps.compiled_query import CompiledQuery, Parameter
+from apps.common.db.compiled_queries import CompiledQuery, Parameter
 from apps.tickets.models import Ticket
 from apps.tickets.views import CACHE_CONTROL
 

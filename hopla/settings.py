@@ -15,9 +15,9 @@ from corsheaders.defaults import default_headers
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from apps.redis_client import queue_options
-from hopla.database import PooledConnection
-from hopla.logs import FORMATTERS, logging_config
+from apps.common.db.pool import PooledConnection
+from apps.common.observability.logs import FORMATTERS, logging_config
+from apps.common.redis.client import queue_options
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -63,8 +63,9 @@ CORS_ALLOWED_ORIGINS = origins("CORS_ALLOWED_ORIGINS")  # empty: only pages of h
 # --- What is installed ---
 
 INSTALLED_APPS = [
+    "apps.operations",  # before the admin and django_rq, whose templates it refines
     "hopla.apps.HoplaAdminConfig",
-    "hopla.commands",  # before django_rq, whose commands it refines
+    "apps.common.jobs",  # before django_rq, whose commands it refines
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -85,26 +86,26 @@ INSTALLED_APPS = [
 if DEBUG:
     INSTALLED_APPS.append("apps.sandbox")
 
-# See hopla/telemetry.py. Their packages read further variables, SENTRY_… and OTEL_…, by themselves.
+# See apps/common/observability/telemetry.py. Their packages read further variables, SENTRY_… and OTEL_…, by themselves.
 SENTRY_DSN = env.str("SENTRY_DSN", default="")
 OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
 
 MIDDLEWARE = [
-    "hopla.request_id.RequestIdMiddleware",
-    "hopla.observation.ObservationMiddleware",
-    "hopla.health.ProbesMiddleware",
-    *(["hopla.telemetry.TracingMiddleware"] if OTEL_EXPORTER_OTLP_ENDPOINT else []),
-    "hopla.unread_body.UnreadBodyMiddleware",
+    "apps.common.http.request_id.RequestIdMiddleware",
+    "apps.common.http.timing.ObservationMiddleware",
+    "apps.operations.health.ProbesMiddleware",
+    *(["apps.common.observability.telemetry.TracingMiddleware"] if OTEL_EXPORTER_OTLP_ENDPOINT else []),
+    "apps.common.http.unread_body.UnreadBodyMiddleware",
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
-    "hopla.problems.ProblemDetailsMiddleware",
+    "apps.common.api.problems.ProblemDetailsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "hopla.polls.PollsMiddleware",
-    "hopla.content_policy.ContentPolicyMiddleware",
+    "apps.common.http.content_policy.ContentPolicyMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
-    "hopla.request_bodies.RequestBodyMiddleware",
+    "apps.common.http.body_limits.RequestBodyMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -117,7 +118,6 @@ WSGI_APPLICATION = "hopla.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "hopla" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -145,8 +145,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["OPTIONS"] |= {
         "connect_timeout": 2,
-        # No query is prepared for being repeated, only those that ask for it (apps/compiled_query.py): one plan for
-        # all users would be a bad one for the lists of some. None: not even those.
+        # No query is prepared for being repeated, only those that ask for it (apps/common/db/compiled_queries.py): one
+        # plan for all users would be a bad one for the lists of some. None: not even those.
         "prepare_threshold": 1_000_000_000 if env.bool("DATABASE_PREPARED_STATEMENTS", default=True) else None,
         # A request must know within two seconds that the database is away, and find it as soon as it is back.
         "pool": {
@@ -180,7 +180,7 @@ RQ_QUEUES = {
     "default": queue_at(REDIS_URL, name="REDIS_URL")
     | {"DEFAULT_TIMEOUT": 600, "SERIALIZER": "rq.serializers.JSONSerializer"}
 }
-RQ = {"WORKER_CLASS": "hopla.worker.ThreadedWorker", "JOB_CLASS": "apps.queue.KnownJob"}
+RQ = {"WORKER_CLASS": "apps.common.jobs.worker.ThreadedWorker", "JOB_CLASS": "apps.common.jobs.queue.KnownJob"}
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=32)
 STOP_TIMEOUT_SECONDS = env.int("STOP_TIMEOUT_SECONDS", default=25)  # gunicorn_conf.py reads it too
 
@@ -239,7 +239,6 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "hopla" / "static"]
 STATIC_ROOT = BASE_DIR / "var" / "static"
 WHITENOISE_USE_FINDERS = DEBUG
 STORAGES = {
@@ -262,10 +261,10 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["hopla.json_api.BoundedJSONParser"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "hopla.json_api.JsonNegotiation",
-    "EXCEPTION_HANDLER": "hopla.problems.problem_response",
-    "DEFAULT_THROTTLE_CLASSES": ["hopla.throttles.ScopedThrottle"],
+    "DEFAULT_PARSER_CLASSES": ["apps.common.api.json.BoundedJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "apps.common.api.json.JsonNegotiation",
+    "EXCEPTION_HANDLER": "apps.common.api.problems.problem_response",
+    "DEFAULT_THROTTLE_CLASSES": ["apps.common.api.throttles.ScopedThrottle"],
     "NUM_PROXIES": TRUSTED_PROXY_HOPS,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "COERCE_DECIMAL_TO_STRING": False,
@@ -320,7 +319,7 @@ PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://localhost:{env.int('PORT', d
 
 SWAGGER_USE_COMPAT_RENDERERS = False
 SWAGGER_SETTINGS = {
-    "DEFAULT_AUTO_SCHEMA_CLASS": "hopla.schema.HoplaAutoSchema",
+    "DEFAULT_AUTO_SCHEMA_CLASS": "apps.common.api.schema.HoplaAutoSchema",
     "SPEC_URL": ("schema", {}),
     "USE_SESSION_AUTH": False,
     "SUPPORTED_SUBMIT_METHODS": ["get", "post", "put", "patch"],
@@ -369,7 +368,8 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-# Nothing from elsewhere but the photos, and nothing inline. Pages that need more say so: see hopla/content_policy.py.
+# Nothing from elsewhere but the photos, and nothing inline. Pages that need more say so: see
+# apps/common/http/content_policy.py.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],

@@ -4,12 +4,12 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.i18n import set_language
 
 from apps.accounts.views import VerificationPage
+from apps.common.api.problems import no_such_endpoint
+from apps.common.api.schema import redoc, swagger_json, swagger_ui
+from apps.common.http.pages import home
+from apps.operations.health import healthz, readyz
+from apps.operations.queue_dashboard import QueueDashboard  # noqa: F401 (registers itself in the admin)
 from apps.support.views import SubscriptionPage
-from hopla.health import healthz, readyz
-from hopla.pages import home
-from hopla.problems import no_such_endpoint
-from hopla.queue_dashboard import QueueDashboard  # noqa: F401 (registers itself in the admin)
-from hopla.schema import redoc, swagger_json, swagger_ui
 
 urlpatterns = [
     path("", home, name="home"),

@@ -15,10 +15,10 @@ from mmap import mmap
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from apps.request_body import RequestBody
-from apps.slow_clients import CROWD, CROWD_SECONDS, Brief
-from hopla.unparsed import refuse
-from hopla.unread_body import read_off
+from apps.common.http.request_body import RequestBody
+from apps.common.http.slow_clients import CROWD, CROWD_SECONDS, Brief
+from apps.common.http.unparsed import refuse
+from apps.common.http.unread_body import read_off
 
 COURTESY_MILLISECONDS = 3
 LINGER_MILLISECONDS = 5

@@ -29,8 +29,19 @@ EXPECTED_SKIPS = {
 # What may differ between databases: locks, constraints, queries of lists, statements of our own, migrations.
 DEPENDS_ON_DATABASE = [
     *("tests.accounts", "tests.support", "tests.tickets"),
-    *("tests.test_access", "tests.test_compiled_query", "tests.test_dashboard", "tests.test_database"),
-    *("tests.test_metrics", "tests.test_migrations", "tests.test_pagination", "tests.test_polls", "tests.test_worker"),
+    *(
+        "tests.test_access",
+        "tests.common.db.test_compiled_queries",
+        "tests.operations.test_dashboard",
+        "tests.common.db.test_pool",
+    ),
+    *(
+        "tests.operations.test_metrics_page",
+        "tests.common.db.test_migrations",
+        "tests.common.api.test_pagination",
+        "tests.test_polls",
+        "tests.common.jobs.test_worker",
+    ),
 ]
 
 # The sandbox's account where nothing listens: a test that wants Cloudinary starts a sandbox of its own.

@@ -9,7 +9,7 @@ from django.db import connection, connections, transaction
 from django.test import TestCase, TransactionTestCase
 from rq import Queue
 
-from apps.redis_client import redis_at
+from apps.common.redis.client import redis_at
 from apps.tickets import staging
 from apps.tickets.delivery import deliver_photo
 from apps.tickets.models import Image, Ticket

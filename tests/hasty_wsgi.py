@@ -2,8 +2,10 @@
 
 from hopla.wsgi import application  # noqa: F401  sets Django up, which the imports below need
 
-from apps import slow_clients  # isort: skip
-from hopla import request_bodies, unread_body, web_worker  # isort: skip
+from apps.common.http import slow_clients  # isort: skip
+from apps.common.http import body_limits, unread_body
+
+from hopla import web_worker  # isort: skip
 
 slow_clients.WATCH_EVERY_SECONDS = 0.1
-request_bodies.GRACE_SECONDS = unread_body.MAX_SECONDS = web_worker.HEAD_SECONDS = web_worker.UNREAD_SECONDS = 0.5
+body_limits.GRACE_SECONDS = unread_body.MAX_SECONDS = web_worker.HEAD_SECONDS = web_worker.UNREAD_SECONDS = 0.5

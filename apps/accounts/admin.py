@@ -13,7 +13,7 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from apps.accounts.addresses import one_form
 from apps.accounts.models import AuthToken, User
 from apps.accounts.tokens import blacklist, end_sessions
-from apps.admin_lists import LargeAdmin
+from apps.common.admin.lists import LargeAdmin
 
 
 class HoplaUserChangeForm(UserChangeForm):

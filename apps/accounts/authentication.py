@@ -18,7 +18,7 @@ from rest_framework_simplejwt.exceptions import InvalidToken
 
 from apps.accounts.models import AuthToken, User
 from apps.accounts.tokens import is_ended
-from apps.compiled_query import CompiledQuery, Parameter, columns_of, instance_of
+from apps.common.db.compiled_queries import CompiledQuery, Parameter, columns_of, instance_of
 
 # `last_used_at` is told in the admin, to the minute: not every request writes.
 LAST_USE_PRECISION = timedelta(minutes=1)

@@ -13,8 +13,8 @@ from apps.accounts.serializers import (
     SessionSerializer,
     UserSerializer,
 )
-from apps.operations import PERMISSION_DENIED, Refusal, answer
-from apps.operations import operation as _operation
+from apps.common.api.operations import PERMISSION_DENIED, Refusal, answer
+from apps.common.api.operations import operation as _operation
 
 operation = partial(_operation, tag="auth")
 

@@ -19,8 +19,8 @@ from redis.exceptions import RedisError
 from rq import Retry
 
 from apps.accounts.models import EmailCode, User
-from apps.queue import default_queue, job_function, jobs
-from apps.request_id import current_request_id, has_no_words, on_behalf_of
+from apps.common.jobs.queue import default_queue, job_function, jobs
+from apps.common.observability.request_id import current_request_id, has_no_words, on_behalf_of
 
 logger = logging.getLogger(__name__)
 

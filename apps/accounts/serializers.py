@@ -17,7 +17,7 @@ from apps.accounts.errors import InvalidCredentialsError, TokenNotValidError
 from apps.accounts.models import User
 from apps.accounts.passwords import normal_password
 from apps.accounts.tokens import SingleUseRefreshToken, is_ended
-from apps.json_fields import NullIsLeftOut, RefusesFixedFields, StrictCharField
+from apps.common.api.fields import NullIsLeftOut, RefusesFixedFields, StrictCharField
 
 NEW_PASSWORD_MAX_LENGTH = 128
 

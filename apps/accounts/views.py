@@ -44,8 +44,8 @@ from apps.accounts.serializers import (
 )
 from apps.accounts.tokens import end_jwt_sessions, end_sessions, new_jwt_pair, new_opaque_token
 from apps.accounts.verification import mark_verified, sent_with_link, verify_by_code, verify_by_link
-from apps.list_query import ListQueryMixin
-from apps.pagination import NumberedPages
+from apps.common.api.list_query import ListQueryMixin
+from apps.common.api.pagination import NumberedPages
 
 
 class PublicView(GenericAPIView):

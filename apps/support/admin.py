@@ -7,8 +7,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.admin_lists import FirstDayFilter, LargeAdmin, LastDayFilter
-from apps.badge import badge
+from apps.common.admin.badge import badge
+from apps.common.admin.lists import FirstDayFilter, LargeAdmin, LastDayFilter
 from apps.support.conversations import change_status, write_message
 from apps.support.emails import send_again
 from apps.support.errors import SupportTicketClosedError

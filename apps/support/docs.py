@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from apps.operations import LOCATION, PERMISSION_DENIED, answer
-from apps.operations import operation as _operation
+from apps.common.api.operations import LOCATION, PERMISSION_DENIED, answer
+from apps.common.api.operations import operation as _operation
 from apps.support import errors
 from apps.support.serializers import (
     MessageSerializer,

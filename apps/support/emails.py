@@ -19,8 +19,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from apps.queue import default_queue, job_function, jobs
-from apps.request_id import has_no_words, on_behalf_of
+from apps.common.jobs.queue import default_queue, job_function, jobs
+from apps.common.observability.request_id import has_no_words, on_behalf_of
 from apps.support.models import Audience, Email, EmailState, Event, EventKind
 from apps.support.subscriptions import unsubscribe_url
 

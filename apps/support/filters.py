@@ -3,7 +3,7 @@
 import django_filters
 from django.db.models import Q
 
-from apps.filters import AnyOfFilter, CreatedBetween, PositiveIntegerFilter, TotalOrderingFilter
+from apps.common.api.filters import AnyOfFilter, CreatedBetween, PositiveIntegerFilter, TotalOrderingFilter
 from apps.support.models import SupportStatus, SupportTicket
 
 

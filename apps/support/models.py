@@ -6,8 +6,8 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
-from apps.request_id import current_request_id
+from apps.common.observability.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
+from apps.common.observability.request_id import current_request_id
 
 
 class SupportStatus(models.TextChoices):

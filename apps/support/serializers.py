@@ -4,7 +4,7 @@ from django.apps import apps
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from apps.json_fields import NullIsLeftOut, RefusesFixedFields, StrictCharField, StrictIntegerField
+from apps.common.api.fields import NullIsLeftOut, RefusesFixedFields, StrictCharField, StrictIntegerField
 from apps.support.models import Message, SupportStatus, SupportTicket
 
 

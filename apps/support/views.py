@@ -12,8 +12,8 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from apps.list_query import ListQueryMixin
-from apps.pagination import NumberedPages
+from apps.common.api.list_query import ListQueryMixin
+from apps.common.api.pagination import NumberedPages
 from apps.support import docs
 from apps.support.conversations import change_status, open_ticket, write_message
 from apps.support.filters import SupportTicketFilter

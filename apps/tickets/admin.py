@@ -21,8 +21,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.admin_lists import FirstDayFilter, LargeAdmin, LargeChangeList, LastDayFilter, TypedFilter
-from apps.badge import badge
+from apps.common.admin.badge import badge
+from apps.common.admin.lists import FirstDayFilter, LargeAdmin, LargeChangeList, LastDayFilter, TypedFilter
 from apps.tickets import cloud, set_aside
 from apps.tickets.endings import cancel_ticket
 from apps.tickets.interventions import CannotBeDone, extend_expiry, require_extendable, try_again, try_failed_again

@@ -25,7 +25,7 @@ from django.utils.translation import gettext_noop
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
-from apps import unforeseen
+from apps.common.observability import unforeseen
 from apps.tickets.http_deadline import DeadlinePoolManager, Exchange, interrupt_all
 
 CONNECT_TIMEOUT_SECONDS = 5

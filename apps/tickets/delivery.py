@@ -14,9 +14,9 @@ from django.utils.translation import gettext_noop
 from redis.exceptions import RedisError
 from rq import get_current_job
 
-from apps import metrics
-from apps.queue import JobKind, job_function
-from apps.request_id import on_behalf_of
+from apps.common.jobs.queue import JobKind, job_function
+from apps.common.observability import metrics
+from apps.common.observability.request_id import on_behalf_of
 from apps.tickets import cloud, moves, outcomes, set_aside, staging
 from apps.tickets.leases import held, lease_seconds
 from apps.tickets.models import Image, Ticket

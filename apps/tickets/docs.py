@@ -3,7 +3,7 @@
 from drf_yasg import openapi
 from drf_yasg.utils import no_body
 
-from apps.operations import LOCATION, Refusal, answer, header, operation
+from apps.common.api.operations import LOCATION, Refusal, answer, header, operation
 from apps.tickets import errors
 from apps.tickets.serializers import (
     ImageSerializer,

@@ -2,7 +2,7 @@
 
 import django_filters
 
-from apps.filters import AnyOfFilter, CreatedBetween, PositiveIntegerFilter, TotalOrderingFilter
+from apps.common.api.filters import AnyOfFilter, CreatedBetween, PositiveIntegerFilter, TotalOrderingFilter
 from apps.tickets.models import Ticket
 from apps.tickets.states import TicketStatus
 

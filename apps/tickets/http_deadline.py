@@ -12,7 +12,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.filepost import choose_boundary, encode_multipart_formdata
 
-from apps.queue import jobs
+from apps.common.jobs.queue import jobs
 
 _running = threading.local()
 _under_way: set["Exchange"] = set()  # of all threads

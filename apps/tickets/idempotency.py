@@ -22,8 +22,7 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 from redis.lock import Lock
 
-from apps import unforeseen
-from apps.compiled_query import (
+from apps.common.db.compiled_queries import (
     CompiledQuery,
     Parameter,
     columns_and_values,
@@ -32,7 +31,8 @@ from apps.compiled_query import (
     instance_of,
     values_to_insert,
 )
-from apps.redis_client import redis_at
+from apps.common.observability import unforeseen
+from apps.common.redis.client import redis_at
 from apps.tickets.errors import IdempotencyInFlightError, IdempotencyKeyInvalidError, IdempotencyKeyReusedError
 from apps.tickets.models import IdempotencyKey
 from apps.tickets.states import ImageStatus

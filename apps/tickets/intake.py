@@ -20,8 +20,8 @@ from django.db import transaction
 from django.db.models import Aggregate, BigIntegerField, CharField, Count, Max, OuterRef, Subquery
 from redis.exceptions import RedisError
 
-from apps import metrics
-from apps.compiled_query import CompiledQuery, Parameter, columns_of, insert, instance_of
+from apps.common.db.compiled_queries import CompiledQuery, Parameter, columns_of, insert, instance_of
+from apps.common.observability import metrics
 from apps.tickets import photos, staging
 from apps.tickets.body import uploads
 from apps.tickets.delivery import enqueue_delivery

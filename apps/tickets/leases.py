@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from apps.periodic import Periodic
+from apps.common.jobs.periodic import Periodic
 from apps.tickets.models import LEASE_SLACK_SECONDS, Image
 from apps.tickets.states import ImageStatus
 

@@ -17,10 +17,10 @@ from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from apps.compiled_query import CompiledQuery, CompiledUpdate, Parameter, columns_of, instance_of, update
-from apps.indexes import NullsLastIndex
-from apps.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
-from apps.request_id import current_request_id
+from apps.common.db.compiled_queries import CompiledQuery, CompiledUpdate, Parameter, columns_of, instance_of, update
+from apps.common.db.indexes import NullsLastIndex
+from apps.common.observability.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
+from apps.common.observability.request_id import current_request_id
 from apps.tickets.states import IN_FLIGHT, OPEN_TICKET, ImageStatus, TicketStatus
 from apps.tickets.transitions import record
 

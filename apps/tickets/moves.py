@@ -16,7 +16,7 @@ from functools import cache
 from django.db import connection, transaction
 from django.utils import timezone
 
-from apps.compiled_query import columns_and_values, columns_of, cursor_of, instance_of, values_to_insert
+from apps.common.db.compiled_queries import columns_and_values, columns_of, cursor_of, instance_of, values_to_insert
 from apps.tickets.models import Image, Ticket
 from apps.tickets.states import ImageStatus
 from apps.tickets.transitions import Transition, new_move, tell

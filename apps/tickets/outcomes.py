@@ -5,7 +5,7 @@ All are safe to run twice or late: a move that is no longer allowed changes noth
 
 from django.db import transaction
 
-from apps import metrics
+from apps.common.observability import metrics
 from apps.tickets import moves, set_aside, staging
 from apps.tickets.models import Image, Ticket
 from apps.tickets.removal import remove_asset_of

@@ -12,8 +12,8 @@ from rest_framework.pagination import BasePagination
 from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
-from apps.moments import in_utc
-from apps.pagination import NumberedPages, SearchPaginator, page_size_of
+from apps.common.api.pagination import NumberedPages, SearchPaginator, page_size_of
+from apps.common.api.timestamps import in_utc
 
 
 class NewestFirstCursor(BasePagination):

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from apps.redis_client import redis_at
+from apps.common.redis.client import redis_at
 
 KEY = "hopla:uploads:pause"
 # Account-wide limits of Cloudinary are counted by the hour: when it names no time, look again after a minute.

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from apps.redis_client import exchange, redis_at
+from apps.common.redis.client import exchange, redis_at
 from apps.tickets.errors import UploadQuotaExceededError
 
 DAY_SECONDS = 24 * 60 * 60

@@ -12,8 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 from redis.exceptions import LockError
 
-from apps.periodic import Periodic
-from apps.redis_client import redis_at
+from apps.common.jobs.periodic import Periodic
+from apps.common.redis.client import redis_at
 from apps.tickets import outcomes, set_aside, staging
 from apps.tickets.delivery import enqueue_again, settle_lost, which_have_a_job
 from apps.tickets.endings import expire_due_tickets

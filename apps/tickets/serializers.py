@@ -8,7 +8,7 @@ from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from apps.json_fields import MomentField, NullIsLeftOut, StrictCharField, StrictIntegerField
+from apps.common.api.fields import MomentField, NullIsLeftOut, StrictCharField, StrictIntegerField
 from apps.tickets import cloud
 from apps.tickets.models import Image, Ticket
 from apps.tickets.states import ImageStatus, TicketStatus

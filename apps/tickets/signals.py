@@ -7,7 +7,7 @@ ticket's lock: two workers finishing together would each count one short without
 from django.db import transaction
 from django.dispatch import Signal, receiver
 
-from apps import metrics
+from apps.common.observability import metrics
 from apps.tickets.models import Image, Ticket
 
 image_stored = Signal()  # sender=Image, image: Image, ticket: Ticket (locked)

@@ -16,7 +16,7 @@ import math
 from django.conf import settings
 from redis import Redis
 
-from apps.redis_client import exchange, receive, redis_at
+from apps.common.redis.client import exchange, receive, redis_at
 from apps.tickets.errors import StagingFullError
 
 PREFIX = "hopla:staged:"

@@ -10,9 +10,9 @@ from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.compiled_query import insert
-from apps.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
-from apps.request_id import current_request_id
+from apps.common.db.compiled_queries import insert
+from apps.common.observability.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
+from apps.common.observability.request_id import current_request_id
 from apps.tickets.states import ImageStatus
 
 logger = logging.getLogger(__name__)

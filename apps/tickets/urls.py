@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps import path_ids  # noqa: F401 (registers the converter)
+from apps.common.api import path_ids  # noqa: F401 (registers the converter)
 from apps.tickets import views
 
 urlpatterns = [

@@ -16,10 +16,10 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from apps.list_query import ListQueryMixin
-from apps.pagination import NumberedPages
-from apps.request_body import body_of
-from apps.snapshot import one_snapshot
+from apps.common.api.list_query import ListQueryMixin
+from apps.common.api.pagination import NumberedPages
+from apps.common.db.snapshot import one_snapshot
+from apps.common.http.request_body import body_of
 from apps.tickets import docs, idempotency, intake
 from apps.tickets.body import uploads
 from apps.tickets.digest import announced_sha256, require_digest

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from django.db import transaction
 
-from apps.redis_client import redis_at
+from apps.common.redis.client import redis_at
 from apps.tickets import idempotency, staging
 from apps.tickets.models import Ticket
 from apps.tickets.reconcile import TURN, TURN_SECONDS

@@ -1,7 +1,7 @@
 import urllib3
 from django.conf import settings
 
-from apps.redis_client import redis_at
+from apps.common.redis.client import redis_at
 from tests.case import default_queue, staged_photos
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import photo

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from django.conf import settings
 
-from apps.redis_client import redis_at
+from apps.common.redis.client import redis_at
 from apps.tickets.models import Ticket
+from tests.common.jobs.foreign_jobs import pickled, put_bombs
 from tests.faults.case import FaultsTestCase
 from tests.faults.processes import Process
-from tests.foreign_jobs import pickled, put_bombs
 
 
 class RQWorkersTests(FaultsTestCase):

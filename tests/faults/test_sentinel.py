@@ -4,7 +4,7 @@ import urllib3
 from django.conf import settings
 from django.test import Client as Browser
 
-from apps.redis_client import redis_at
+from apps.common.redis.client import redis_at
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import photo
 from tests.faults.world import PATIENT

@@ -5,7 +5,7 @@ from unittest import skipUnless
 from django.conf import settings
 from rq import Worker
 
-from apps.redis_client import new_client
+from apps.common.redis.client import new_client
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import new_key, photo
 from tests.faults.hosts import can_be_separated

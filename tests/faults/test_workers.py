@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from rq import Worker
 
-from apps.redis_client import redis_at
+from apps.common.redis.client import redis_at
 from apps.tickets.models import Ticket
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import photo

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import redis
 
-from apps.redis_client import redis_at
+from apps.common.redis.client import redis_at
 from script.serve import free_port
 from script.servers import is_answering, redis_program
 from tests.faults.processes import Process, Processes

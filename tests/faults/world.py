@@ -14,7 +14,7 @@ import urllib3
 from django.db import connection
 from django.test import override_settings
 
-from apps.redis_client import new_client
+from apps.common.redis.client import new_client
 from apps.sandbox.server import SandboxServer
 from script import servers
 from tests.faults.hosts import Gate, can_be_separated, on_host

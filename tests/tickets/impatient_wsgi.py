@@ -2,7 +2,7 @@
 
 from hopla.wsgi import application  # noqa: F401  sets Django up, which the import below needs
 
-from apps import slow_clients  # isort: skip
+from apps.common.http import slow_clients  # isort: skip
 from apps.tickets import body  # isort: skip
 
 body.GRACE_SECONDS = 0.5

@@ -192,7 +192,7 @@ class ListTests(AdminTestCase):
 
     def test_more_than_are_counted_are_told(self):
         make_ticket()
-        with mock.patch("apps.admin_lists.COUNT_LIMIT", 1):
+        with mock.patch("apps.common.admin.lists.COUNT_LIMIT", 1):
             self.assertContains(self.admin.get(f"{ADMIN}ticket/"), "There are more than 1.")
 
     def test_filters(self):
@@ -438,7 +438,7 @@ class CancelTests(AdminTestCase):
 
     def test_nobody_cancels_more_than_the_list_has_counted(self):
         other = make_ticket()
-        with mock.patch("apps.admin_lists.COUNT_LIMIT", 1):
+        with mock.patch("apps.common.admin.lists.COUNT_LIMIT", 1):
             page = self.cancel_all(other)
 
         self.assertContains(page, "More than 1 match, so nothing was done.")

@@ -9,11 +9,11 @@ from django.test import SimpleTestCase, override_settings
 from gunicorn.config import Config
 from gunicorn.http.parser import RequestParser
 
-from apps.request_body import receive_from
+from apps.common.http.request_body import receive_from
+from apps.common.jobs.concurrency_limit import Turns
 from apps.tickets import intake, staging
 from apps.tickets.body import FIRST_WAIT_BYTES, LONGEST_WAIT_SECONDS, READ_BYTES, IncomingBody
 from apps.tickets.errors import BodyIncompleteError
-from apps.turns import Turns
 
 BODY = bytes(range(256)) * 2048
 
@@ -62,7 +62,8 @@ class IncomingBodyTests(SimpleTestCase):
             return bytes(size)
 
         with mock.patch(
-            "apps.request_body.receive_from", lambda _, *rest: receive_from(SimpleNamespace(recv=recv), *rest)
+            "apps.common.http.request_body.receive_from",
+            lambda _, *rest: receive_from(SimpleNamespace(recv=recv), *rest),
         ):
             self.read_all(body)
 

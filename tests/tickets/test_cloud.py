@@ -7,7 +7,7 @@ import cloudinary
 from django.conf import settings
 from django.test import SimpleTestCase, override_settings
 
-from apps import metrics
+from apps.common.observability import metrics
 from apps.tickets import cloud
 from tests.makers import jpeg_bytes, running_sandbox
 
@@ -177,7 +177,7 @@ class UnforeseenTests(CloudTestCase):
         self.break_the_account()
         before = metrics.totals().get(("hopla_unforeseen_errors", ("cloudinary",), ""), 0)
 
-        with self.assertLogs("apps.unforeseen", "ERROR") as log:
+        with self.assertLogs("apps.common.observability.unforeseen", "ERROR") as log:
             error = self.assert_put_fails(cloud.OwnError)
 
         self.assertIsInstance(error.__cause__, TypeError)
@@ -198,7 +198,7 @@ class UnforeseenTests(CloudTestCase):
             ("refuse", {"status": 200, "body": '["error"]'}),
         ):
             for call in (self.put, lambda: cloud.find([ID]), lambda: cloud.delete(ID), self.list_assets):
-                with self.subTest(kind, **parameters), self.assertNoLogs("apps.unforeseen"):
+                with self.subTest(kind, **parameters), self.assertNoLogs("apps.common.observability.unforeseen"):
                     self.sandbox.misbehave(kind, action="any", **parameters)
                     with self.assertRaises(cloud.PassingError) as caught:
                         call()

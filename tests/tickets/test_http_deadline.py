@@ -10,8 +10,8 @@ from urllib3 import Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError
 from urllib3.filepost import encode_multipart_formdata
 
+from apps.common.jobs.concurrency_limit import Turns
 from apps.tickets.http_deadline import DeadlinePoolManager, Exchange, interrupt_all
-from apps.turns import Turns
 from tests.case import HoplaAssertions
 
 ANSWER = b"HTTP/1.1 200 OK\r\nX-Here: yes\r\nContent-Length: 2\r\n\r\nok"

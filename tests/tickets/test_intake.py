@@ -591,7 +591,9 @@ class BodyTests(IntakeTestCase):
         return pair
 
 
-@modify_settings(MIDDLEWARE={"remove": "hopla.unread_body.UnreadBodyMiddleware"})  # it reads on once the answer is out
+@modify_settings(
+    MIDDLEWARE={"remove": "apps.common.http.unread_body.UnreadBodyMiddleware"}
+)  # it reads on once the answer is out
 class UnreadBodyTests(IntakeTestCase):
     def test_refusals_that_need_no_byte_of_the_body(self):
         full = make_ticket(self.owner, num_images=1)

@@ -9,7 +9,7 @@ from uuid import uuid4
 from django.db import connection
 from django.utils import timezone
 
-from apps.request_id import on_behalf_of
+from apps.common.observability.request_id import on_behalf_of
 from apps.tickets import delivery, moves, outcomes
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.transitions import Transition, acting_as

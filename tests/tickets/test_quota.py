@@ -5,7 +5,7 @@ import io
 from django.conf import settings
 from django.test import SimpleTestCase, override_settings
 
-from apps.redis_client import redis_at
+from apps.common.redis.client import redis_at
 from apps.tickets import quota, staging
 from apps.tickets.errors import UploadQuotaExceededError
 from apps.tickets.models import Image

@@ -275,7 +275,10 @@ class StepTests(ApiTestCase):
         make_due(make_accepted_image(make_ticket()))
         sandbox = self.enterContext(running_sandbox())
 
-        with override_settings(STAGING_REDIS_URL="redis://127.0.0.1:1/0"), self.assertLogs("apps.periodic") as log:
+        with (
+            override_settings(STAGING_REDIS_URL="redis://127.0.0.1:1/0"),
+            self.assertLogs("apps.common.jobs.periodic") as log,
+        ):
             reconcile()
 
         overdue.refresh_from_db()
@@ -283,5 +286,5 @@ class StepTests(ApiTestCase):
         self.assertEqual((AssetRemoval.objects.count(), sandbox.requests["destroy"]), (0, 1))
         self.assertEqual(len(log.output), 2, log.output)
 
-        with self.assertLogs("apps.periodic", "INFO"):
+        with self.assertLogs("apps.common.jobs.periodic", "INFO"):
             reconcile()

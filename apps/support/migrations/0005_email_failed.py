@@ -1,6 +1,6 @@
 from django.db import migrations, models
 
-from apps.indexes import AddIndexConcurrently
+from apps.common.db.indexes import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

@@ -3,7 +3,7 @@
 from django.conf import settings
 from django.db import migrations, models
 
-from apps.indexes import AddIndexConcurrently
+from apps.common.db.indexes import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

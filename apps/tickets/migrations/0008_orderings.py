@@ -4,7 +4,9 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-from apps.indexes import AddIndexConcurrently, DropForeignKeyIndexConcurrently, NullsLastIndex
+from apps.common.db.indexes import AddIndexConcurrently
+from apps.common.db.indexes import DropForeignKeyIndexConcurrently
+from apps.common.db.indexes import NullsLastIndex
 
 
 class Migration(migrations.Migration):

@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-from apps.indexes import AddIndexConcurrently
+from apps.common.db.indexes import AddIndexConcurrently
 
 
 class Migration(migrations.Migration):

@@ -3,7 +3,9 @@
 from django.conf import settings
 from django.db import migrations, models
 
-from apps.indexes import AddIndexConcurrently, NullsLastIndex, RemoveIndexConcurrently
+from apps.common.db.indexes import AddIndexConcurrently
+from apps.common.db.indexes import NullsLastIndex
+from apps.common.db.indexes import RemoveIndexConcurrently
 
 
 class Migration(migrations.Migration):

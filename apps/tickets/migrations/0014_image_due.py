@@ -2,7 +2,8 @@
 
 from django.db import migrations, models
 
-from apps.indexes import AddIndexConcurrently, RemoveIndexConcurrently
+from apps.common.db.indexes import AddIndexConcurrently
+from apps.common.db.indexes import RemoveIndexConcurrently
 
 
 class Migration(migrations.Migration):

@@ -1,0 +1,70 @@
+"""The words in which the docs of an app describe its operations: what each takes, answers and refuses.
+
+apps/common/api/schema.py turns them into the published schema and adds what operations have in common: credentials,
+request ids, and the refusals of malformed bodies, unknown addresses, bad filters and rate limits.
+"""
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from drf_yasg import openapi
+
+LOCATION = {"type": "string", "format": "uri", "description": "Where to read it again.", "x-required": True}
+
+
+class Refusal(NamedTuple):
+    """One code that an operation may answer with, as a problem."""
+
+    status: int
+    code: str
+    sentence: str
+
+    @classmethod
+    def of(cls, error: type) -> "Refusal":
+        """The refusal that an APIException class stands for. What its sentence leaves open becomes N."""
+        sentence = str(error.default_detail).format_map(defaultdict(lambda: "N"))
+        return cls(error.status_code, error.default_code, sentence)
+
+
+PERMISSION_DENIED = Refusal(403, "permission_denied", "Only staff may.")
+
+
+def operation(
+    operation_id: str,
+    summary: str,
+    description: str,
+    *,
+    tag: str,
+    answers: dict[int, openapi.Response] | None = None,
+    refusals=(),
+    public: bool = False,
+    body=None,
+    **more,
+) -> dict:
+    """Arguments for swagger_auto_schema.
+
+    `answers` by status, empty for a list: its view's serializer, filters and pages tell. `refusals`: each a Refusal or
+    an APIException class. `public`: it needs no credentials. `body`: the serializer of the JSON body where it is not
+    the view's, or no_body.
+    """
+    if public:
+        more["security"] = []
+    if body is not None:
+        more["request_body"] = body
+    return more | {
+        "operation_id": operation_id,
+        "operation_summary": summary,
+        "operation_description": description,
+        "tags": [tag],
+        "responses": answers or {},
+        "refusals": [each if isinstance(each, Refusal) else Refusal.of(each) for each in refusals],
+    }
+
+
+def answer(description: str, content=None, *, example=None, headers: dict | None = None) -> openapi.Response:
+    examples = {"application/json": example} if example is not None else None
+    return openapi.Response(description, content, examples=examples, headers=headers)
+
+
+def header(name: str, description: str, **form) -> openapi.Parameter:
+    return openapi.Parameter(name, openapi.IN_HEADER, description, type=openapi.TYPE_STRING, **form)

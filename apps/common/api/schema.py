@@ -1,0 +1,395 @@
+"""The published schema, /swagger.json, and the two pages that show it: Swagger UI and ReDoc.
+
+What one operation alone does is said in the docs.py of its app; here stands what operations have in common.
+"""
+
+import copy
+from collections import defaultdict
+from functools import singledispatch
+
+import django_filters
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_replace
+from django.urls import get_resolver
+from django.urls.converters import IntConverter
+from django.utils import translation
+from drf_yasg import openapi
+from drf_yasg.generators import OpenAPISchemaGenerator
+from drf_yasg.inspectors import FieldInspector, FilterInspector, NotHandled, SwaggerAutoSchema
+from drf_yasg.renderers import ReDocRenderer, SwaggerJSONRenderer, SwaggerUIRenderer
+from drf_yasg.views import get_schema_view
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny
+
+from apps.common.api.filters import MomentFilter, PositiveIntegerFilter
+from apps.common.api.operations import Refusal
+from apps.common.api.path_ids import AnyCaseUUIDConverter
+from apps.common.api.timestamps import FILTER_PATTERN
+
+PROBLEM = openapi.Schema(
+    type=openapi.TYPE_OBJECT,
+    description="Problem details (RFC 9457): why a request was refused.",
+    required=["type", "title", "status", "detail", "code", "request_id"],
+    properties={
+        "type": openapi.Schema(
+            type=openapi.TYPE_STRING, description="Always `about:blank`: `code` tells problems apart."
+        ),
+        "title": openapi.Schema(type=openapi.TYPE_STRING, description="The status in words, by Accept-Language."),
+        "status": openapi.Schema(type=openapi.TYPE_INTEGER, minimum=400, maximum=599),
+        "detail": openapi.Schema(type=openapi.TYPE_STRING, description="What went wrong, by Accept-Language."),
+        "code": openapi.Schema(type=openapi.TYPE_STRING, description="What went wrong, stable and in English."),
+        "request_id": openapi.Schema(type=openapi.TYPE_STRING, description="The same as the header X-Request-ID."),
+        "errors": openapi.Schema(
+            type=openapi.TYPE_ARRAY,
+            description="For invalid input: where it is.",
+            items=openapi.Schema(
+                type=openapi.TYPE_OBJECT,
+                required=["field", "code", "detail"],
+                properties={
+                    "field": openapi.Schema(
+                        type=openapi.TYPE_STRING, x_nullable=True, description="Null when it is none in particular."
+                    ),
+                    "code": openapi.Schema(type=openapi.TYPE_STRING),
+                    "detail": openapi.Schema(type=openapi.TYPE_STRING),
+                },
+            ),
+        ),
+    },
+    example={
+        "type": "about:blank",
+        "title": "Conflict",
+        "status": 409,
+        "detail": "Every place of this ticket is taken.",
+        "code": "ticket_full",
+        "request_id": "0f4b6c1d2e8a4f0c9d3b7a6e5c4d3b2a",
+    },
+)
+
+REQUEST_ID = {
+    "X-Request-ID": {"type": "string", "description": "The id of this request in our logs.", "x-required": True}
+}
+WAIT = {"type": "integer", "minimum": 1, "description": "Try again after this many seconds.", "x-required": True}
+HEADERS_BY_STATUS = {
+    401: {"WWW-Authenticate": {"type": "string", "description": "How to authenticate.", "x-required": True}},
+    409: {"Retry-After": WAIT | {"x-required": False}},
+    415: {"Accept-Encoding": {"type": "string", "description": "`identity`, with `unsupported_encoding`."}},
+    429: {"Retry-After": WAIT},
+    503: {"Retry-After": WAIT},
+}
+
+BAD_CREDENTIALS = [
+    Refusal(401, "authentication_failed", "The token is unknown or has expired, or the user is inactive."),
+    Refusal(401, "token_not_valid", "The JWT is malformed, expired or ended."),
+    Refusal(401, "bad_authorization_header", "`Authorization` is not of the form `Bearer <JWT>`."),
+    Refusal(401, "user_not_found", "The JWT's user is gone."),
+    Refusal(401, "user_inactive", "The JWT's user is inactive."),
+]
+NO_CREDENTIALS = Refusal(401, "not_authenticated", "No credentials came.")
+NOT_FOUND = Refusal(404, "not_found", "There is no such object, or it is not yours.")
+NO_SUCH_PAGE = Refusal(404, "not_found", "The page is past the last one.")
+BAD_FILTER = Refusal(400, "invalid", "A filter, the order or the page makes no sense; `errors` says which.")
+UNKNOWN_PARAMETER = Refusal(400, "unknown_parameter", "The query has a parameter that this list does not know.")
+JSON_BODY = [
+    Refusal(400, "invalid", "A field is missing or wrong; `errors` says which."),
+    Refusal(400, "parse_error", "The body is not well-formed JSON, or has a name twice in one object."),
+    Refusal(413, "request_too_large", "The body is too large."),
+    Refusal(415, "unsupported_media_type", "The Content-Type is not application/json."),
+]
+ANY_BODY = [
+    Refusal(400, "body_incomplete", "The connection ended before the whole body arrived."),
+    Refusal(400, "body_malformed", "The chunks of the body make no sense, or are many and tiny."),
+    Refusal(408, "body_too_slow", "The body arrived too slowly."),
+    Refusal(415, "unsupported_encoding", "The body has a Content-Encoding: send it as it is."),
+]
+THROTTLED = Refusal(429, "throttled", "Too many requests.")
+EVERYWHERE = [
+    Refusal(500, "internal_error", "Something went wrong on our side."),
+    Refusal(503, "temporarily_unavailable", "The database or Redis is away. Nothing was kept."),
+]
+
+NO_NUL = r"^[^\u0000]*$"
+NOT_BLANK = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
+
+
+class CompleteFieldInspector(FieldInspector):
+    """What drf-yasg leaves out: the text that REST framework refuses, and the empty choice."""
+
+    def process_result(self, result, method_name, obj, **kwargs):
+        if isinstance(obj, serializers.CharField) and not {"pattern", "format"} & result.keys():
+            result.pattern = NO_NUL if obj.allow_blank or not obj.trim_whitespace else NOT_BLANK
+        if isinstance(obj, serializers.ChoiceField) and obj.allow_blank:
+            result.enum = ["", *result.enum]
+        return result
+
+
+MAY_BE_EMPTY = {"allow_empty_value": True}  # as forms send it; it counts as not sent
+
+
+@singledispatch
+def form_of(filter) -> dict:
+    """The type, and what more is known, of the query parameter that a filter reads."""
+    raise NotImplementedError(f"The schema does not know {type(filter).__name__}: register it with form_of.")
+
+
+@form_of.register
+def _(filter: django_filters.CharFilter):
+    return {"type": openapi.TYPE_STRING, "max_length": filter.extra["max_length"], "pattern": NO_NUL} | MAY_BE_EMPTY
+
+
+@form_of.register
+def _(filter: PositiveIntegerFilter):
+    form = {"type": openapi.TYPE_INTEGER, "format": openapi.FORMAT_INT64, "minimum": 1, "maximum": 2**63 - 1}
+    return form | MAY_BE_EMPTY
+
+
+@form_of.register
+def _(filter: MomentFilter):
+    return {"type": openapi.TYPE_STRING, "pattern": FILTER_PATTERN}
+
+
+@form_of.register
+def _(filter: django_filters.MultipleChoiceFilter):
+    return several_of([value for value, _ in filter.extra["choices"]], "multi") | MAY_BE_EMPTY
+
+
+@form_of.register
+def _(filter: django_filters.OrderingFilter):
+    return several_of([value for value, _ in filter.extra["choices"]], "csv") | MAY_BE_EMPTY
+
+
+def several_of(values: list, collection_format: str) -> dict:
+    items = openapi.Items(type=openapi.TYPE_STRING, enum=values)
+    return {"type": openapi.TYPE_ARRAY, "items": items, "collection_format": collection_format}
+
+
+class TypedFilterInspector(FilterInspector):
+    """drf-yasg's own knows the names of filters and takes each for a string."""
+
+    def get_filter_parameters(self, filter_backend):
+        if not hasattr(filter_backend, "get_filterset_class"):
+            return NotHandled
+        filters = filter_backend.get_filterset_class(self.view, self.view.queryset).base_filters
+        return [
+            openapi.Parameter(name, openapi.IN_QUERY, str(filter.extra.get("help_text", "")), **form_of(filter))
+            for name, filter in filters.items()
+        ]
+
+
+class HoplaAutoSchema(SwaggerAutoSchema):
+    """One operation, with the refusals and headers that its kind brings along."""
+
+    field_inspectors = [CompleteFieldInspector, *SwaggerAutoSchema.field_inspectors]
+    filter_inspectors = [TypedFilterInspector, *SwaggerAutoSchema.filter_inspectors]
+
+    def get_responses(self):
+        responses = super().get_responses()
+        for status, refusals in self._refusals_by_status().items():
+            responses[str(status)] = self._problem_response(refusals)
+        for status, response in responses.items():
+            of_status = HEADERS_BY_STATUS.get(int(status), {})
+            response["headers"] = REQUEST_ID | of_status | (response.get("headers") or {})
+            response["description"] = response["description"] or "A page of the list."
+        return openapi.Responses(dict(sorted(responses.items())))
+
+    def get_produces(self):
+        """Nothing where an answer may have no body, and so no type: Swagger 2.0 cannot say that of one status alone."""
+        if {204, 304} & self.overrides.get("responses", {}).keys():
+            return []
+        return ["application/json", "application/problem+json"]
+
+    def get_paginated_response(self, response_schema):
+        """A definition with a name: a generated client has a class for it then."""
+        page = super().get_paginated_response(response_schema)
+        definitions = self.components.with_scope(openapi.SCHEMA_DEFINITIONS)
+        name = response_schema["items"]["$ref"].rpartition("/")[2] + "Page"
+        definitions.setdefault(name, lambda: page)
+        return openapi.SchemaRef(definitions, name)
+
+    def make_body_parameter(self, schema):
+        """No body at all counts as an empty object, which is enough where no field is required."""
+        parameter = super().make_body_parameter(schema)
+        parameter.required = bool(openapi.resolve_ref(schema, self.components).get("required"))
+        return parameter
+
+    def get_consumes(self):
+        return self.overrides.get("consumes") or (["application/json"] if self._takes_json() else [])
+
+    def _refusals_by_status(self) -> dict[int, list[Refusal]]:
+        by_status = defaultdict(list)
+        for refusal in [*self.overrides.get("refusals", ()), *self._common_refusals()]:
+            by_status[refusal.status].append(refusal)
+        return by_status
+
+    def _common_refusals(self):
+        if self._takes_json():
+            yield from JSON_BODY
+        if self.get_consumes():
+            yield from ANY_BODY
+        if self.should_filter() or self.should_page():
+            yield BAD_FILTER
+            yield UNKNOWN_PARAMETER
+        if self.get_security() is None:
+            yield NO_CREDENTIALS
+        if self.view.get_authenticators():  # also where none are needed: wrong ones are refused
+            yield from BAD_CREDENTIALS
+        if "{" in self.path:
+            yield NOT_FOUND
+        if self.should_page():
+            yield NO_SUCH_PAGE
+        if self.method == "POST" and getattr(self.view, "throttle_scope", None):
+            yield THROTTLED
+        yield from EVERYWHERE
+
+    def _takes_json(self) -> bool:
+        is_form = bool(self.overrides.get("consumes"))
+        return self.method in self.body_methods and not is_form and self.get_request_serializer() is not None
+
+    def _problem_response(self, refusals: list[Refusal]) -> openapi.Response:
+        definitions = self.components.with_scope(openapi.SCHEMA_DEFINITIONS)
+        definitions.setdefault("Problem", lambda: PROBLEM)
+        described = "\n".join(f"- `{code}`: {sentence}" for _, code, sentence in dict.fromkeys(refusals))
+        return openapi.Response(described, openapi.SchemaRef(definitions, "Problem"))
+
+
+TAGS = [  # in the order of the pages
+    {
+        "name": "tickets",
+        "description": "A ticket says how many photos make a set complete, and how far it is.",
+    },
+    {"name": "images", "description": "The photos of a ticket, on their way to Cloudinary and there."},
+    {"name": "auth", "description": "Users and their tokens."},
+    {"name": "support", "description": "Conversations with the people who run this service."},
+]
+
+PATH_PARAMETERS = {
+    IntConverter: {"type": openapi.TYPE_INTEGER, "format": openapi.FORMAT_INT64, "minimum": 1},
+    AnyCaseUUIDConverter: {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_UUID},
+}
+
+
+URLCONF = "hopla.urls"  # named, since the schema is made once: not whatever routes the first request happened to have
+
+
+class HoplaSchemaGenerator(OpenAPISchemaGenerator):
+    _complete = None  # made once in a process: it takes a tenth of a second of CPU, and anyone may ask for it
+
+    def get_schema(self, request, public=False):
+        if HoplaSchemaGenerator._complete is None:
+            with translation.override("en"):
+                schema = super().get_schema(request, public=True)
+            tell_input_from_answers(schema)
+            schema.tags = TAGS
+            del schema["produces"]  # each operation has its own
+            if not schema.paths:  # drf-yasg passes over views that it cannot look at: such a schema is not kept
+                return schema
+            HoplaSchemaGenerator._complete = schema
+        schema = copy.copy(self._complete)
+        schema.host, schema.schemes = request.get_host(), [request.scheme]
+        return schema
+
+    def get_endpoints(self, request):
+        return {path: endpoint for path, endpoint in super().get_endpoints(request).items() if path.startswith("/api/")}
+
+    def get_path_parameters(self, path, view_cls):
+        """By the converters of the routes; drf-yasg guesses from the models."""
+        parameters = super().get_path_parameters(path, view_cls)
+        converters = converters_of(get_resolver(URLCONF).url_patterns)
+        for parameter in parameters:
+            parameter.update(PATH_PARAMETERS[type(converters[parameter.name])])
+            parameter.description = f"The id of the {parameter.name.removesuffix('_id').replace('_', ' ')}."
+        return parameters
+
+
+def tell_input_from_answers(schema: openapi.Swagger) -> None:
+    """drf-yasg describes a serializer once for both ways. An input has no fields that are only read; an answer has all
+    of its fields each time (problems and pages say themselves which), and knows no bounds of what may be sent.
+    """
+    operations = [operation for path in schema.paths.values() for _, operation in path.operations]
+    bodies = [
+        parameter.schema for operation in operations for parameter in operation.parameters if "schema" in parameter
+    ]
+    inputs = {body["$ref"].rpartition("/")[2] for body in bodies}
+    for name, definition in schema.definitions.items():
+        for each in definition.properties.values():
+            each.pop("title", None)
+        if name in inputs:
+            definition["properties"] = {
+                field: each for field, each in definition.properties.items() if not each.get("readOnly")
+            }
+        elif name != "Problem" and not name.endswith("Page"):
+            definition.required = list(definition.properties)
+            for each in definition.properties.values():
+                as_answered(each)
+
+
+def as_answered(field: openapi.Schema) -> None:
+    for constraint in ("readOnly", "minLength", "maxLength", "pattern"):
+        field.pop(constraint, None)
+    if field.get("type") == openapi.TYPE_INTEGER:
+        field.format = openapi.FORMAT_INT64
+
+
+def converters_of(routes) -> dict:
+    """The converter of each variable in these routes, by the variable's name."""
+    found = {}
+    for route in routes:
+        found |= getattr(route.pattern, "converters", {})
+        found |= converters_of(getattr(route, "url_patterns", ()))
+    return found
+
+
+# --- The pages ---
+
+DESCRIPTION = """\
+Collect a declared set of photos and know for certain when the set is complete: open a ticket for N photos, post them
+one by one, and the ticket is `completed` when the last one is stored.
+
+**Credentials.** `POST auth/login/` answers a token; send it as `Authorization: Token <token>`. A JWT of
+`POST auth/jwt/create/` goes into `Authorization: Bearer <access>`.
+
+**Form.** JSON in UTF-8, moments in ISO 8601 and UTC, paths with a final slash. Every answer carries `X-Request-ID`: the
+client's own, when it sent one of 1 to 128 letters, digits and `._:-`. What is sent may be written in more ways: moments
+with `Z`, `+02:00`, `+0200` or `+02`, with 0 to 9 digits of fraction, or without seconds; `null` for a field that may be
+left out. A list refuses a parameter that it does not know; an empty one counts as left out, and `name[]=` as `name=`.
+
+**Errors** are problem details (RFC 9457, `application/problem+json`). Go by their `code`: it is stable and in English,
+while `title` and `detail` follow Accept-Language. Another user's object answers 404, as does one that does not exist.
+After 429 and 503 wait as long as `Retry-After` says.
+"""
+
+# Both pages draw with style elements and data: images; ReDoc searches in a worker that it makes from a blob.
+show_documentation = csp_replace(
+    {
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF, "data:"],
+        "worker-src": [SELF, "blob:"],
+    }
+)
+
+SchemaView = get_schema_view(
+    openapi.Info(
+        title="hopla",
+        default_version="v1",
+        description=DESCRIPTION,
+        license=openapi.License(name="MIT", url="https://opensource.org/license/mit"),
+    ),
+    public=True,
+    urlconf=URLCONF,
+    generator_class=HoplaSchemaGenerator,
+    authentication_classes=[],
+    permission_classes=[AllowAny],
+)
+
+
+class SwaggerUI(SwaggerUIRenderer):
+    template = "hopla/swagger-ui.html"
+
+
+class ReDoc(ReDocRenderer):
+    template = "hopla/redoc.html"
+
+
+swagger_json = SchemaView.as_view(renderer_classes=[SwaggerJSONRenderer])
+swagger_ui = show_documentation(SchemaView.as_view(renderer_classes=[SwaggerUI]))
+redoc = show_documentation(SchemaView.as_view(renderer_classes=[ReDoc]))

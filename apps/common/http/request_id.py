@@ -1,0 +1,30 @@
+"""One id from the request into every log line and the response: the client's own when it sent a sane one."""
+
+import logging
+import re
+import uuid
+
+from apps.common.observability.request_id import MAX_LENGTH, current_request_id, on_behalf_of
+
+SANE_REQUEST_ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{MAX_LENGTH}}}")
+
+
+class RequestIdMiddleware:
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        sent = request.META.get("HTTP_X_REQUEST_ID", "")
+        request.id = sent if SANE_REQUEST_ID.fullmatch(sent) else uuid.uuid4().hex
+        with on_behalf_of(request.id):
+            response = self.get_response(request)
+        response["X-Request-ID"] = request.id
+        return response
+
+
+class RequestIdFilter(logging.Filter):
+    """Gives every log record the id of the request it was written for, `-` outside one. One that has an id keeps it."""
+
+    def filter(self, record):
+        record.request_id = getattr(record, "request_id", "") or current_request_id() or "-"
+        return True

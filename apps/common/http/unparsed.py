@@ -1,0 +1,74 @@
+"""What gunicorn refuses before hopla sees it, such as a doubled Content-Length, as problem details instead of HTML."""
+
+import json
+import uuid
+
+from gunicorn import util
+from gunicorn.http.errors import (
+    ExpectationFailed,
+    InvalidHeader,
+    InvalidHeaderName,
+    LimitRequestHeaders,
+    LimitRequestLine,
+    UnsupportedTransferCoding,
+)
+from gunicorn.http.message import TOKEN_RE
+
+from apps.common.observability.request_id import on_behalf_of
+
+# In English: of the client's language nothing is known yet. gunicorn chooses the status.
+REFUSALS = (
+    (LimitRequestLine, "request_line_too_long", "The address is longer than this server takes."),
+    (LimitRequestHeaders, "headers_too_large", "The headers are more, or longer, than this server takes."),
+    (ExpectationFailed, "expectation_failed", "The only expectation that can be met is “100-continue”."),
+    (UnsupportedTransferCoding, "unsupported_transfer_coding", "The only transfer coding that is known is “chunked”."),
+)
+
+
+def problem_of(exc: Exception, *, status: int, request_id: str) -> dict:
+    # In here: they need Django's settings, and gunicorn's main process does without Django.
+    from django.utils import translation
+
+    from apps.common.api.problems import CODES_BY_STATUS, default_detail, problem
+
+    with translation.override("en"):
+        code, detail = CODES_BY_STATUS.get(status, "bad_request"), default_detail(status)
+        for error, its_code, its_detail in REFUSALS:
+            if isinstance(exc, error):
+                code, detail = its_code, its_detail
+        if isinstance(exc, (InvalidHeader, InvalidHeaderName)) and TOKEN_RE.fullmatch(str(exc.hdr)):
+            detail = f"The header {exc.hdr[:60]} is malformed, may not be sent, or came twice."
+        return problem(status=status, code=code, detail=detail, request_id=request_id)
+
+
+def refuse(gunicorns_own, client, exc: Exception) -> None:
+    """Let gunicorn log the error and choose a status, and send the client a problem of that status.
+
+    `gunicorns_own(client)` is its way to refuse the client.
+    """
+    request_id, answer = uuid.uuid4().hex, Unsent()
+    with on_behalf_of(request_id):
+        gunicorns_own(answer)
+    body = json.dumps(problem_of(exc, status=answer.status, request_id=request_id)).encode()
+    head = (
+        f"{answer.status_line}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+        f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n\r\n"
+    )
+    util.write_nonblock(client, head.encode() + body)
+
+
+class Unsent:
+    """In place of a client's socket: what was to be sent."""
+
+    def __init__(self):
+        self.status_line = "HTTP/1.1 500 Internal Server Error"
+
+    @property
+    def status(self) -> int:
+        return int(self.status_line.split(" ", 2)[1])
+
+    def sendall(self, content: bytes) -> None:
+        self.status_line = content.partition(b"\r\n")[0].decode("latin-1")
+
+    def gettimeout(self) -> float:
+        return 0.0

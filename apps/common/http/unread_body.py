@@ -1,0 +1,58 @@
+"""Read off what a refusal left unread, once the answer is out.
+
+The server would close the connection over an unread body, and a client still sending then sees a reset connection, not
+the answer: a ticket that is full would look like a network failure. The bounds keep this from being a way to hold a
+thread: past them the connection is closed after all.
+"""
+
+import time
+from contextlib import suppress
+
+from apps.common.http.request_body import RequestBody, body_of
+from apps.common.http.slow_clients import Brief
+
+MAX_BYTES = 32 * 1024 * 1024
+MAX_SECONDS = 15
+STALL_SECONDS = 5
+
+
+class UnreadBodyMiddleware:
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        response = self.get_response(request)
+        body = body_of(request)
+        if response.status_code >= 400 and not body.is_whole:
+            sock = request.META.get("gunicorn.socket")
+            # The server calls them after sending.
+            response._resource_closers.append(lambda: read_off(body, sock, most_bytes=MAX_BYTES, seconds=MAX_SECONDS))
+        return response
+
+
+def read_off(body: RequestBody, sock, *, most_bytes: int, seconds: float) -> bool:
+    """Read the rest of the body and forget it, within these bounds. Returns whether it has come whole.
+
+    `sock`: the connection, None where the server does not tell it: then time is bounded by what the server reads at
+    once.
+    """
+    if body.is_whole:
+        return True
+    if sock is None:
+        return _read_off(body, most_bytes=most_bytes, seconds=seconds)
+    with Brief(sock, seconds=seconds):  # which ends even what takes a byte at a time, such as the size of a chunk
+        sock.settimeout(STALL_SECONDS)
+        try:
+            return _read_off(body, most_bytes=most_bytes, seconds=seconds)
+        finally:
+            sock.settimeout(None)
+
+
+def _read_off(body: RequestBody, *, most_bytes: int, seconds: float) -> bool:
+    left, until = most_bytes, time.monotonic() + seconds
+    with suppress(OSError):  # the client has gone, or stalls
+        while left > 0 and time.monotonic() < until and (portion := body.receive()):
+            left -= len(portion)
+    if not body.is_whole:
+        body.abandon()
+    return body.is_whole

@@ -1,0 +1,63 @@
+"""Work that is done over and over, each kind by itself: the trouble of one holds up no other.
+
+What keeps servers from being asked is foreseen, and said in a line; anything else is reported with its traceback. Both
+are counted every time, and logged only when they begin or change: what is done every second fails every second.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from django.db import close_old_connections, connection
+
+from apps.common.observability import metrics, unforeseen
+
+logger = logging.getLogger(__name__)
+
+
+class Periodic:
+    """`function` returns how much it did, and is safe to call again after any error."""
+
+    def __init__(self, name: str, function: Callable[[], int | None], *, every_seconds: float = 1):
+        self.name = name
+        self._function = function
+        self._every_seconds = every_seconds
+        self._trouble = ""
+
+    def attempt(self) -> int | None:
+        """Do it once. None when it failed, which is logged and counted, and never raised."""
+        try:
+            done = self._function() or 0
+        except Exception as exc:  # noqa: BLE001  it is told of
+            self._note(exc)
+            if not connection.in_atomic_block:
+                close_old_connections()  # those that broke
+            return None
+        if self._trouble:
+            logger.info("%s goes on", self.name)
+            self._trouble = ""
+        return done
+
+    def keep_on(self, until: threading.Event, *, after_seconds: float = 0) -> None:
+        """Do it at its pace, until told to end. For a thread of its own. While there is more to do it does not wait for
+        longer than a second.
+        """
+        wait = after_seconds
+        while not until.wait(wait):
+            try:
+                done = self.attempt()
+            finally:
+                close_old_connections()
+            wait = min(self._every_seconds, 1) if done else self._every_seconds
+
+    def _note(self, exc: Exception) -> None:
+        metrics.count("hopla_periodic_failures", task=self.name)
+        trouble = type(exc).__name__
+        if unforeseen.is_foreseen(exc):
+            if trouble != self._trouble:
+                logger.warning("%s has to wait (%s)", self.name, trouble)
+        elif trouble != self._trouble:
+            unforeseen.report("periodic", self.name, exc)
+        else:
+            metrics.count("hopla_unforeseen_errors", place="periodic")
+        self._trouble = trouble

@@ -1,0 +1,409 @@
+"""The RQ worker of plain `manage.py rqworker default`: many jobs side by side in one process, and the reconciler.
+
+RQ's own workers run one job at a time, in a forked child or in the main thread. A photo's job mostly waits for
+Cloudinary, so this one runs up to WORKER_CONCURRENCY of them in threads. What RQ keeps per running job (execution,
+heartbeat, current job) lives in a `Lane`, a small SimpleWorker under the same name, which takes its jobs from the queue
+itself; the registration, the heartbeats and the signals stay with the worker. A crash takes all jobs in flight with it:
+they are safe to run twice, and the reconciler, in a thread here, starts them again.
+
+Told to stop it takes no more jobs and ends within STOP_TIMEOUT_SECONDS, before the platform kills it: what it has in
+hand may go on for most of that time, then the uploads that are left are cut off and queued again for another worker.
+"""
+
+import logging
+import math
+import os
+import threading
+import time
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+
+from django.conf import settings
+from django.db import close_old_connections
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from rq import Queue, SimpleWorker, Worker, worker_registration
+from rq.exceptions import DequeueTimeout, NoSuchJobError, StopRequested
+from rq.executions import Execution
+from rq.job import Job
+from rq.timeouts import BaseDeathPenalty
+from rq.utils import now
+from rq.worker.base import BaseWorker, WorkerStatus
+
+from apps.accounts.tokens import forget_expired_tokens
+from apps.common.jobs.periodic import Periodic
+from apps.common.jobs.queue import jobs
+from apps.common.observability import metrics, unforeseen
+from apps.common.redis.client import exchange
+from apps.support.emails import enqueue_due_emails
+from apps.tickets.cloud import interrupt_calls
+from apps.tickets.leases import keep_leases
+from apps.tickets.reconcile import reconcile
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 2  # how long one wait for a job may take, and so how late a stop or a heartbeat can be
+# How long Redis may take to answer anything, a wait for a job included. RQ's own would wait seven minutes for one that
+# hangs.
+REDIS_TIMEOUT_SECONDS = POLL_SECONDS + 5
+LIVENESS_SECONDS = 15  # a worker that has not been heard of for this long counts as dead
+MAINTENANCE_SECONDS = 30
+RECONCILE_EVERY_SECONDS = 1
+FORGET_TOKENS_EVERY_SECONDS = 60 * 60
+UPLOADS_SHARE_OF_STOP = 0.8  # of STOP_TIMEOUT_SECONDS; the rest is for writing down what became of them
+WATCH_SECONDS = 0.5
+LEAVING_TAKES_SECONDS = 0.1
+
+# KEYS: queue, its intermediate list. ARGV: what comes before a job's id in the key of its hash.
+TAKE = """
+local id = redis.call('LMOVE', KEYS[1], KEYS[2], 'LEFT', 'RIGHT')
+return id and {id, redis.call('HGETALL', ARGV[1] .. id)}
+"""
+
+
+class NoDeathPenalty(BaseDeathPenalty):
+    """RQ's timeouts raise in the main thread, or cannot reach a blocking call: the jobs keep deadlines of their own."""
+
+    def setup_death_penalty(self):
+        pass
+
+    def cancel_death_penalty(self):
+        pass
+
+
+class Lane(SimpleWorker):
+    """Runs one job at a time in a thread, under the name of the worker it belongs to."""
+
+    death_penalty_class = NoDeathPenalty
+    connection_timeout = REDIS_TIMEOUT_SECONDS  # the connection is the worker's, and takes the longer of both
+    log_job_description = False
+    log_result_lifespan = False
+    job = None  # the one that it runs, or is about to
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.log = logging.getLogger(
+            "apps.common.jobs.worker.lane"
+        )  # RQ tells of each job that it went well; the job says more
+
+    def run(self, job, queue):
+        try:
+            with jobs.turn():
+                self.perform_job(job, queue)
+        finally:
+            self.job = None
+            close_old_connections()
+
+    def handle_exception(self, job, *exc_info):
+        super().handle_exception(job, *exc_info)  # which logs it
+        if not unforeseen.is_foreseen(exc_info[1]):
+            metrics.count("hopla_unforeseen_errors", place="job")
+
+    # RQ's bookkeeping around a job takes eleven round trips to Redis, more than the job's own work. The following three
+    # write the same in two. What RQ does for jobs that others depend on is left out: hopla has none.
+
+    def prepare_job_execution(self, job, remove_from_intermediate_queue=False):
+        with self.connection.pipeline() as pipeline:
+            self.execution = Execution.create(job, LIVENESS_SECONDS, pipeline=pipeline, worker_name=self.name)
+            self.set_current_job_id(job.id, pipeline=pipeline)
+            job.prepare_for_execution(self.name, pipeline=pipeline)
+            if remove_from_intermediate_queue:
+                pipeline.lrem(self.queues[0].intermediate_queue_key, 1, job.id)
+            pipeline.execute()
+
+    def handle_execution_ended(self, job, queue, heartbeat_ttl):
+        job.ended_at = now()
+
+    def handle_job_success(self, job, queue, started_job_registry):
+        if job.result_ttl != 0:
+            super().handle_job_success(job, queue, started_job_registry)
+            return
+        with self.connection.pipeline() as pipeline:
+            self.increment_successful_job_count(pipeline=pipeline)
+            self.increment_total_working_time(job.ended_at - job.started_at, pipeline)
+            pipeline.delete(job.key, job.execution_registry.key)
+            self.cleanup_execution(job, pipeline=pipeline)
+            pipeline.execute()
+
+    def get_heartbeat_ttl(self, job):
+        return LIVENESS_SECONDS
+
+    def maintain_heartbeats(self, job):
+        """Prolong the lease of the running job. Called from the worker's own thread: the job may be ending just now."""
+        execution = self.execution
+        if execution is None:
+            return
+        with self.connection.pipeline() as pipeline:
+            execution.heartbeat(job.started_job_registry, LIVENESS_SECONDS, pipeline=pipeline)
+            job.heartbeat(now(), LIVENESS_SECONDS, pipeline=pipeline)
+            if pipeline.execute()[-1]:  # it has ended and gone, and this made its key anew
+                self.connection.delete(job.key)
+
+    def heartbeat(self, timeout=None, pipeline=None):
+        super().heartbeat(LIVENESS_SECONDS, pipeline)
+
+
+class ThreadedWorker(BaseWorker):
+    death_penalty_class = NoDeathPenalty
+    connection_timeout = REDIS_TIMEOUT_SECONDS
+
+    def __init__(self, *args, **kwargs):
+        kwargs["maintenance_interval"] = MAINTENANCE_SECONDS
+        super().__init__(*args, **kwargs)
+        # The loops below try again by themselves, and see in between that they are to stop.
+        self.connection.set_retry(Retry(NoBackoff(), retries=0))
+        self._lanes = [self._new_lane() for _ in range(settings.WORKER_CONCURRENCY)]
+        self._dequeueing = threading.Lock()
+        self._jobs_taken = 0
+        self._suspension_due_at = 0.0  # by time.monotonic()
+        self._stopping = threading.Event()
+        self._stop_asked_at = math.inf  # by time.monotonic()
+        self._ended = threading.Event()
+
+    def _new_lane(self) -> Lane:
+        return Lane(
+            self.queues,
+            name=self.name,
+            connection=self.connection,
+            job_class=self.job_class,
+            queue_class=self.queue_class,
+            prepare_for_work=False,
+            serializer=self.serializer,
+            exception_handlers=self._exc_handlers,
+        )
+
+    # --- In the main thread ---
+
+    def work(self, burst=False, logging_level=None, max_jobs=None, max_idle_time=None, with_scheduler=False, **kwargs):
+        """Run jobs until told to stop (SIGTERM, SIGINT), and in burst mode until the queue is empty.
+
+        Answers whether any job was run. Redis being away does not end it.
+        """
+        self._install_signal_handlers()  # first: once it is registered, it is expected to end in good order
+        self._start_thread("stop", self._watch_the_stop)
+        self._persist(lambda: self.bootstrap(logging_level))
+        if with_scheduler:
+            self._persist(lambda: self._start_scheduler(burst, logging_level))
+        periodic = [self._start_thread(task.name, task.keep_on, self._stopping) for task in periodic_work()]
+        self._start_thread("leases", keep_leases, self._ended)
+        with ThreadPoolExecutor(len(self._lanes), thread_name_prefix="lane") as pool:
+            self._supervise([pool.submit(self._work_in, lane, burst, max_jobs) for lane in self._lanes], max_idle_time)
+        _join(periodic, seconds=POLL_SECONDS)
+        self._persist(self.teardown, attempts=1)
+        if self._stop_asked_at < math.inf:
+            metrics.close()  # while somebody still keeps the time
+        self._ended.set()
+        return self._jobs_taken > 0
+
+    def _start_thread(self, name: str, target, *arguments) -> threading.Thread:
+        thread = threading.Thread(target=target, args=arguments, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _supervise(self, loops: list[Future], max_idle_time: float | None):
+        """Until the lanes' loops have ended: they do when told to stop, each once it is through with its job. Those
+        jobs' own deadlines bound that, and `_watch_the_stop`.
+        """
+        idle_since, jobs_seen = time.monotonic(), 0
+        look_around = Periodic("the worker's heartbeat", self._look_around)
+        try:
+            while loops:
+                look_around.attempt()
+                if self._busy_lanes or self._jobs_taken > jobs_seen:
+                    idle_since, jobs_seen = time.monotonic(), self._jobs_taken
+                if max_idle_time is not None and time.monotonic() - idle_since > max_idle_time:
+                    self._stop_requested = True
+                if self._stop_requested:
+                    self._stopping.set()
+                ended, loops = wait(loops, timeout=POLL_SECONDS, return_when=FIRST_EXCEPTION)
+                for loop in ended:
+                    loop.result()  # what ended one and is not foreseen ends the worker
+        finally:
+            self._stop_requested = True
+            self._stopping.set()
+
+    # --- The lanes' loop: each in a thread of its own ---
+
+    def _work_in(self, lane: Lane, burst: bool, max_jobs: int | None):
+        """One job after the other. It is the lane itself that takes them: handing each over from thread to thread takes
+        longer than to take one. One lane waits for a job at a time, the others wait for that lane.
+        """
+        while True:
+            with self._dequeueing:
+                if self._stop_requested or (max_jobs is not None and self._jobs_taken >= max_jobs):
+                    return
+                taken = self._persist(lambda: self._dequeue(burst))
+                if taken is not None:
+                    lane.job = taken[0]
+                    self._jobs_taken += 1
+            if taken is not None:
+                self._run_in_lane(lane, *taken)
+            elif burst:
+                return
+
+    def _dequeue(self, burst: bool):
+        """The next job and its queue; None when there is none, or none came within POLL_SECONDS."""
+        try:
+            if time.monotonic() >= self._suspension_due_at:
+                self.check_for_suspension(burst)
+                self._suspension_due_at = time.monotonic() + POLL_SECONDS
+            return self._dequeue_from_one(burst) if len(self.queues) == 1 else self._dequeue_from_any(burst)
+        except DequeueTimeout:
+            return None
+        except StopRequested:  # `rq suspend`, and in burst mode nobody waits for its end
+            self._stop_requested = True
+            return None
+
+    def _dequeue_from_one(self, burst: bool):
+        """What `dequeue_any` does for one queue, without making that queue anew for each job, and in one round trip as
+        long as there are jobs.
+        """
+        queue = self.queues[0]
+        while taken := self._taken_from(queue):
+            job_id, fields = taken
+            if job := self._restored(job_id, dict(zip(fields[::2], fields[1::2], strict=True))):
+                return job, queue
+            if self._stop_requested:
+                return None
+        if burst:
+            return None
+        _, job_id = queue.lmove(self.connection, queue.key, POLL_SECONDS)
+        job = self._restored(job_id, self.connection.hgetall(Job.key_for(job_id.decode())))
+        return job and (job, queue)
+
+    def _taken_from(self, queue: Queue) -> list | None:
+        """The id of its next job, which is on the intermediate list now, and the fields of the job's hash."""
+        keys = (queue.key, queue.intermediate_queue_key)
+        (answer,) = exchange(self.connection, ("EVAL", TAKE, 2, *keys, Job.redis_job_namespace_prefix))
+        return answer
+
+    def _restored(self, job_id: bytes, fields: dict[bytes, bytes]) -> Job | None:
+        """As RQ's `fetch_job`; None for a job that was deleted while it waited, or is none of hopla's."""
+        job = self.job_class(job_id.decode(), connection=self.connection, serializer=self.serializer)
+        # Beside those, one of which the fields are in no order that RQ would write.
+        with unforeseen.survived("worker", f"reading job {job.id}"), suppress(NoSuchJobError):
+            if not fields:
+                raise NoSuchJobError
+            job.restore(fields)
+            return job
+        self.connection.lrem(self.queues[0].intermediate_queue_key, 1, job_id)
+        return None
+
+    def _dequeue_from_any(self, burst: bool):
+        return self.queue_class.dequeue_any(
+            self._ordered_queues,
+            None if burst else POLL_SECONDS,
+            connection=self.connection,
+            job_class=self.job_class,
+            serializer=self.serializer,
+            death_penalty_class=self.death_penalty_class,
+        )
+
+    def _run_in_lane(self, lane: Lane, job, queue):
+        with unforeseen.survived("worker", f"running job {job.id} to its end"):  # the reconciler looks after its photo
+            lane.run(job, queue)
+
+    @property
+    def _busy_lanes(self) -> list[Lane]:
+        return [lane for lane in self._lanes if lane.job is not None]
+
+    # --- Staying alive, and stopping ---
+
+    def heartbeat(self, timeout=None, pipeline=None):
+        super().heartbeat(LIVENESS_SECONDS, pipeline)
+
+    def register_birth(self):
+        if self.birth_date is None:
+            super().register_birth()
+            return
+        # Again, after a flush or a failed start. RQ would refuse: a lane's heartbeat may have made the key anew, which
+        # then looks like another live worker of this name.
+        with self.connection.pipeline() as pipeline:
+            self.last_heartbeat = now()
+            pipeline.delete(self.key)
+            pipeline.hset(self.key, mapping=self.serialize())
+            worker_registration.register(self, pipeline)
+            pipeline.expire(self.key, LIVENESS_SECONDS)
+            pipeline.execute()
+
+    def _look_around(self):
+        """What is due every POLL_SECONDS, however many jobs come: to say that this worker and its jobs are alive."""
+        if not self.connection.sismember(self.redis_workers_keys, self.key):  # Redis was flushed or restarted
+            self.register_birth()
+        self.heartbeat()
+        busy = self._busy_lanes
+        if self.get_state() != WorkerStatus.SUSPENDED:
+            self.set_state(WorkerStatus.BUSY if busy else WorkerStatus.IDLE)
+        for lane in busy:
+            if job := lane.job:
+                lane.maintain_heartbeats(job)
+        if self.should_run_maintenance_tasks:
+            self.run_maintenance_tasks()
+
+    def _shutdown(self):
+        """A stop was asked for. The loops see it within POLL_SECONDS: raising out of a dequeue could lose a job."""
+        self._stop_requested = True
+        self._stop_asked_at = time.monotonic()
+
+    def _watch_the_stop(self):
+        """Keeps STOP_TIMEOUT_SECONDS, in a thread of its own: the main one may hang with Redis or the database."""
+        wait = WATCH_SECONDS
+        while not self._ended.wait(wait):
+            left = self._stop_asked_at + settings.STOP_TIMEOUT_SECONDS - LEAVING_TAKES_SECONDS - time.monotonic()
+            if left <= 0:
+                self._leave_at_once()
+            left_for_uploads = left - (1 - UPLOADS_SHARE_OF_STOP) * settings.STOP_TIMEOUT_SECONDS
+            if left_for_uploads <= 0:
+                with unforeseen.survived("worker", "cutting off uploads"):
+                    interrupt_calls()
+            wait = min(WATCH_SECONDS, left_for_uploads if left_for_uploads > 0 else left)
+
+    def request_force_stop(self, signum, frame):
+        """The second signal: go at once."""
+        if (now() - self._shutdown_requested_date).total_seconds() >= 1:  # a terminal and a parent may both pass it on
+            self._leave_at_once()
+
+    def _leave_at_once(self):
+        """The jobs in flight are picked up by the reconciler of another worker, or of the next."""
+        last_resort = threading.Timer(1, os._exit, args=[1])  # whoever reads the log may hang as well
+        last_resort.daemon = True
+        last_resort.start()
+        logger.warning("worker %s: stopped with %d jobs in flight", self.name, len(self._busy_lanes))
+        os._exit(1)
+
+    def _persist(self, action, attempts=None):
+        """Do it, over again while Redis is away; None when told to stop meanwhile."""
+        while not self._stop_requested or attempts:
+            try:
+                return action()
+            except RedisError as exc:
+                logger.warning("Redis is away (%s)", type(exc).__name__)
+                if attempts == 1:
+                    return None
+                time.sleep(1)
+        return None
+
+
+def periodic_work() -> list[Periodic]:
+    """What a worker does besides its jobs, each in a thread of its own."""
+    return [
+        Periodic("reconcile", reconcile, every_seconds=RECONCILE_EVERY_SECONDS),
+        Periodic("queueing e-mails", enqueue_due_emails, every_seconds=RECONCILE_EVERY_SECONDS),
+        Periodic("forgetting tokens", forget_expired_tokens, every_seconds=FORGET_TOKENS_EVERY_SECONDS),
+    ]
+
+
+def _join(threads: list[threading.Thread], *, seconds: float) -> None:
+    """Wait for their end, that long in all."""
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(timeout=max(0, deadline - time.monotonic()))
+
+
+def live_workers(client: Redis) -> list[BaseWorker]:
+    """The workers on the default queue that were heard of lately. One killed outright stays registered for a while."""
+    workers = Worker.all(queue=Queue("default", connection=client))
+    heard = [worker for worker in workers if worker.last_heartbeat]
+    return [worker for worker in heard if (now() - worker.last_heartbeat).total_seconds() <= 2 * LIVENESS_SECONDS]

@@ -1,0 +1,156 @@
+"""What happened, added up: counters and histograms over all processes of hopla, on whatever hosts.
+
+Each process adds up by itself and once in a while adds its sums to one hash in Redis, so that counting costs no round
+trip, and whoever is asked for the metrics (apps/operations/metrics_page.py) knows those of everyone. A process that is
+killed takes its last second with it. A flushed Redis starts at 0 again, which Prometheus takes for a restart.
+"""
+
+import atexit
+import json
+import logging
+import os
+import threading
+from bisect import bisect_left
+from collections import defaultdict
+
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from apps.common.redis.client import redis_at
+
+logger = logging.getLogger(__name__)
+
+KEY = "hopla:metrics"
+FLUSH_EVERY_SECONDS = 1
+MOST_SERIES = 5000  # of one process; a label with endless values would fill the memory of everyone
+
+COUNTERS = {
+    "hopla_http_requests": ("Requests answered.", ("method", "route", "status")),
+    "hopla_photos_accepted": ("Photos answered with 202.", ()),
+    "hopla_photo_bytes_accepted": ("Bytes of the photos accepted.", ()),
+    "hopla_photos_refused": ("Photos refused, by the code of the answer.", ("code",)),
+    "hopla_photos_stored": ("Photos that Cloudinary holds and the ticket counts.", ()),
+    "hopla_photos_failed": ("Photos that failed for good, by code.", ("code",)),
+    "hopla_upload_attempts": ("Attempts to bring a photo to Cloudinary.", ()),
+    "hopla_upload_retries": ("Attempts that came to nothing and are tried again, by code.", ("code",)),
+    "hopla_tickets_completed": ("Tickets whose last photo was stored.", ()),
+    "hopla_periodic_failures": ("Failures of work that is done over and over, foreseen or not.", ("task",)),
+    "hopla_unforeseen_errors": ("Errors that nobody foresaw, by the place where they were met.", ("place",)),
+}
+HISTOGRAMS = {
+    "hopla_http_request_seconds": (
+        "From the first byte of a request to its answer, the wait for its body left out.",
+        ("method", "route"),
+        (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+    ),
+    "hopla_upload_seconds": (
+        "One exchange with Cloudinary that stored a photo.",
+        (),
+        (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0),
+    ),
+    "hopla_photo_stored_seconds": (
+        "From a photo's acceptance until it is stored.",
+        (),
+        (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0),
+    ),
+}
+
+
+def count(name: str, amount: int = 1, **labels: str) -> None:
+    """Add to a counter. Its labels are those of COUNTERS, in that order."""
+    _sums.add(name, labels, "", amount)
+
+
+def observe(name: str, seconds: float, **labels: str) -> None:
+    """Add one duration to a histogram. Its labels are those of HISTOGRAMS, in that order."""
+    bounds = HISTOGRAMS[name][2]
+    slot = bisect_left(bounds, seconds)
+    _sums.add(name, labels, str(bounds[slot]) if slot < len(bounds) else "+Inf", 1)
+    _sums.add(name, labels, "sum", seconds)
+
+
+def close() -> None:
+    """Add what is left to the sums, now and once: for a process that has only so much time to end."""
+    _sums.flush_if_possible()
+    atexit.unregister(_sums.flush_if_possible)
+
+
+def totals() -> dict[tuple, float]:
+    """Every sum so far, of all processes, by (name, label values, part): part is "" for a counter, and for a histogram
+    the upper bound of a bucket, not cumulated, or "sum". Raises RedisError.
+    """
+    _sums.flush()
+    found = _redis().hgetall(KEY)
+    return {_parsed(field): float(amount) for field, amount in found.items()}
+
+
+def _parsed(field: bytes) -> tuple:
+    name, labels, part = json.loads(field)
+    return name, tuple(labels), part
+
+
+class _Sums:
+    """Those of this process that Redis does not have yet."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._amounts = defaultdict(float)
+        self._flusher = None  # the pid whose thread flushes: a fork has none
+        self._starting = threading.Lock()
+
+    def add(self, name: str, labels: dict[str, str], part: str, amount: float) -> None:
+        key = (name, tuple(labels.values()), part)
+        with self._lock:
+            if key in self._amounts or len(self._amounts) < MOST_SERIES:
+                self._amounts[key] += amount
+        if os.getpid() != _imported_by and threading.current_thread() is threading.main_thread():
+            self.flush_if_possible()  # the child that RQ's own worker forks for a job: it ends without a farewell
+        elif self._flusher != os.getpid():
+            self._start_flusher()
+
+    def flush(self) -> None:
+        """Add them to those in Redis. Raises RedisError, and keeps them for the next time."""
+        with self._lock:
+            amounts, self._amounts = self._amounts, defaultdict(float)
+        if not amounts:
+            return
+        try:
+            with _redis().pipeline(transaction=True) as pipeline:
+                for key, amount in amounts.items():
+                    pipeline.hincrbyfloat(KEY, json.dumps(key), amount)
+                pipeline.execute()
+        except RedisError:
+            with self._lock:
+                for key, amount in amounts.items():
+                    self._amounts[key] += amount
+            raise
+
+    def flush_if_possible(self) -> None:
+        try:
+            self.flush()
+        except RedisError:
+            return  # whoever needs Redis for more than a count says that it is away
+        except Exception:
+            logger.exception("metrics cannot be added up")
+
+    def _start_flusher(self) -> None:
+        with self._starting:
+            if self._flusher == os.getpid():
+                return
+            self._flusher = os.getpid()
+            threading.Thread(target=self._flush_forever, name="metrics", daemon=True).start()
+            atexit.register(self.flush_if_possible)
+
+    def _flush_forever(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(FLUSH_EVERY_SECONDS):
+            self.flush_if_possible()
+
+
+_imported_by = os.getpid()
+_sums = _Sums()
+os.register_at_fork(after_in_child=_sums.__init__)  # what was added up before belongs to the parent
+
+
+def _redis():
+    return redis_at(settings.REDIS_URL)

@@ -1,0 +1,123 @@
+"""Sentry and OpenTelemetry, for those who ask for them by SENTRY_DSN or OTEL_EXPORTER_OTLP_ENDPOINT.
+
+Without these variables none of their packages is imported; they are in requirements-observability.txt. What is sent
+names no person and opens no door: no body, header, cookie, query string or address of a client, no argument of a job.
+"""
+
+import logging
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from rq.job import Job
+
+from apps.common.http.timing import method_and_route
+from apps.common.observability.request_id import current_request_id
+
+# Of what a log line carries besides its message; Django's also carry the request, query string included.
+SENT_FIELDS = {"ticket", "image", "attempt", "code", "route", "status", "seconds"}
+
+
+def start() -> None:
+    """What the settings ask for, once for each process. Raises ImproperlyConfigured when its package is missing."""
+    for name, begin in (("SENTRY_DSN", _start_sentry), ("OTEL_EXPORTER_OTLP_ENDPOINT", _start_opentelemetry)):
+        if not getattr(settings, name):
+            continue
+        try:
+            begin()
+        except ImportError as exc:
+            raise ImproperlyConfigured(
+                f"{name} is set, but {exc.name} is not installed. Run `pip install -r requirements-observability.txt`, "
+                f"or leave {name} empty."
+            ) from exc
+
+
+def _start_sentry() -> None:
+    """An event for every line that is logged as an error: unhandled ones are, with their traceback."""
+    import sentry_sdk
+    from sentry_sdk.integrations.atexit import AtexitIntegration
+    from sentry_sdk.integrations.dedupe import DedupeIntegration
+    from sentry_sdk.integrations.excepthook import ExcepthookIntegration
+    from sentry_sdk.integrations.logging import LoggingIntegration
+
+    sentry_sdk.init(
+        dsn=settings.SENTRY_DSN,
+        # Those that come by default look into requests, jobs and queries.
+        default_integrations=False,
+        auto_enabling_integrations=False,
+        integrations=[
+            LoggingIntegration(level=None, event_level=logging.ERROR),
+            ExcepthookIntegration(),
+            DedupeIntegration(),
+            AtexitIntegration(callback=lambda pending, timeout: None),  # its own prints to standard error
+        ],
+        send_default_pii=False,
+        include_local_variables=False,
+        before_send=_without_secrets,
+    )
+
+
+def _without_secrets(event: dict, hint: dict) -> dict:
+    event.pop("breadcrumbs", None)
+    fields = event.pop("extra", {})
+    event["extra"] = {name: value for name, value in fields.items() if name in SENT_FIELDS}
+    event.setdefault("tags", {})["request_id"] = fields.get("request_id", "-")
+    return event
+
+
+def _start_opentelemetry() -> None:
+    """A span for each request, job and call of Cloudinary. Where they go is said by the variables that OpenTelemetry
+    defines: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+    """
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.instrumentation.urllib3 import URLLib3Instrumentor
+    from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    class RequestIds(SpanProcessor):
+        """The id that log lines have too: it leads from a request's trace to that of its photo's job, and back."""
+
+        def on_start(self, span, parent_context=None):
+            if request_id := current_request_id():
+                span.set_attribute("request_id", request_id)
+
+    provider = TracerProvider(resource=Resource({SERVICE_NAME: "hopla"}).merge(OTELResourceDetector().detect()))
+    provider.add_span_processor(RequestIds())
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    URLLib3Instrumentor().instrument(url_filter=lambda url: url.partition("?")[0])
+    _trace_jobs(trace.get_tracer(__name__))
+
+
+def _trace_jobs(tracer) -> None:
+    perform = Job.perform
+
+    def traced(job):
+        name = job.func_name.rpartition(".")[2]
+        with tracer.start_as_current_span(name, attributes={"messaging.message.id": job.id}, record_exception=False):
+            return perform(job)
+
+    Job.perform = traced
+
+
+class TracingMiddleware:
+    """Among the MIDDLEWARE only where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+
+    def __init__(self, get_response):
+        from opentelemetry import propagate, trace
+
+        self.get_response = get_response
+        self._tracer = trace.get_tracer(__name__)
+        self._extract, self._server = propagate.extract, trace.SpanKind.SERVER
+
+    def __call__(self, request):
+        caller = self._extract(request.headers)
+        with self._tracer.start_as_current_span("request", context=caller, kind=self._server) as span:
+            response = self.get_response(request)
+            method, route = method_and_route(request)
+            span.update_name(f"{method} {route}")
+            span.set_attribute("http.request.method", method)
+            span.set_attribute("http.route", route)
+            span.set_attribute("http.response.status_code", response.status_code)
+            return response

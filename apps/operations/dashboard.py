@@ -1,0 +1,154 @@
+"""The figures on the admin's first page: what someone on call wants to know within a minute.
+
+Every query looks at what is under way or recent alone (apps/tickets/figures.py), and Redis is asked for a handful of
+keys. With Redis away the page says so, and shows the rest.
+"""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import redis
+from django.conf import settings
+from django.utils import timezone
+from rq import Queue
+from rq.job import Job
+
+from apps.common.jobs.queue import default_queue
+from apps.common.jobs.worker import live_workers
+from apps.operations.health import look_around
+from apps.tickets import figures, staging
+from apps.tickets.pause import Pause, current_pause
+
+logger = logging.getLogger(__name__)
+
+PERMISSION = "tickets.view_image"
+JOBS_LOOKED_AT = 1000  # of those in hand, to tell whose they are
+PLOT_HEIGHT = 100
+BAR_WIDTH = 10
+
+
+@dataclass(frozen=True)
+class WorkerFigures:
+    name: str
+    key: str  # in Redis, which is what the RQ dashboard asks for
+    host: str
+    jobs_in_hand: int
+    jobs_done: int
+    jobs_failed: int
+    heard_of_at: datetime
+
+
+@dataclass(frozen=True)
+class QueueFigures:
+    waiting: int
+    workers: list[WorkerFigures]
+    pause: Pause | None
+
+
+@dataclass(frozen=True)
+class StagingFigures:
+    used: int  # bytes
+    limit: int  # bytes
+
+    @property
+    def percent(self) -> int:
+        return 100 * self.used // self.limit if self.limit else 0
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One minute in the plot, in its own coordinates: PLOT_HEIGHT high, 0 at the top."""
+
+    minute: datetime
+    photos: int
+    x: int
+    y: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Plot:
+    bars: list[Bar]
+    width: int
+    height: int = PLOT_HEIGHT
+
+    @property
+    def photos(self) -> int:
+        return sum(bar.photos for bar in self.bars)
+
+    @property
+    def peak(self) -> int:
+        return max(bar.photos for bar in self.bars)
+
+
+def dashboard_for(user) -> dict:
+    """The template's context; empty for a user who may not see photos."""
+    if not user.has_perm(PERMISSION):
+        return {}
+    checks = look_around()
+    return {
+        "checks": checks,
+        "in_flight": figures.in_flight(),
+        "failed_in_a_day": figures.failed_since(timezone.now() - timedelta(days=1)),
+        "last_error": figures.last_upload_error(),
+        "plot": plot_of(figures.stored_by_minute()),
+        "queue": queue_figures() if checks["redis"] == "ok" else None,
+        "staging": staging_figures() if checks["staging"] == "ok" else None,
+    }
+
+
+def queue_figures() -> QueueFigures | None:
+    """None when Redis does not answer."""
+    try:
+        queue = default_queue()
+        in_hand = jobs_in_hand(queue)
+        return QueueFigures(
+            waiting=queue.count,
+            workers=[
+                WorkerFigures(
+                    name=worker.name,
+                    key=worker.key,
+                    host=f"{worker.hostname} ({worker.pid})",
+                    jobs_in_hand=in_hand[worker.name],
+                    jobs_done=worker.successful_job_count,
+                    jobs_failed=worker.failed_job_count,
+                    heard_of_at=worker.last_heartbeat,
+                )
+                for worker in sorted(live_workers(queue.connection), key=lambda worker: worker.name)
+            ],
+            pause=current_pause(),
+        )
+    except redis.RedisError as error:
+        logger.warning("no figures of the queue: %r", error)
+        return None
+
+
+def jobs_in_hand(queue: Queue) -> Counter:
+    """How many jobs each worker is running, by its name."""
+    started = queue.started_job_registry.get_job_ids(0, JOBS_LOOKED_AT - 1, cleanup=False)
+    with queue.connection.pipeline(transaction=False) as pipeline:
+        for job_id in started:
+            pipeline.hget(Job.key_for(job_id), "worker_name")
+        return Counter(name.decode() for name in pipeline.execute() if name)
+
+
+def staging_figures() -> StagingFigures | None:
+    """None when its Redis does not answer."""
+    try:
+        return StagingFigures(used=staging.bytes_in_use(), limit=settings.STAGING_MAX_BYTES)
+    except redis.RedisError as error:
+        logger.warning("no figures of staging: %r", error)
+        return None
+
+
+def plot_of(by_minute: list[tuple[datetime, int]]) -> Plot:
+    """A bar for each minute, the highest as high as the plot; a minute with any photo at all shows."""
+    peak = max(photos for _, photos in by_minute) or 1
+    heights = [max(PLOT_HEIGHT * photos // peak, 2 if photos else 0) for _, photos in by_minute]
+    bars = [
+        Bar(minute=minute, photos=photos, x=number * BAR_WIDTH, y=PLOT_HEIGHT - height, height=height)
+        for number, ((minute, photos), height) in enumerate(zip(by_minute, heights, strict=True))
+    ]
+    return Plot(bars, width=BAR_WIDTH * len(bars))

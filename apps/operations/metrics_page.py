@@ -1,0 +1,154 @@
+"""/metrics, for Prometheus: what was counted (apps/common/observability/metrics.py), and how things stand at this
+moment.
+
+Asked with `Authorization: Bearer <METRICS_TOKEN>`; without such a setting there is no such page. What cannot be asked
+for, because the database or Redis is away, is left out, and `hopla_up` says so: a page that fails would hide the rest.
+"""
+
+import hmac
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Count, Q
+from django.http import HttpResponse
+from django.utils.timezone import now
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from psycopg_pool import PoolTimeout
+
+from apps.common.jobs.queue import default_queue
+from apps.common.jobs.worker import live_workers
+from apps.common.observability import metrics
+from apps.common.observability.unforeseen import PLACES
+from apps.support.models import Email, EmailState
+from apps.tickets import figures, staging
+from apps.tickets.models import AssetRemoval
+from apps.tickets.outcomes import ERROR_CODES
+from apps.tickets.pause import current_pause
+from apps.tickets.states import ImageStatus
+
+logger = logging.getLogger(__name__)
+
+# Label values that are there before they were counted: `increase` misses what a series begins with.
+FROM_THE_BEGINNING = {
+    name: [(code,) for code in ERROR_CODES] for name in ("hopla_photos_failed", "hopla_upload_retries")
+} | {"hopla_unforeseen_errors": [(place,) for place in PLACES]}
+
+
+@never_cache
+@require_safe
+def metrics_page(request):
+    if not settings.METRICS_TOKEN:
+        return HttpResponse("METRICS_TOKEN is not set.\n", status=404, content_type="text/plain")
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(token.encode(), settings.METRICS_TOKEN.encode()):
+        return HttpResponse(
+            "Authorization: Bearer and METRICS_TOKEN, please.\n",
+            status=401,
+            content_type="text/plain",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    registry = CollectorRegistry()
+    registry.register(Collector())
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+class Collector:
+    """All of hopla's metrics, for one scrape."""
+
+    def describe(self) -> list[Metric]:
+        return []  # or registering it would collect once for nothing
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("hopla_up", "Whether this part could be asked.", labels=["part"])
+        for part, collect, trouble in (
+            ("redis", collect_redis, redis.RedisError),
+            ("staging", collect_staging, redis.RedisError),
+            ("database", collect_database, (DatabaseError, InterfaceError, PoolTimeout)),
+        ):
+            try:
+                yield from list(collect())
+                up.add_metric([part], 1)
+            except trouble as error:
+                logger.warning("metrics: %s cannot be asked, %s", part, type(error).__name__)
+                up.add_metric([part], 0)
+        yield up
+
+
+def collect_redis() -> Iterator[Metric]:
+    yield from counted(metrics.totals())
+    queue = default_queue()
+    jobs = GaugeMetricFamily("hopla_queue_jobs", "Jobs in RQ's queue, by state.", labels=["state"])
+    jobs.add_metric(["queued"], queue.count)
+    jobs.add_metric(["started"], queue.started_job_registry.get_job_count(cleanup=False))
+    jobs.add_metric(["failed"], queue.failed_job_registry.get_job_count(cleanup=False))
+    yield jobs
+    yield gauge("hopla_workers", "Workers alive.", len(live_workers(queue.connection)))
+    yield gauge("hopla_uploads_paused", "1 while every upload waits for Cloudinary.", int(current_pause() is not None))
+
+
+def collect_staging() -> Iterator[Metric]:
+    yield gauge("hopla_staging_bytes", "Photo bytes on their way.", staging.bytes_in_use())
+    yield gauge("hopla_staging_max_bytes", "The most of them that are let in.", settings.STAGING_MAX_BYTES)
+
+
+def collect_database() -> Iterator[Metric]:
+    """Each query looks at what is under way alone, or asks a partial index, however many images are stored."""
+    try:
+        found = figures.in_flight()
+        waiting = GaugeMetricFamily("hopla_photos_waiting", "Photos accepted and not settled.", labels=["status"])
+        waiting.add_metric([ImageStatus.QUEUED], found.ready + found.waiting)
+        waiting.add_metric([ImageStatus.UPLOADING], found.uploading)
+        yield waiting
+        oldest = (now() - found.oldest_accepted_at).total_seconds() if found.oldest_accepted_at else 0
+        yield gauge("hopla_photos_oldest_waiting_seconds", "Since the oldest of them was accepted.", oldest)
+        emails = GaugeMetricFamily("hopla_emails", "E-mails of the desk that have not been sent.", labels=["state"])
+        for state in (EmailState.QUEUED, EmailState.FAILED):
+            emails.add_metric([state], Email.objects.filter(state=state).count())
+        yield emails
+        due, refused = Q(due_at__lte=now()), Q(attempts__gt=0)
+        removals = AssetRemoval.objects.aggregate(due=Count("pk", filter=due), refused=Count("pk", filter=refused))
+        yield gauge("hopla_asset_removals_due", "Assets that should have gone from Cloudinary by now.", removals["due"])
+        yield gauge(
+            "hopla_asset_removals_refused", "Assets that Cloudinary was asked in vain to remove.", removals["refused"]
+        )
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()
+
+
+def gauge(name: str, documentation: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, documentation, value=value)
+
+
+def counted(totals: dict[tuple, float]) -> Iterator[Metric]:
+    """The counters and histograms, at 0 too where their labels are known: Prometheus wants to see a series begin."""
+    by_name = defaultdict(lambda: defaultdict(dict))
+    for (name, labels, part), amount in totals.items():
+        by_name[name][labels][part] = amount
+    for name, (documentation, labels) in metrics.COUNTERS.items():
+        family = CounterMetricFamily(name, documentation, labels=labels)
+        at_zero = {values: {} for values in FROM_THE_BEGINNING.get(name, () if labels else [()])}
+        for values, parts in (at_zero | by_name[name]).items():
+            family.add_metric(values, parts.get("", 0))
+        yield family
+    for name, (documentation, labels, bounds) in metrics.HISTOGRAMS.items():
+        family = HistogramMetricFamily(name, documentation, labels=labels)
+        for values, parts in (by_name[name] or ({} if labels else {(): {}})).items():
+            family.add_metric(values, _cumulated(parts, [*map(str, bounds), "+Inf"]), parts.get("sum", 0))
+        yield family
+
+
+def _cumulated(parts: dict[str, float], bounds: list[str]) -> list[tuple[str, float]]:
+    sums, total = [], 0
+    for bound in bounds:
+        total += parts.get(bound, 0)
+        sums.append((bound, total))
+    return sums

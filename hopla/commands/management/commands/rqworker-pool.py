@@ -1,9 +1,0 @@
-from importlib import import_module
-
-from hopla.commands.queues import QueueCommand
-
-rqworker_pool = import_module("django_rq.management.commands.rqworker-pool")
-
-
-class Command(QueueCommand, rqworker_pool.Command):
-    pass

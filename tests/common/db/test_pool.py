@@ -1,0 +1,56 @@
+from unittest import skipUnless
+
+from django.db import DatabaseError, connection
+from django.test import TransactionTestCase
+
+from apps.common.db.pool import PooledConnection
+
+
+@skipUnless(connection.vendor == "postgresql", "needs PostgreSQL's pool of connections")
+class PooledConnectionTests(TransactionTestCase):
+    def setUp(self):
+        connection.close()
+        connection.close_pool()  # so that there is one connection in it, and each test knows which
+
+    def backend(self) -> int:
+        """The number of the server's process behind a connection from the pool, which goes back there."""
+        with connection.cursor() as cursor:
+            self.assertIsInstance(cursor.connection, PooledConnection)
+            cursor.execute("SELECT pg_backend_pid()")
+            (number,) = cursor.fetchone()
+        connection.close()
+        return number
+
+    def ask_another(self, query: str, *params):
+        """By a connection that is not the pool's."""
+        other = connection.copy()
+        other.settings_dict["OPTIONS"] = {}
+        try:
+            with other.cursor() as cursor:
+                cursor.execute(query, params)
+                return cursor.fetchone()[0]
+        finally:
+            other.close()
+
+    def test_checkout_asks_the_server_nothing(self):
+        backend = self.backend()
+        last_query = "SELECT query FROM pg_stat_activity WHERE pid = %s"
+
+        connection.ensure_connection()
+
+        self.assertEqual(connection.connection.info.backend_pid, backend)
+        self.assertEqual(self.ask_another(last_query, backend), "SELECT pg_backend_pid()")
+        connection.close()
+
+    def test_connection_that_the_server_has_ended_is_replaced(self):
+        ended = self.backend()
+        self.assertTrue(self.ask_another("SELECT pg_terminate_backend(%s, 5000)", ended))
+
+        self.assertNotEqual(self.backend(), ended)
+
+    def test_connection_that_ends_in_use_is_not_used_again(self):
+        with self.assertRaises(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        connection.close()
+
+        self.assertTrue(self.backend())

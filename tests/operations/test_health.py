@@ -1,0 +1,109 @@
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from datetime import timedelta
+
+import redis
+from django.conf import settings
+from django.core.management import call_command
+from django.test import TransactionTestCase, override_settings
+from django.utils.timezone import now
+from rq import Queue, SimpleWorker
+from rq.utils import utcformat
+
+NOBODY_LISTENS = "redis://127.0.0.1:1/0"
+
+
+class HealthzTests(TransactionTestCase):
+    def test_answers_without_looking_at_anything(self):
+        with self.assertNumQueries(0), override_settings(REDIS_URL=NOBODY_LISTENS):
+            response = self.client.get("/healthz")
+        self.assertEqual((response.status_code, response.content), (200, b"ok\n"))
+        self.assertIn("no-store", response["Cache-Control"])
+
+    def test_only_reading_is_allowed(self):
+        self.assertEqual(self.client.post("/healthz").status_code, 405)
+
+
+class ReadyzTests(TransactionTestCase):
+    def setUp(self):
+        self.redis = redis.Redis.from_url(settings.REDIS_URL)
+        self.addCleanup(self.redis.close)
+        self.redis.flushdb()
+        self.worker = SimpleWorker([Queue("default", connection=self.redis)], connection=self.redis)
+        self.worker.register_birth()
+
+    def assert_missing(self, *names):
+        response = self.client.get("/readyz")
+        missing = {name for name, outcome in response.json()["checks"].items() if outcome != "ok"}
+        self.assertEqual((response.status_code, missing), (503, set(names)))
+        self.assertTrue(response["Retry-After"].isdecimal())
+
+    def test_ready_with_database_redis_and_a_worker(self):
+        response = self.client.get("/readyz")
+        checks = {"database": "ok", "redis": "ok", "staging": "ok", "worker": "ok", "cloudinary": "ok"}
+        self.assertEqual((response.status_code, response.json()), (200, {"status": "ready", "checks": checks}))
+        self.assertIn("no-store", response["Cache-Control"])
+
+    def test_probe_by_ip_address_is_answered(self):
+        with override_settings(ALLOWED_HOSTS=["hopla.example"]):
+            self.assertEqual(self.client.get("/readyz", headers={"host": "10.1.2.3"}).status_code, 200)
+            self.assertEqual(self.client.get("/healthz", headers={"host": "10.1.2.3"}).status_code, 200)
+
+    def test_without_a_worker_it_is_not_ready(self):
+        self.worker.register_death()
+        self.assert_missing("worker")
+
+    def test_worker_of_another_queue_does_not_count(self):
+        self.worker.register_death()
+        SimpleWorker([Queue("other", connection=self.redis)], connection=self.redis).register_birth()
+        self.assert_missing("worker")
+
+    def test_registration_without_a_recent_heartbeat_does_not_count(self):
+        self.redis.hset(self.worker.key, "last_heartbeat", utcformat(now() - timedelta(minutes=1)))
+        self.assert_missing("worker")
+
+    def test_suspended_workers_are_named(self):
+        call_command("rqsuspend")
+
+        self.assert_missing("worker")
+        self.assertIn("suspended", self.client.get("/readyz").json()["checks"]["worker"])
+
+        call_command("rqresume")
+        self.assertEqual(self.client.get("/readyz").status_code, 200)
+
+    def test_queue_away_is_named(self):
+        with override_settings(REDIS_URL=NOBODY_LISTENS), self.assertLogs("apps.operations.health", "WARNING"):
+            self.assert_missing("redis", "worker")
+
+    def test_staging_away_is_named(self):
+        with override_settings(STAGING_REDIS_URL=NOBODY_LISTENS), self.assertLogs("apps.operations.health", "WARNING"):
+            self.assert_missing("staging")
+
+    def test_redis_that_never_answers_is_named(self):
+        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as silent:
+            url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+            with override_settings(STAGING_REDIS_URL=url):
+                self.assert_missing("staging")
+
+    def test_database_away_is_named(self):
+        source = (
+            "from django.test import Client; response = Client(HTTP_HOST='localhost').get('/readyz');"
+            "print(response.status_code, response.content.decode())"
+        )
+        environment = os.environ | {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/nothing"}
+        command = [sys.executable, "manage.py", "shell", "--no-imports", "-c", source]
+        run = subprocess.run(
+            command, env=environment, cwd=settings.BASE_DIR, capture_output=True, text=True, check=True
+        )
+        status, _, body = run.stdout.partition(" ")
+        missing = {name for name, outcome in json.loads(body)["checks"].items() if outcome != "ok"}
+        self.assertEqual((status, missing), ("503", {"database"}))
+
+    def test_answers_do_not_say_why(self):
+        secret = "redis://:a-secret@127.0.0.1:1/0"
+        with override_settings(STAGING_REDIS_URL=secret), self.assertLogs("apps.operations.health", "WARNING"):
+            self.assertEqual(self.client.get("/readyz").json()["checks"]["staging"], "cannot be reached")
