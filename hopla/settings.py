@@ -99,7 +99,7 @@ MIDDLEWARE = [
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
     "apps.common.api.problems.ProblemDetailsMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "hopla.polls.PollsMiddleware",
+    "apps.tickets.api.polls.PollsMiddleware",
     "apps.common.http.content_policy.ContentPolicyMiddleware",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -16,7 +16,7 @@ from apps.accounts.management.commands.make_demo_user import PASSWORD, USERNAME
 from apps.accounts.models import User
 from apps.sandbox.server import SandboxServer
 from apps.tickets.models import Image, Ticket
-from apps.tickets.states import ImageStatus, TicketStatus
+from apps.tickets.models.statuses import ImageStatus, TicketStatus
 
 PEOPLE = {"ana": "Ana Lis", "bruno": "Bruno Sanz", "celia": "Celia Ruiz", "dawid": "Dawid Nowak"}
 SUBJECTS = (

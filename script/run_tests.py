@@ -39,7 +39,7 @@ DEPENDS_ON_DATABASE = [
         "tests.operations.test_metrics_page",
         "tests.common.db.test_migrations",
         "tests.common.api.test_pagination",
-        "tests.test_polls",
+        "tests.tickets.api.test_polls",
         "tests.common.jobs.test_worker",
     ),
 ]

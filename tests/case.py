@@ -10,9 +10,9 @@ from django.test import TestCase, TransactionTestCase
 from rq import Queue
 
 from apps.common.redis.client import redis_at
-from apps.tickets import staging
-from apps.tickets.delivery import deliver_photo
+from apps.tickets.delivery.job import deliver_photo
 from apps.tickets.models import Image, Ticket
+from apps.tickets.staging import store
 from tests.makers import client_for
 
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "request_id"}
@@ -23,7 +23,7 @@ class HoplaAssertions:
 
     def setUp(self):
         super().setUp()
-        staging.connection().flushdb()
+        store.connection().flushdb()
         self.client = client_for()
 
     def assert_problem(self, response, status: int, code: str) -> dict:
@@ -54,7 +54,7 @@ class HoplaAssertions:
         """No row beyond those that were there, no byte staged, none of the budget held, no job queued."""
         self.assertEqual(Image.objects.count(), images)
         self.assertEqual(staged_photos(), [])
-        self.assertEqual(staging.bytes_in_use(), 0)
+        self.assertEqual(store.bytes_in_use(), 0)
         self.assertEqual(default_queue().job_ids, [])
 
     def wait_until(self, condition, *, timeout_seconds: float = 60):
@@ -118,9 +118,9 @@ def at_once(function, arguments) -> list:
 
 def staged_photos() -> list[str]:
     """The ids of the photos of which bytes lie in staging."""
-    books = {key.encode() for key in staging.BUDGET_KEYS}
-    keys = set(staging.connection().scan_iter(f"{staging.PREFIX}*")) - books
-    return sorted(key.decode().removeprefix(staging.PREFIX) for key in keys)
+    books = {key.encode() for key in store.BUDGET_KEYS}
+    keys = set(store.connection().scan_iter(f"{store.PREFIX}*")) - books
+    return sorted(key.decode().removeprefix(store.PREFIX) for key in keys)
 
 
 def default_queue() -> Queue:

@@ -15,7 +15,8 @@ from rest_framework.test import APIClient
 from apps.accounts.models import User
 from apps.accounts.verification import mark_verified
 from apps.sandbox.server import SandboxServer
-from apps.tickets import intake
+from apps.tickets.intake import acceptance
+from apps.tickets.intake.stream import StagedPhoto, reserved_stream
 from apps.tickets.models import Image, Ticket
 
 PASSWORD = "correct-horse-battery"
@@ -65,11 +66,11 @@ def make_image(ticket: Ticket, *, position: int = 1, **fields) -> Image:
 
 def make_accepted_image(ticket: Ticket, *, seed: int = 0) -> Image:
     """A photo that went the way of a posted one: staged, given a place, `queued`."""
-    return intake.accept_photo(ticket_id=ticket.pk, photo=stage_photo(jpeg_bytes(seed)))
+    return acceptance.accept_photo(ticket_id=ticket.pk, photo=stage_photo(jpeg_bytes(seed)))
 
 
-def stage_photo(content: bytes, *, filename: str = "photo.jpg") -> intake.StagedPhoto:
-    with intake.reserved_stream(len(content)) as stream:
+def stage_photo(content: bytes, *, filename: str = "photo.jpg") -> StagedPhoto:
+    with reserved_stream(len(content)) as stream:
         stream.open(filename)
         stream.write(content)
         return stream.close()

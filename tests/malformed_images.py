@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 import urllib3
 
-from apps.tickets.photos import NotAPhotoError, read_header
+from apps.tickets.formats import NotAPhotoError, read_header
 from tests.photographs import SourcePackage, download_source
 
 CACHE = Path(__file__).resolve().parent.parent / "var" / "malformed-images"

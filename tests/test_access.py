@@ -20,7 +20,7 @@ from apps.accounts.emails import enqueue_password_reset
 from apps.accounts.models import AuthToken, EmailCode
 from apps.accounts.tokens import new_jwt_pair
 from apps.support.subscriptions import unsubscribe_url
-from apps.tickets.transitions import record
+from apps.tickets.models.transition import record
 from tests.access_table import ADMIN_MODELS, ADMIN_PARTS, ENDPOINTS
 from tests.accounts.credentials import bearer_client_for
 from tests.case import ApiTestCase, default_queue

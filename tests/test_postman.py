@@ -9,7 +9,7 @@ from django.conf import settings
 from django.test import SimpleTestCase, TestCase
 from django.urls import resolve
 
-from apps.tickets.photos import read_header
+from apps.tickets.formats import read_header
 from script.make_postman import COLLECTION_FILE, ENVIRONMENT_FILE, SAMPLE_FILE, as_text
 from script.postman.collection import COLLECTION, ENVIRONMENT
 from script.run_tests import dotenv_values

@@ -6,7 +6,7 @@ from pathlib import Path
 from django.conf import settings
 from django.test import SimpleTestCase, TransactionTestCase, tag
 
-from apps.tickets.outcomes import ERROR_CODES
+from apps.tickets.lifecycle.outcomes import ERROR_CODES
 from script import serve
 from script.run_tests import dotenv_values
 from tests.scripts.programs import read_until, start_command
@@ -91,7 +91,9 @@ class ReferenceTests(SimpleTestCase):
     def test_error_codes_of_an_image_are_explained(self):
         sources = "".join(path.read_text() for path in (ROOT / "apps" / "tickets").glob("*.py"))
         codes = set(re.findall(r'record_\w+\([^()]*code="(\w+)"', sources))
-        codes |= set(re.findall(r'^    code = "(\w+)"', (ROOT / "apps/tickets/cloud.py").read_text(), re.MULTILINE))
+        codes |= set(
+            re.findall(r'^    code = "(\w+)"', (ROOT / "apps/tickets/storage/cloudinary.py").read_text(), re.MULTILINE)
+        )
         explained = (ROOT / "docs" / "operations.md").read_text()
         self.assertLessEqual(codes - {"cloudinary_error", "cloudinary_credentials"}, set(ERROR_CODES))
         self.assertEqual([code for code in ERROR_CODES if f"`{code}`" not in explained], [])

@@ -1,6 +1,6 @@
 """The figures on the admin's first page: what someone on call wants to know within a minute.
 
-Every query looks at what is under way or recent alone (apps/tickets/figures.py), and Redis is asked for a handful of
+Every query looks at what is under way or recent alone (apps/tickets/stats.py), and Redis is asked for a handful of
 keys. With Redis away the page says so, and shows the rest.
 """
 
@@ -18,8 +18,9 @@ from rq.job import Job
 from apps.common.jobs.queue import default_queue
 from apps.common.jobs.worker import live_workers
 from apps.operations.health import look_around
-from apps.tickets import figures, staging
-from apps.tickets.pause import Pause, current_pause
+from apps.tickets import stats
+from apps.tickets.delivery.pause import Pause, current_pause
+from apps.tickets.staging import store
 
 logger = logging.getLogger(__name__)
 
@@ -90,10 +91,10 @@ def dashboard_for(user) -> dict:
     checks = look_around()
     return {
         "checks": checks,
-        "in_flight": figures.in_flight(),
-        "failed_in_a_day": figures.failed_since(timezone.now() - timedelta(days=1)),
-        "last_error": figures.last_upload_error(),
-        "plot": plot_of(figures.stored_by_minute()),
+        "in_flight": stats.in_flight(),
+        "failed_in_a_day": stats.failed_since(timezone.now() - timedelta(days=1)),
+        "last_error": stats.last_upload_error(),
+        "plot": plot_of(stats.stored_by_minute()),
         "queue": queue_figures() if checks["redis"] == "ok" else None,
         "staging": staging_figures() if checks["staging"] == "ok" else None,
     }
@@ -137,7 +138,7 @@ def jobs_in_hand(queue: Queue) -> Counter:
 def staging_figures() -> StagingFigures | None:
     """None when its Redis does not answer."""
     try:
-        return StagingFigures(used=staging.bytes_in_use(), limit=settings.STAGING_MAX_BYTES)
+        return StagingFigures(used=store.bytes_in_use(), limit=settings.STAGING_MAX_BYTES)
     except redis.RedisError as error:
         logger.warning("no figures of staging: %r", error)
         return None

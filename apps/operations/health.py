@@ -19,8 +19,8 @@ from rq.suspension import is_suspended
 from apps.common.jobs.worker import live_workers
 from apps.common.redis.client import new_client
 from apps.operations.metrics_page import metrics_page
-from apps.tickets.cloud import CredentialsError
-from apps.tickets.pause import current_pause
+from apps.tickets.delivery.pause import current_pause
+from apps.tickets.storage.cloudinary import CredentialsError
 
 logger = logging.getLogger(__name__)
 

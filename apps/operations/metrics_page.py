@@ -28,11 +28,12 @@ from apps.common.jobs.worker import live_workers
 from apps.common.observability import metrics
 from apps.common.observability.unforeseen import PLACES
 from apps.support.models import Email, EmailState
-from apps.tickets import figures, staging
+from apps.tickets import stats
+from apps.tickets.delivery.pause import current_pause
+from apps.tickets.lifecycle.outcomes import ERROR_CODES
 from apps.tickets.models import AssetRemoval
-from apps.tickets.outcomes import ERROR_CODES
-from apps.tickets.pause import current_pause
-from apps.tickets.states import ImageStatus
+from apps.tickets.models.statuses import ImageStatus
+from apps.tickets.staging import store
 
 logger = logging.getLogger(__name__)
 
@@ -95,14 +96,14 @@ def collect_redis() -> Iterator[Metric]:
 
 
 def collect_staging() -> Iterator[Metric]:
-    yield gauge("hopla_staging_bytes", "Photo bytes on their way.", staging.bytes_in_use())
+    yield gauge("hopla_staging_bytes", "Photo bytes on their way.", store.bytes_in_use())
     yield gauge("hopla_staging_max_bytes", "The most of them that are let in.", settings.STAGING_MAX_BYTES)
 
 
 def collect_database() -> Iterator[Metric]:
     """Each query looks at what is under way alone, or asks a partial index, however many images are stored."""
     try:
-        found = figures.in_flight()
+        found = stats.in_flight()
         waiting = GaugeMetricFamily("hopla_photos_waiting", "Photos accepted and not settled.", labels=["status"])
         waiting.add_metric([ImageStatus.QUEUED], found.ready + found.waiting)
         waiting.add_metric([ImageStatus.UPLOADING], found.uploading)

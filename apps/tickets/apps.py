@@ -8,4 +8,4 @@ class TicketsConfig(AppConfig):
     verbose_name = _("Tickets")
 
     def ready(self):
-        from apps.tickets import checks, removal, signals  # noqa: F401  connects receivers, registers checks
+        from apps.tickets.lifecycle import signals  # noqa: F401  connects receivers, registers checks

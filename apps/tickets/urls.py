@@ -1,7 +1,7 @@
 from django.urls import path
 
 from apps.common.api import path_ids  # noqa: F401 (registers the converter)
-from apps.tickets import views
+from apps.tickets.api import views
 
 urlpatterns = [
     path("tickets/", views.TicketsView.as_view(), name="tickets"),

@@ -3,7 +3,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.tickets.models import Image, Ticket
-from apps.tickets.states import TicketStatus
+from apps.tickets.models.statuses import TicketStatus
 from tests.case import ApiTestCase
 from tests.makers import client_for, make_image, make_ticket, make_user
 

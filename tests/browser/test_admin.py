@@ -4,7 +4,7 @@ from rq import SimpleWorker
 from apps.accounts.models import AuthToken
 from apps.accounts.tokens import new_jwt_pair
 from apps.support.models import Email, SupportTicket
-from apps.tickets.delivery import deliver_photo
+from apps.tickets.delivery.job import deliver_photo
 from apps.tickets.models import Image, Ticket
 from tests.browser.case import DESKTOP, PHONE, BrowserTestCase
 from tests.case import default_queue

@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from django.db.models import F
 
-from apps.tickets import staging
 from apps.tickets.models import AssetRemoval, Image, Ticket, progress_of
-from apps.tickets.states import IN_FLIGHT
+from apps.tickets.models.statuses import IN_FLIGHT
+from apps.tickets.staging import store
 from tests.case import default_queue, staged_photos
 from tests.faults.clients import Client, Diary
 from tests.faults.world import wait_until
@@ -32,7 +32,7 @@ class Books:
 
 def is_quiet() -> bool:
     """Nothing is under way any more: no photo in flight, no asset to remove, no job, no staged byte."""
-    return not (_is_any_photo_in_flight() or AssetRemoval.objects.exists() or staged_photos() or staging.bytes_in_use())
+    return not (_is_any_photo_in_flight() or AssetRemoval.objects.exists() or staged_photos() or store.bytes_in_use())
 
 
 def _is_any_photo_in_flight() -> bool:
@@ -46,16 +46,16 @@ def settle(*, timeout_seconds: float = SETTLED_WITHIN_SECONDS) -> bool:
 def settle_at_once() -> bool:
     """As `settle`, with the wait for expiries and for overdue uploads taken as over once no photo is in flight."""
     wait_until(lambda: not _is_any_photo_in_flight(), timeout_seconds=SETTLED_WITHIN_SECONDS)
-    let_time_pass(staging.INCOMING_TTL_SECONDS)
+    let_time_pass(store.INCOMING_TTL_SECONDS)
     return settle()
 
 
 def let_time_pass(seconds: int) -> None:
     """For what is staged or to be removed: as if that many seconds had gone by."""
-    redis, budget = staging.connection(), staging.BUDGET_KEYS[0]
+    redis, budget = store.connection(), store.BUDGET_KEYS[0]
     for image_id in redis.zrange(budget, 0, -1):
         redis.zincrby(budget, -seconds, image_id)
-    for key in map(staging.key_of, staged_photos()):
+    for key in map(store.key_of, staged_photos()):
         redis.pexpire(key, max(1, redis.pttl(key) - 1000 * seconds))
     AssetRemoval.objects.update(due_at=F("due_at") - timedelta(seconds=seconds))
 
@@ -135,10 +135,10 @@ def _nothing_staged(books):
     """no staged byte is left, and the budget is zero"""
     for image_id in staged_photos():
         image = Image.objects.filter(pk=image_id).first()
-        ttl = staging.connection().ttl(staging.key_of(image_id))
+        ttl = store.connection().ttl(store.key_of(image_id))
         yield f"{image_id} is still staged for {ttl} seconds, row: {image and image.status}"
-    if staging.bytes_in_use():
-        yield f"{staging.bytes_in_use()} bytes of the budget are in use"
+    if store.bytes_in_use():
+        yield f"{store.bytes_in_use()} bytes of the budget are in use"
 
 
 def _queue_is_empty(books):

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test import TransactionTestCase, tag
 
 from apps.tickets.models import Image
-from apps.tickets.states import IN_FLIGHT
+from apps.tickets.models.statuses import IN_FLIGHT
 from tests.faults import books
 from tests.faults.clients import Client, Diary, photo
 from tests.faults.world import World, wait_until

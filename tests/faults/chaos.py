@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import Count
 from django.utils import timezone
 
-from apps.tickets.endings import cancel_ticket
+from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import Image, Ticket
 from tests.faults import books
 from tests.faults.clients import Client, Diary, RefusedError, new_key, photo

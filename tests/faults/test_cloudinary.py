@@ -4,7 +4,7 @@ import urllib3
 from django.utils import timezone
 
 from apps.sandbox.faults import KINDS
-from apps.tickets.endings import cancel_ticket
+from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import photo

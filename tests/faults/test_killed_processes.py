@@ -6,9 +6,10 @@ from contextlib import suppress
 from django.db import transaction
 
 from apps.common.redis.client import redis_at
-from apps.tickets import idempotency, staging
+from apps.tickets.intake import idempotency
 from apps.tickets.models import Ticket
-from apps.tickets.reconcile import TURN, TURN_SECONDS
+from apps.tickets.staging import store
+from apps.tickets.upkeep.reconcile import TURN, TURN_SECONDS
 from tests.case import staged_photos
 from tests.faults.books import let_time_pass
 from tests.faults.case import FaultsTestCase, needs_postgres
@@ -63,9 +64,9 @@ class KilledProcessesTests(FaultsTestCase):
 
             [image_id] = staged_photos()
         self.assertEqual(self.images(), [])
-        self.assertLessEqual(staging.connection().ttl(staging.key_of(image_id)), staging.INCOMING_TTL_SECONDS)
-        let_time_pass(staging.INCOMING_TTL_SECONDS)
-        self.wait_until(lambda: not staged_photos() and not staging.bytes_in_use())
+        self.assertLessEqual(store.connection().ttl(store.key_of(image_id)), store.INCOMING_TTL_SECONDS)
+        let_time_pass(store.INCOMING_TTL_SECONDS)
+        self.wait_until(lambda: not staged_photos() and not store.bytes_in_use())
         self.client.fill_ticket(ticket, [photo(1, size=2_000_000)])
         self.assert_books_balance()
 
@@ -88,14 +89,14 @@ class KilledProcessesTests(FaultsTestCase):
         with ThreadPoolExecutor() as pool, transaction.atomic():
             Ticket.objects.lock(ticket)  # so that the photo waits for its place
             posting = pool.submit(impatient.post_photo, ticket, photo(1))
-            self.wait_until(lambda: [i for i in staged_photos() if staging.connection().ttl(staging.key_of(i)) > 3600])
+            self.wait_until(lambda: [i for i in staged_photos() if store.connection().ttl(store.key_of(i)) > 3600])
 
             self.kill_web_processes()
 
             self.assertIsInstance(posting.exception(timeout=30), OutOfPatienceError)
         self.assertEqual(self.images(), [])
-        let_time_pass(staging.INCOMING_TTL_SECONDS)
-        self.wait_until(lambda: not staged_photos() and not staging.bytes_in_use())
+        let_time_pass(store.INCOMING_TTL_SECONDS)
+        self.wait_until(lambda: not staged_photos() and not store.bytes_in_use())
 
 
 @needs_postgres

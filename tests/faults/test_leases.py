@@ -3,7 +3,7 @@
 import os
 import signal
 
-from apps.tickets.leases import LEASE_SECONDS
+from apps.tickets.delivery.leases import LEASE_SECONDS
 from tests.faults.case import FaultsTestCase, needs_postgres
 
 

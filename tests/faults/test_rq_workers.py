@@ -77,7 +77,7 @@ class RQWorkersTests(FaultsTestCase):
         redis = redis_at(settings.REDIS_URL)
         for job_id in redis.lrange("rq:queue:default", 0, -1):
             image_id = job_id.decode().partition("_")[0]
-            redis.hset(b"rq:job:" + job_id, "data", pickled("apps.tickets.delivery.deliver_photo", image_id))
+            redis.hset(b"rq:job:" + job_id, "data", pickled("apps.tickets.delivery.job.deliver_photo", image_id))
 
         worker = self.start("rqworker")
 

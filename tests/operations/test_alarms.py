@@ -10,7 +10,7 @@ from django.conf import settings
 from django.test import SimpleTestCase
 
 from apps.common.observability import metrics
-from apps.tickets.outcomes import ERROR_CODES
+from apps.tickets.lifecycle.outcomes import ERROR_CODES
 from tests.operations.test_metrics_page import MetricsTestCase
 from tests.test_readme import PAGES, anchors_of
 

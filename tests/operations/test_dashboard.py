@@ -10,7 +10,7 @@ from rq import Queue, SimpleWorker
 
 from apps.common.redis.client import redis_at
 from apps.operations.dashboard import plot_of
-from apps.tickets.pause import pause_uploads
+from apps.tickets.delivery.pause import pause_uploads
 from tests.case import ApiTestCase
 from tests.makers import make_accepted_image, make_image, make_ticket, make_user
 

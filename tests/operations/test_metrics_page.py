@@ -12,9 +12,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from apps.common.observability import metrics
 from apps.common.redis.client import redis_at
 from apps.support.models import Email, EmailState
-from apps.tickets import outcomes
-from apps.tickets.delivery import deliver_photo
-from apps.tickets.endings import cancel_ticket
+from apps.tickets.delivery.job import deliver_photo
+from apps.tickets.lifecycle import outcomes
+from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import AssetRemoval, Image
 from tests.case import CommittingTestCase
 from tests.makers import (

@@ -38,9 +38,9 @@ from apps.common.jobs.queue import jobs
 from apps.common.observability import metrics, unforeseen
 from apps.common.redis.client import exchange
 from apps.support.emails import enqueue_due_emails
-from apps.tickets.cloud import interrupt_calls
-from apps.tickets.leases import keep_leases
-from apps.tickets.reconcile import reconcile
+from apps.tickets.delivery.leases import keep_leases
+from apps.tickets.storage.cloudinary import interrupt_calls
+from apps.tickets.upkeep.reconcile import reconcile
 
 logger = logging.getLogger(__name__)
 

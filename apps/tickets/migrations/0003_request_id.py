@@ -14,6 +14,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='image',
             name='request_id',
-            field=models.CharField(db_default='', default=apps.request_id.current_request_id, editable=False, max_length=128, verbose_name='request id'),
+            field=models.CharField(db_default='', default=apps.common.observability.request_id.current_request_id, editable=False, max_length=128, verbose_name='request id'),
         ),
     ]

@@ -16,7 +16,7 @@ from rest_framework.exceptions import APIException
 from apps.accounts.models import User
 from apps.common.api import problems
 from apps.support.filters import SupportTicketFilter
-from apps.tickets.filters import TicketFilter
+from apps.tickets.api.filters import TicketFilter
 from script.messages import KEYWORDS
 from tests.case import ApiTestCase
 from tests.makers import client_for, jpeg_bytes, make_ticket, make_user

@@ -18,7 +18,7 @@ from swagger_spec_validator.validator20 import validate_spec
 from apps.common.api.filters import MomentField
 from apps.common.api.pagination import MAX_PAGE_SIZE
 from apps.common.api.schema import HoplaSchemaGenerator, form_of
-from apps.tickets.states import TicketStatus
+from apps.tickets.models.statuses import TicketStatus
 from tests.case import ApiTestCase
 from tests.makers import client_for, jpeg_bytes, make_image, make_ticket, make_user
 

@@ -4,8 +4,8 @@ import http.client
 import json
 
 from apps.accounts.models import User
-from apps.tickets import staging
 from apps.tickets.models import Image, Ticket
+from apps.tickets.staging import store
 from tests.case import CommittingTestCase
 from tests.makers import jpeg_bytes, make_ticket, make_user, token_for
 from tests.web_server import RawClient, running_web_server
@@ -89,7 +89,7 @@ class ChunkedTests(RequestBodyTestCase):
             with self.subTest(content_type):
                 client = self.send("POST", images_url, in_chunks(content), content_type=content_type)
                 image = self.assert_answer(client, 202)
-                self.assertEqual(staging.read(image["id"], len(PHOTO)), PHOTO)
+                self.assertEqual(store.read(image["id"], len(PHOTO)), PHOTO)
                 self.assert_goes_on(client)
 
     def test_limits_hold(self):

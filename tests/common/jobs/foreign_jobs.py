@@ -43,7 +43,7 @@ def put_job(redis: Redis, *, wait: bool = True, **fields) -> str:
 
 def put_bombs(redis: Redis, folder: Path) -> list[str]:
     """A bomb wherever RQ may read a pickle, and every other way to name code that is not hopla's. Returns their ids."""
-    harmless = json.dumps(["apps.tickets.delivery.deliver_photo", None, ["0" * 32], {}]).encode()
+    harmless = json.dumps(["apps.tickets.delivery.job.deliver_photo", None, ["0" * 32], {}]).encode()
     bomb = pickle.dumps(Bomb(folder / "unpickled"))
     os_mkdir = json.dumps(["os.mkdir", None, [str(folder / "called")], {}]).encode()
     run = [sys.executable, "-c", f"import os; os.mkdir({str(folder / 'called-back')!r})"]

@@ -29,12 +29,12 @@ from apps.common.observability import metrics
 from apps.support.emails import enqueue_due_emails
 from apps.support.models import Email
 from apps.tickets.models import Image
-from apps.tickets.reconcile import reconcile
+from apps.tickets.upkeep.reconcile import reconcile
 from tests.case import CommittingTestCase
 from tests.common.jobs.foreign_jobs import pickled, put_job
 from tests.makers import make_accepted_image, make_ticket, make_user, running_sandbox, token_for
 from tests.support.makers import make_support_ticket
-from tests.tickets.test_reconcile import make_due
+from tests.tickets.upkeep.test_reconcile import make_due
 
 ran = []  # what the jobs below note
 meeting: threading.Barrier
@@ -295,7 +295,7 @@ class ForeignJobTests(WorkerTestCase):
         make_support_ticket(make_user())
         (email,) = Email.objects.all()
         for job_id in self.queue.job_ids:
-            photo = ("apps.tickets.delivery.deliver_photo", str(image.pk))
+            photo = ("apps.tickets.delivery.job.deliver_photo", str(image.pk))
             mail = ("apps.support.emails.send_email", email.pk)
             data = pickled(*(photo if job_id.startswith(str(image.pk)) else mail))
             self.connection.hset(Job.key_for(job_id), "data", data)

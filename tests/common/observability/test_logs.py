@@ -14,7 +14,7 @@ from apps.accounts.models import User
 from apps.common.http.timing import observe
 from apps.common.observability.logs import logging_config
 from apps.common.observability.request_id import on_behalf_of
-from apps.tickets.transitions import Transition
+from apps.tickets.models.transition import Transition
 from hopla.gunicorn_conf import NoNeedlessAccessLog, logconfig_dict
 from tests.faults.case import FaultsTestCase
 from tests.faults.clients import photo

@@ -2,8 +2,8 @@ from datetime import timedelta
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.tickets import cloud
-from apps.tickets.audit import GRACE, audit_assets, mend
+from apps.tickets.storage import cloudinary
+from apps.tickets.upkeep.audit import GRACE, audit_assets, mend
 
 
 class Command(BaseCommand):
@@ -22,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args, fix, grace, **options):
         try:
             findings = audit_assets(grace=timedelta(seconds=grace))
-        except cloud.CloudError as error:
+        except cloudinary.CloudError as error:
             raise CommandError(f"Cloudinary could not be asked: {error.detail}") from error
         self.stdout.write(f"{findings.images} stored images, {findings.assets} assets at Cloudinary")
         for public_id in findings.orphans:

@@ -1,6 +1,6 @@
 from django.core.management.base import BaseCommand
 
-from apps.tickets.reconcile import reconcile
+from apps.tickets.upkeep.reconcile import reconcile
 
 
 class Command(BaseCommand):

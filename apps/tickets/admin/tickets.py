@@ -1,0 +1,460 @@
+"""Tickets and their photos for staff: the only place where they are changed or go, through the domain as all else is.
+
+What staff do is in Django's history of each page, and each move that follows in the log of transitions, under their
+name.
+"""
+
+import uuid
+from contextlib import contextmanager
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import Coalesce
+from django.http import HttpResponseRedirect
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.common.admin.badge import badge
+from apps.common.admin.lists import FirstDayFilter, LargeAdmin, LargeChangeList, LastDayFilter, TypedFilter
+from apps.tickets.lifecycle.endings import cancel_ticket
+from apps.tickets.models import AssetRemoval, Image, Ticket, progress_of
+from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus
+from apps.tickets.models.transition import Transition, acting_as
+from apps.tickets.staging import quarantine
+from apps.tickets.storage import cloudinary
+from apps.tickets.upkeep.staff_actions import (
+    CannotBeDone,
+    extend_expiry,
+    require_extendable,
+    try_again,
+    try_failed_again,
+)
+
+PHOTOS_SHOWN = TRANSITIONS_SHOWN = 500
+
+
+class ReadOnly:
+    """Mixed into admins of what only the pipeline changes."""
+
+    def has_add_permission(self, request, obj=None):
+        return False
+
+    def has_change_permission(self, request, obj=None):
+        return False
+
+
+class ActingStaff:
+    """Mixed into admins: what its pages do is done, says the log of transitions, by whoever asked for it."""
+
+    def changelist_view(self, request, *args, **kwargs):
+        with acting_as_staff(request.user):
+            return super().changelist_view(request, *args, **kwargs)
+
+    def changeform_view(self, request, *args, **kwargs):
+        with acting_as_staff(request.user):
+            return super().changeform_view(request, *args, **kwargs)
+
+    def delete_view(self, request, *args, **kwargs):
+        with acting_as_staff(request.user):
+            return super().delete_view(request, *args, **kwargs)
+
+    def tell(self, request, done: str, number: int, refusals: list[str]) -> None:
+        if number or not refusals:
+            self.message_user(request, done, messages.SUCCESS)
+        for reason in sorted(set(refusals)):
+            told = ngettext(
+                "%(number)d photo cannot be tried again: %(reason)s",
+                "%(number)d photos cannot be tried again: %(reason)s",
+                refusals.count(reason),
+            )
+            self.message_user(request, told % {"number": refusals.count(reason), "reason": reason}, messages.WARNING)
+
+
+@contextmanager
+def acting_as_staff(user):
+    with acting_as(f"staff {user.pk} ({user.get_username()})"):
+        yield
+
+
+class OwnerFilter(TypedFilter):
+    title = _("owner's username or e-mail")
+    parameter_name = "owner_is"
+
+    def queryset(self, request, queryset):
+        typed = self.value()
+        return queryset.filter(owner__in=list(users_called(typed))) if typed else queryset
+
+
+class FailuresFilter(admin.SimpleListFilter):
+    title = _("failures")
+    parameter_name = "failures"
+
+    def lookups(self, request, model_admin):
+        return [("yes", _("has failed photos"))]
+
+    def queryset(self, request, queryset):
+        if self.value() != "yes":
+            return queryset
+        return queryset.filter(pk__in=Image.objects.filter(status=ImageStatus.FAILED).values("ticket_id"))
+
+
+def number_in(typed: str) -> int | None:
+    """A ticket's, if it looks like one; compared as a number, since no index knows it as text, which `=id` compares."""
+    return int(typed) if typed.isdecimal() and typed.isascii() and len(typed) < 19 else None
+
+
+def uuid_in(typed: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(typed)
+    except ValueError:
+        return None
+
+
+def users_called(name: str):
+    """The ids of the users with this username or e-mail address, whatever the case."""
+    users = get_user_model().objects.filter(Q(username__iexact=name) | Q(email__iexact=name))
+    return users.values_list("pk", flat=True)[:10]
+
+
+class TicketChangeList(LargeChangeList):
+    def get_results(self, request):
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        progress = progress_of(self.result_list)
+        for ticket in self.result_list:
+            ticket.counted = progress[ticket.pk]
+
+
+class TicketForm(forms.ModelForm):
+    class Meta:
+        widgets = {"description": forms.Textarea(attrs={"rows": 3})}
+
+    def clean_expires_at(self):
+        expires_at = self.cleaned_data["expires_at"]
+        if "expires_at" in self.changed_data:
+            try:
+                require_extendable(self.instance, expires_at=expires_at)
+            except CannotBeDone as refusal:
+                raise forms.ValidationError(str(refusal)) from refusal
+        return expires_at
+
+
+@admin.register(Ticket)
+class TicketAdmin(ActingStaff, LargeAdmin):
+    list_display = ("id", "title", "owned_by", "state", "bar", "created_at", "completed_at")
+    list_filter = (
+        "status",
+        FailuresFilter,
+        OwnerFilter,
+        FirstDayFilter,
+        LastDayFilter,
+    )
+    list_select_related = ("owner",)
+    ordering = ("-created_at", "-id")
+    sortable_by = ("created_at",)
+    search_fields = ("=id",)  # and what get_search_results does
+    search_help_text = _("A ticket's number; a username or e-mail address, and after it words of the title.")
+    date_hierarchy = "created_at"
+    fields = ("title", "description", "owner", "state", "bar", "expires_at", "created_at", "updated_at", "completed_at")
+    readonly_fields = ("owner", "state", "bar", "created_at", "updated_at", "completed_at")
+    actions = ["try_failed_photos_again", "cancel"]
+    change_form_template = "admin/ticket.html"
+
+    def get_changelist(self, request, **kwargs):
+        return TicketChangeList
+
+    def has_add_permission(self, request):
+        return False  # tickets are opened by their owners, through the API
+
+    @admin.display(description=_("owner"), ordering=None)
+    def owned_by(self, ticket):
+        query = urlencode({OwnerFilter.parameter_name: ticket.owner.get_username()})
+        return format_html('<a href="?{}">{}</a>', query, ticket.owner)
+
+    @admin.display(description=_("status"))
+    def state(self, ticket):
+        return badge(ticket.status, ticket.get_status_display())
+
+    @admin.display(description=_("photos"))
+    def bar(self, ticket):
+        progress = getattr(ticket, "counted", None) or ticket.progress()
+        told = gettext("%(stored)d of %(declared)d") % {"stored": progress.stored, "declared": progress.declared}
+        more = [
+            gettext("%(number)d on their way") % {"number": progress.in_flight} if progress.in_flight else "",
+            gettext("%(number)d failed") % {"number": progress.failed} if progress.failed else "",
+        ]
+        return format_html(
+            '<progress class="progress{}" max="{}" value="{}" aria-label="{}"></progress> {}{}',
+            " progress-full" if progress.stored >= progress.declared else "",
+            str(progress.declared),
+            str(progress.stored),
+            told,
+            told,
+            "".join(f", {part}" for part in more if part),
+        )
+
+    # --- Finding ---
+
+    def get_search_results(self, request, queryset, search_term):
+        """By number; else by owner, and words among their tickets; else words of title and description."""
+        first, *words = search_term.split() or [""]
+        if not first:
+            return queryset, False
+        if not words and (number := number_in(first)) is not None:
+            return queryset.filter(pk=number), False
+        if owners := list(users_called(first)):
+            queryset = queryset.filter(owner__in=owners)
+        else:
+            words = [first, *words]
+        for word in words:
+            queryset = queryset.mentioning(word)
+        return queryset, False
+
+    # --- One ticket ---
+
+    def get_form(self, request, obj=None, **kwargs):
+        return super().get_form(request, obj, form=TicketForm, **kwargs)
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        try:
+            return super().change_view(request, object_id, form_url, self.seen(object_id) | (extra_context or {}))
+        except CannotBeDone as refusal:  # the ticket ended after the form was found to be right; nothing was saved
+            self.message_user(request, str(refusal), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    @staticmethod
+    def seen(ticket_id: str) -> dict:
+        """Its photos and every move, for the page."""
+        if not ticket_id.isdecimal():
+            return {}
+        of_ticket = Image.objects.filter(ticket_id=ticket_id)
+        photos, photos_are_cut = the_first(PHOTOS_SHOWN, of_ticket.order_by("position", "created_at"))
+        began = dict(Transition.objects.first_attempts(ticket_id))
+        for photo in photos:
+            photo.thumbnail = thumbnail(photo)
+            photo.state = badge(photo.status, photo.get_status_display())
+            photo.began_after = in_short(began.get(photo.pk), since=photo.created_at)
+            photo.stored_after = in_short(photo.stored_at, since=photo.created_at)
+        return newest_moves(ticket_id=ticket_id) | {
+            "photos": photos,
+            "photos_are_cut": photos_are_cut,
+            "has_failed_photos": of_ticket.filter(status=ImageStatus.FAILED).exists(),
+        }
+
+    def save_model(self, request, obj, form, change):
+        """What staff edit is seen by the readers: the domain raises the version that the ETag is made of."""
+        changed = {name: form.cleaned_data[name] for name in form.changed_data}
+        with transaction.atomic():
+            if "expires_at" in changed:
+                extend_expiry(obj.pk, expires_at=changed.pop("expires_at"))
+            if changed:
+                Ticket.objects.lock(obj.pk).touch(**changed)
+
+    # --- Actions ---
+
+    @admin.action(description=_("Try the failed photos again"), permissions=["change"])
+    def try_failed_photos_again(self, request, queryset):
+        number, refusals = 0, []
+        for ticket in queryset:
+            tried, reasons = try_failed_again(ticket.pk)
+            number += tried
+            refusals += reasons
+            if tried:
+                self.log_change(request, ticket, gettext("Tried %(number)d failed photos again.") % {"number": tried})
+        done = ngettext("%(number)d photo is tried again.", "%(number)d photos are tried again.", number)
+        self.tell(request, done % {"number": number}, number, refusals)
+
+    @admin.action(description=_("Cancel the selected tickets"), permissions=["change"])
+    def cancel(self, request, queryset):
+        cancelled = [ticket for ticket in queryset if cancel_ticket(ticket.pk)]
+        for ticket in cancelled:
+            self.log_change(request, ticket, gettext("Cancelled."))
+        message = ngettext("%(number)d ticket was cancelled.", "%(number)d tickets were cancelled.", len(cancelled))
+        self.message_user(request, message % {"number": len(cancelled)}, messages.SUCCESS)
+
+    def get_deleted_objects(self, objs, request):
+        """What goes, by its numbers: Django would list every photo."""
+        lost = Image.objects.filter(ticket__in=[ticket.pk for ticket in objs]).aggregate(
+            photos=Count("pk"),
+            assets=Count("pk", filter=Q(status=ImageStatus.STORED)),
+            size=Coalesce(Sum("size", filter=Q(status=ImageStatus.STORED)), 0),
+        )
+        told = ngettext(
+            "%(photos)d photo, of it %(assets)d stored at Cloudinary (%(size)s): it goes there, too",
+            "%(photos)d photos, of them %(assets)d stored at Cloudinary (%(size)s): they go there, too",
+            lost["photos"],
+        )
+        listed = [f"{ticket._meta.verbose_name} {ticket.pk}: {ticket}" for ticket in objs]
+        listed.append(told % {**lost, "size": filesizeformat(lost["size"])})
+        missing = set() if self.has_delete_permission(request) else {self.opts.verbose_name}
+        counts = {self.opts.verbose_name_plural: len(objs), Image._meta.verbose_name_plural: lost["photos"]}
+        return listed, counts, missing, []
+
+
+def newest_moves(**of) -> dict:
+    """For admin/transitions.html."""
+    moves, are_cut = the_first(TRANSITIONS_SHOWN, Transition.objects.filter(**of).order_by("-id"))
+    return {"transitions": moves, "transitions_are_cut": are_cut}
+
+
+def the_first(number: int, queryset) -> tuple[list, bool]:
+    """So many rows at most, and whether there are more."""
+    rows = list(queryset[: number + 1])
+    return rows[:number], len(rows) > number
+
+
+def in_short(moment, *, since) -> str:
+    """How much later it was: `0.4 s`, `2 min 5 s`, `3 h 0 min`; "" when it has not come."""
+    if moment is None:
+        return ""
+    seconds = (moment - since).total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds) // 60
+    return f"{minutes} min {int(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def thumbnail(image: Image) -> str:
+    """A small picture of a stored photo; "" of others."""
+    if image.status != ImageStatus.STORED:
+        return ""
+    url = cloudinary.thumbnail_url(public_id=image.public_id, version=image.asset_version)
+    return format_html('<img class="thumbnail" loading="lazy" src="{}" alt="">', url)
+
+
+class CodeFilter(TypedFilter):
+    title = _("error code")
+    parameter_name = "code"
+
+    def queryset(self, request, queryset):
+        if not self.value():
+            return queryset
+        # What is stored has no error code. Said in these words the two small indexes serve, and no table is scanned.
+        return queryset.filter(Q(status=ImageStatus.FAILED) | Q(status__in=IN_FLIGHT), error_code=self.value())
+
+
+@admin.register(Image)
+class ImageAdmin(ActingStaff, ReadOnly, LargeAdmin):
+    list_display = ("id", "ticket", "position", "state", "attempts", "error_code", "next_retry_at", "created_at")
+    list_filter = ("status", CodeFilter)
+    list_select_related = ("ticket",)
+    sortable_by = ()
+    search_fields = ("=id", "=ticket__id")  # as get_search_results finds them
+    search_help_text = _("The id of a photo, or the number of a ticket.")
+    actions = ["try_again"]
+    change_form_template = "admin/image.html"
+    fields = (
+        ("ticket", "position"),
+        ("state", "attempts", "next_retry_at"),
+        ("error_code", "error_detail"),
+        ("picture", "address"),
+        ("filename", "content_type", "format"),
+        ("size", "width", "height", "orientation"),
+        ("sha256", "duplicate_of"),
+        ("asset_id", "asset_version", "asset_format"),
+        ("created_at", "updated_at", "stored_at"),
+        "request_id",
+    )
+    readonly_fields = [name for row in fields for name in ([row] if isinstance(row, str) else row)]
+
+    def get_ordering(self, request):
+        """By what an index holds of photos of the status looked for: their number would not matter otherwise."""
+        by_status = {ImageStatus.FAILED: ("-updated_at",), ImageStatus.STORED: ("-stored_at",)}
+        return by_status.get(request.GET.get("status__exact"), ("-ticket_id", "position"))
+
+    def get_search_results(self, request, queryset, search_term):
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if (number := number_in(term)) is not None:
+            return queryset.filter(ticket_id=number), False
+        return queryset.filter(pk=uuid_in(term)), False
+
+    def has_operate_permission(self, request):
+        return request.user.has_perm("tickets.change_image")
+
+    @admin.display(description=_("status"))
+    def state(self, image):
+        return badge(image.status, image.get_status_display())
+
+    @admin.display(description=_("picture"))
+    def picture(self, image):
+        return thumbnail(image) or "-"
+
+    @admin.display(description=_("address"))
+    def address(self, image):
+        if image.status != ImageStatus.STORED:
+            return "-"
+        url = cloudinary.delivery_url(public_id=image.public_id, version=image.asset_version, format=image.asset_format)
+        return format_html('<a href="{}" rel="noreferrer">{}</a>', url, url)
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        image = self.get_object(request, object_id)
+        seen = {}
+        if image is not None:
+            seen = newest_moves(ticket_id=image.ticket_id, image_id=image.pk)
+            seen["bytes_are_kept"] = bytes_are_kept(image)
+        return super().change_view(request, object_id, form_url, seen | (extra_context or {}))
+
+    @admin.action(description=_("Try the selected photos again"), permissions=["operate"])
+    def try_again(self, request, queryset):
+        number, refusals = 0, []
+        for image in queryset:
+            try:
+                try_again(image.pk)
+            except CannotBeDone as refusal:
+                refusals.append(str(refusal))
+            else:
+                number += 1
+                self.log_change(request, image, gettext("Tried again."))
+        done = ngettext("%(number)d photo is tried again.", "%(number)d photos are tried again.", number)
+        self.tell(request, done % {"number": number}, number, refusals)
+
+
+def bytes_are_kept(image: Image) -> bool:
+    return image.status == ImageStatus.FAILED and bool(quarantine.which_are_kept([image.pk]))
+
+
+@admin.register(Transition)
+class TransitionAdmin(ReadOnly, LargeAdmin):
+    list_display = ("at", "ticket_link", "image_id", "from_status", "to_status", "reason", "actor", "request_id")
+    list_display_links = None
+    sortable_by = ()
+    search_fields = ("=ticket_id", "=image_id")
+    search_help_text = _("The number of a ticket, or the id of a photo.")
+
+    def has_delete_permission(self, request, obj=None):
+        return False
+
+    @admin.display(description=_("ticket"))
+    def ticket_link(self, move):
+        return format_html(
+            '<a href="{}">{}</a>', reverse("admin:tickets_ticket_change", args=[move.ticket_id]), str(move.ticket_id)
+        )
+
+    def get_search_results(self, request, queryset, search_term):
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if (number := number_in(term)) is not None:
+            return queryset.filter(ticket_id=number), False
+        if (image_id := uuid_in(term)) is None:
+            return queryset.none(), False
+        image = Image.objects.find(image_id)
+        ticket_id = image.ticket_id if image else Transition.objects.ticket_of_deleted(image_id)
+        return queryset.filter(ticket_id=ticket_id, image_id=image_id), False
+
+
+@admin.register(AssetRemoval)
+class AssetRemovalAdmin(ReadOnly, LargeAdmin):
+    list_display = ("public_id", "due_at", "attempts", "error")
+    sortable_by = ()
+    ordering = ("due_at",)
+    search_fields = ("=public_id",)

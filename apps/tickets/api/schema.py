@@ -1,0 +1,212 @@
+"""What the published schema says of each operation of tickets and images beyond what the serializers tell."""
+
+from drf_yasg import openapi
+from drf_yasg.utils import no_body
+
+from apps.common.api.operations import LOCATION, Refusal, answer, header, operation
+from apps.tickets import errors
+from apps.tickets.api.serializers import (
+    ImageSerializer,
+    NewTicketSerializer,
+    TicketDetailSerializer,
+    TicketSerializer,
+    TicketStatusSerializer,
+)
+
+PROGRESS = {"declared": 7, "received": 3, "stored": 2, "failed": 1, "remaining": 4, "percent": 28}
+TICKET = {
+    "id": 94,
+    "ticket_id": 94,
+    "title": "Flat 3B, hand-over",
+    "description": "",
+    "num_images": 7,
+    "status": "in_progress",
+    "progress": PROGRESS,
+    "created_at": "2026-11-21T10:00:00Z",
+    "updated_at": "2026-11-21T10:02:41.120000Z",
+    "completed_at": None,
+    "expires_at": None,
+    "images_url": "https://hopla.example/api/v1/tickets/94/images/",
+    "status_url": "https://hopla.example/api/v1/tickets/94/status/",
+}
+NEW_TICKET = TICKET | {
+    "status": "pending",
+    "progress": {"declared": 7, "received": 0, "stored": 0, "failed": 0, "remaining": 7, "percent": 0},
+    "updated_at": "2026-11-21T10:00:00Z",
+}
+IMAGE = {
+    "id": "7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11",
+    "position": 1,
+    "slot": None,
+    "status": "stored",
+    "filename": "kitchen.jpg",
+    "content_type": "image/jpeg",
+    "size": 3482911,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "duplicate_of": None,
+    "width": 4032,
+    "height": 3024,
+    "orientation": 1,
+    "format": "jpeg",
+    "url": "https://res.cloudinary.com/demo/image/upload/v1795255201/hopla/7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11.jpg",
+    "thumbnail_url": "https://res.cloudinary.com/demo/image/upload/c_fill,h_400,w_400/v1795255201"
+    "/hopla/7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11",
+    "attempts": 1,
+    "error": None,
+    "next_retry_at": None,
+    "created_at": "2026-11-21T10:00:05.310000Z",
+    "stored_at": "2026-11-21T10:00:07.842000Z",
+}
+QUEUED_IMAGE = IMAGE | {"status": "queued", "url": None, "thumbnail_url": None, "attempts": 0, "stored_at": None}
+
+IDEMPOTENCY_KEY = header(
+    "Idempotency-Key",
+    "A name of this request, chosen by the client and good for 24 hours: repeated with the same key and the same "
+    "content it does nothing again and gets the first answer, with `Idempotent-Replayed: true`. 1 to 255 printable "
+    "ASCII characters, no space at either end.",
+    pattern="^[!-~]([ -~]{0,253}[!-~])?$",
+    max_length=255,
+)
+REPLAYED = {
+    "Idempotent-Replayed": {
+        "type": "string",
+        "enum": ["true"],
+        "description": "This answer is the kept one of an earlier request with the same Idempotency-Key.",
+    }
+}
+IDEMPOTENCY_REFUSALS = [
+    errors.IdempotencyKeyInvalidError,
+    errors.IdempotencyInFlightError,
+    errors.IdempotencyKeyReusedError,
+]
+
+IF_NONE_MATCH = header("If-None-Match", "The ETag of the state that the client knows: 304 while it is still the same.")
+VALIDATORS = {
+    "ETag": {
+        "type": "string",
+        "description": "A strong validator, made from the state and the language alone.",
+        "x-required": True,
+    },
+    "Cache-Control": {"type": "string", "enum": ["private, no-cache"], "x-required": True},
+}
+NOT_MODIFIED = answer("The state is the one that If-None-Match names.", headers=VALIDATORS)
+
+LIST_TICKETS = operation(
+    "tickets_list",
+    "List your tickets",
+    "Newest first, unless `ordering` says otherwise. Staff see the tickets of any user with `owner`.\n\n"
+    "Pages are numbered; with `cursor` they are cursor pages instead.",
+    tag="tickets",
+)
+OPEN_TICKET = operation(
+    "tickets_create",
+    "Open a ticket",
+    "Declares how many photos make the set complete. Post them one by one to `images_url`, watch `status_url`.",
+    tag="tickets",
+    body=NewTicketSerializer,
+    manual_parameters=[IDEMPOTENCY_KEY],
+    answers={
+        201: answer("The ticket.", TicketSerializer, example=NEW_TICKET, headers={"Location": LOCATION} | REPLAYED)
+    },
+    refusals=IDEMPOTENCY_REFUSALS,
+)
+READ_TICKET = operation(
+    "tickets_read",
+    "Read a ticket with its images",
+    "The ticket and all of its images, by position.",
+    tag="tickets",
+    manual_parameters=[IF_NONE_MATCH],
+    answers={
+        200: answer(
+            "The ticket and its images.",
+            TicketDetailSerializer,
+            example=TICKET | {"images": [IMAGE]},
+            headers=VALIDATORS,
+        ),
+        304: NOT_MODIFIED,
+    },
+)
+WATCH_TICKET = operation(
+    "tickets_status",
+    "Watch a ticket",
+    "The short answer for polling: with `If-None-Match` it has no body until something has changed. `completed` comes "
+    "exactly when the last declared photo is stored, once, and stays.",
+    tag="tickets",
+    manual_parameters=[IF_NONE_MATCH],
+    answers={
+        200: answer(
+            "Status and progress.",
+            TicketStatusSerializer,
+            example={"ticket_id": 94, "status": "in_progress", "progress": PROGRESS},
+            headers=VALIDATORS,
+        ),
+        304: NOT_MODIFIED,
+    },
+)
+LIST_IMAGES = operation(
+    "images_list",
+    "List the images of a ticket",
+    "By position. Failed ones are among them; the photo that took such a place has the same position.",
+    tag="images",
+)
+POST_IMAGE = operation(
+    "images_create",
+    "Post one photo",
+    "One photo per request, in one of two forms:\n\n"
+    "- a multipart form with the photo in the field `image`;\n"
+    "- the bare bytes, with `Content-Type: image/*` and, for its name, `Content-Disposition: attachment; "
+    'filename="kitchen.jpg"`:\n\n'
+    "      curl -H 'Authorization: Token …' -H 'Content-Type: image/jpeg' \\\n"
+    "           -H 'Content-Disposition: attachment; filename=\"kitchen.jpg\"' \\\n"
+    "           --data-binary @kitchen.jpg https://hopla.example/api/v1/tickets/94/images/\n\n"
+    "JPEG, PNG, GIF, WebP, HEIC, AVIF, TIFF and BMP are taken, told by content and not by name; raw files of cameras "
+    "are not, nor is base64. A refusal takes no place and keeps nothing. The photo is delivered in the background: "
+    "read the image, or watch the ticket.",
+    tag="images",
+    consumes=["multipart/form-data"],
+    body=no_body,
+    manual_parameters=[
+        openapi.Parameter("image", openapi.IN_FORM, "The photo.", type=openapi.TYPE_FILE, required=True),
+        header("Content-Disposition", "For bare bytes: the photo's name. A form names it in the part."),
+        IDEMPOTENCY_KEY,
+        header(
+            "Content-Digest",
+            "The sha-256 of the photo or of the whole body (RFC 9530): other bytes are refused.",
+            pattern="^sha-256=:[A-Za-z0-9+/]{43}=:$",
+        ),
+    ],
+    answers={
+        202: answer(
+            "The photo was accepted; its delivery is queued.",
+            ImageSerializer,
+            example=QUEUED_IMAGE,
+            headers={"Location": LOCATION} | REPLAYED,
+        )
+    },
+    refusals=[
+        errors.ImageMissingError,
+        errors.ImageEmptyError,
+        errors.OneImagePerRequestError,
+        errors.DigestInvalidError,
+        errors.DigestMismatchError,
+        Refusal(400, "parse_error", "The multipart form is malformed."),
+        errors.TicketFullError,
+        errors.TicketCompletedError,
+        errors.TicketCancelledError,
+        errors.TicketExpiredError,
+        errors.ImageTooLargeError,
+        errors.UnsupportedTypeError,
+        errors.UnsupportedImageError,
+        errors.ImageTooManyPixelsError,
+        *IDEMPOTENCY_REFUSALS,
+        errors.UploadQuotaExceededError,
+        errors.StagingFullError,
+    ],
+)
+READ_IMAGE = operation(
+    "images_read",
+    "Read one image",
+    "`url` and `thumbnail_url` are set once it is `stored`, `error` once an attempt came to nothing.",
+    tag="images",
+    answers={200: answer("The image.", ImageSerializer, example=IMAGE)},
+)

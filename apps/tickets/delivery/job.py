@@ -1,0 +1,212 @@
+"""The photo's way out: the job, Cloudinary's answer, a retry or a failure."""
+
+import logging
+import random
+import time
+import uuid
+from datetime import datetime, timedelta
+from functools import cache
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext_noop
+from redis.exceptions import RedisError
+from rq import get_current_job
+
+from apps.common.jobs.queue import JobKind, job_function
+from apps.common.observability import metrics
+from apps.common.observability.request_id import on_behalf_of
+from apps.tickets.delivery.leases import held, lease_seconds
+from apps.tickets.delivery.pause import PROBE_EVERY_SECONDS, Pause, current_pause, pause_uploads
+from apps.tickets.lifecycle import moves, outcomes
+from apps.tickets.models import Image, Ticket
+from apps.tickets.models.transition import acting_as
+from apps.tickets.staging import quarantine, store
+from apps.tickets.storage import cloudinary
+
+logger = logging.getLogger(__name__)
+
+# Wait 2 s, 4 s, 8 s … between attempts, at most 5 minutes, each shortened by up to half so that they spread out.
+RETRY_BASE_SECONDS = 2
+RETRY_CAP_SECONDS = 300
+SPREAD_SECONDS = 3
+FAILED_JOB_TTL_SECONDS = 24 * 60 * 60
+
+
+def enqueue_delivery(image_id) -> None:
+    """Put the job of this new image on the queue now. Twice does no harm: the second job finds nothing to do."""
+    _deliveries().enqueue(str(image_id), job_id=_job_id(image_id, 0))
+
+
+def enqueue_again(image: Image, *, waiting_since: datetime | None = None) -> None:
+    """Likewise, of any image, whatever became of its job before. With `waiting_since` it goes to the front."""
+    job_id = _job_id(image.pk, image.attempts)
+    _deliveries().enqueue(str(image.pk), job_id=job_id, again=True, waiting_since=waiting_since)
+
+
+def _job_id(image_id, attempts: int) -> str:
+    """One for each attempt: a job that ends takes its hash along, and never that of the next attempt's."""
+    return f"{image_id}_{attempts}"
+
+
+@cache
+def _deliveries() -> JobKind:
+    return JobKind(deliver_photo, result_ttl=0, failure_ttl=FAILED_JOB_TTL_SECONDS)
+
+
+def which_have_a_job(images: list[Image]) -> set:
+    """The ids of those of these images whose job waits in the queue."""
+    jobs = {_job_id(image.pk, image.attempts): image.pk for image in images}
+    return {jobs[job_id] for job_id in JobKind.which_wait(list(jobs))}
+
+
+@job_function
+def deliver_photo(image_id: str) -> None:
+    """Send one staged photo to Cloudinary and record what became of it. The job; safe to run twice and side by side.
+
+    No lock and no database connection is held while Cloudinary works.
+    """
+    job = get_current_job()
+    try:
+        with acting_as(f"job {job.id}" if job else "job"):
+            image = _start_attempt(image_id)
+            if image is not None:
+                with on_behalf_of(image.request_id), held(image):
+                    _attempt(image)
+    except Ticket.DoesNotExist:
+        logger.info("image %s: deleted while it was being delivered", image_id)
+
+
+def _attempt(image: Image) -> None:
+    try:
+        content = _staged_content(image)
+        started = time.monotonic()
+        asset = cloudinary.put(public_id=image.public_id, content=content)
+        metrics.observe("hopla_upload_seconds", time.monotonic() - started)
+    except store.StagedBytesGoneError:
+        settle_lost([image])
+    except RedisError:
+        _retry(image, code="staging_unavailable", detail=gettext_noop("The staged photo could not be read."))
+    except cloudinary.CloudError as error:
+        settle_error(image, error)
+    else:
+        outcomes.record_stored(image, asset_id=asset.asset_id, asset_version=asset.version, asset_format=asset.format)
+
+
+def _staged_content(image: Image) -> bytes | memoryview:
+    """Raises staging.StagedBytesGoneError, RedisError."""
+    try:
+        return store.read(image.pk, image.size)
+    except store.StagedBytesGoneError:
+        # Whoever wrote down that it had failed may have set them aside after staff had it tried again.
+        if not quarantine.take_back(image.pk, image.size):
+            raise
+    return store.read(image.pk, image.size)
+
+
+def settle_error(image: Image, error: cloudinary.CloudError) -> None:
+    """What each kind of trouble means for the image whose attempt met it."""
+    if isinstance(error, cloudinary.RefusedError):
+        outcomes.record_failed(image, code=error.code, detail=error.detail)
+    elif isinstance(error, cloudinary.CredentialsError):
+        logger.critical("Cloudinary refuses hopla's credentials: every upload waits. Check CLOUDINARY_URL.")
+        probe_at = timezone.now() + timedelta(seconds=PROBE_EVERY_SECONDS)
+        _postpone(image, pause_uploads(until=probe_at, code=error.code, detail=error.detail))
+    elif isinstance(error, cloudinary.RateLimitedError) and error.everyone:
+        logger.error("Cloudinary's limit for the account is reached: every upload waits.")
+        _postpone(image, pause_uploads(until=error.until, code=error.code, detail=error.detail))
+    elif isinstance(
+        error, cloudinary.InterruptedCallError
+    ):  # not by way of _retry: a restart must not fail a last attempt
+        outcomes.record_retry(image, moment=timezone.now(), code=error.code, detail=error.detail)
+    else:
+        _retry(image, code=error.code, detail=error.detail, not_before=getattr(error, "until", None))
+
+
+def settle_lost(images: list[Image]) -> None:
+    """Their bytes are gone (at most 100 images). Those that Cloudinary holds are stored, the rest failed.
+
+    An image that no attempt was made of cannot be there. While Cloudinary cannot be asked, the others wait.
+    """
+    tried = [image for image in images if image.attempts]
+    try:
+        found = cloudinary.find([image.public_id for image in tried]) if tried else {}
+    except cloudinary.CloudError as error:
+        logger.warning("%d photos without bytes: Cloudinary cannot be asked, %s", len(tried), error.code)
+        for image in tried:
+            image.look_again_in(settings.RECONCILE_AFTER_SECONDS)
+        images = [image for image in images if not image.attempts]
+        found = {}
+    for image in images:
+        asset = found.get(image.public_id)
+        if asset is not None and asset.bytes == image.size:
+            outcomes.record_stored(
+                image, asset_id=asset.asset_id, asset_version=asset.version, asset_format=asset.format
+            )
+        else:
+            outcomes.record_failed(
+                image, code="bytes_lost", detail=gettext_noop("The photo was lost before it could be delivered.")
+            )
+
+
+def _start_attempt(image_id: str) -> Image | None:
+    """The image with its attempt begun, or None: settled, taken by another worker, not due yet, paused, or deleted."""
+    pause = current_pause()
+    image = None if pause else moves.begin_attempt(uuid.UUID(image_id), lease_seconds=lease_seconds())
+    image = image or _start_the_long_way(image_id, pause)
+    if not connection.in_atomic_block:  # as it is inside a TestCase
+        connection.close()
+    if image is not None:
+        metrics.count("hopla_upload_attempts")
+    return image
+
+
+def _start_the_long_way(image_id: str, pause: Pause | None) -> Image | None:
+    image = Image.objects.find(uuid.UUID(image_id))
+    if image is None:
+        return None
+    if pause is not None:
+        image.look_again_in((pause.until - timezone.now()).total_seconds() + _spread())
+        return None
+    with transaction.atomic():
+        started = Ticket.objects.lock_and_touch(image.ticket_id) and image.start_upload(lease_seconds=lease_seconds())
+        if not started:
+            transaction.set_rollback(True)  # for readers of the ticket nothing has changed
+    return image if started else None
+
+
+def _postpone(image: Image, pause: Pause) -> None:
+    outcomes.record_postponed(image, moment=pause.until)
+
+
+def _retry(image: Image, *, code: str, detail: str, not_before=None) -> None:
+    if not image.has_attempts_left:
+        outcomes.record_failed(image, code=code, detail=detail)
+        return
+    moment = next_attempt_at(image.attempts_counted)
+    if not_before is not None:
+        longest = timezone.now() + timedelta(seconds=RETRY_CAP_SECONDS)
+        moment = max(moment, min(not_before, longest) + timedelta(seconds=_spread()))
+    outcomes.record_retry(image, moment=moment, code=code, detail=detail)
+
+
+def _spread() -> float:
+    """A few seconds at random, so that what waited together does not come back together."""
+    return random.uniform(0, SPREAD_SECONDS)  # noqa: S311
+
+
+def retry_horizon_seconds() -> int:
+    """The longest that all attempts of one photo can take, waits included."""
+    waits = sum(_longest_wait_seconds(attempts) for attempts in range(1, settings.UPLOAD_MAX_ATTEMPTS))
+    return waits + settings.UPLOAD_MAX_ATTEMPTS * settings.UPLOAD_TIMEOUT_SECONDS
+
+
+def _longest_wait_seconds(attempts: int) -> int:
+    return min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** (attempts - 1))
+
+
+def next_attempt_at(attempts: int):
+    """When to try again after that many attempts: exponential, capped, with jitter."""
+    seconds = _longest_wait_seconds(attempts)
+    return timezone.now() + timedelta(seconds=seconds * random.uniform(0.5, 1))  # noqa: S311  spreads load, hides nothing

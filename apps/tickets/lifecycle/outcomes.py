@@ -1,0 +1,116 @@
+"""What became of an attempt, recorded: each function is one transaction that locks the ticket, then moves the image.
+
+All are safe to run twice or late: a move that is no longer allowed changes nothing, and then nothing is signalled.
+"""
+
+from django.db import transaction
+
+from apps.common.observability import metrics
+from apps.tickets.lifecycle import moves
+from apps.tickets.lifecycle.signals import image_failed, image_stored
+from apps.tickets.models import Image, Ticket
+from apps.tickets.models.statuses import ImageStatus
+from apps.tickets.staging import quarantine, store
+from apps.tickets.storage.removal import remove_asset_of
+
+# Every code that an image's error may have: docs/operations.md explains them.
+ERROR_CODES = (
+    "cloudinary_unavailable",
+    "cloudinary_rate_limited",
+    "cloudinary_answer_mismatch",
+    "cloudinary_refused",
+    "internal_error",
+    "staging_unavailable",
+    "worker_lost",
+    "bytes_lost",
+    "ticket_cancelled",
+    "ticket_expired",
+    "asset_missing",
+    "asset_changed",
+)
+# Of these there is no other attempt. The bytes of others are kept for a while: see interventions.try_again.
+NOT_TO_BE_TRIED_AGAIN = {"ticket_cancelled"}
+
+
+def may_be_tried_again(image: Image) -> bool:
+    """Whether it has failed, and staff may want another attempt."""
+    return image.status == ImageStatus.FAILED and image.error_code not in NOT_TO_BE_TRIED_AGAIN
+
+
+def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_format: str) -> bool:
+    """The image is stored, and its ticket completed if it was the last. Answers whether this call made it so."""
+    asset = {"asset_id": asset_id, "asset_version": asset_version, "asset_format": asset_format}
+    with transaction.atomic():
+        ticket = moves.store(image, **asset)
+        if ticket is None:
+            ticket = Ticket.objects.lock(image.ticket_id)
+            if not image.store(**asset):
+                # Failed, cancelled or deleted meanwhile, or overtaken by another attempt: the removal finds it wanted.
+                remove_asset_of(image)
+                return False
+            ticket.touch()
+        image_stored.send(sender=Image, image=image, ticket=ticket)
+        _discard_on_commit(image)
+        transaction.on_commit(lambda: _count_stored(image), robust=True)
+    return True
+
+
+def record_failed(image: Image, *, code: str, detail: str) -> bool:
+    """The image is failed with its reason and its place is free again. Answers whether this call made it so."""
+    with transaction.atomic():
+        ticket = Ticket.objects.lock(image.ticket_id)
+        if not image.fail(code=code, detail=detail):
+            return False
+        ticket.touch()
+        remove_asset_of(image)
+        image_failed.send(sender=Image, image=image, ticket=ticket)
+        if code in NOT_TO_BE_TRIED_AGAIN:
+            _discard_on_commit(image)
+        else:
+            transaction.on_commit(lambda: quarantine.put(image.pk, image.size), robust=True)
+        transaction.on_commit(lambda: metrics.count("hopla_photos_failed", code=code), robust=True)
+    return True
+
+
+def record_retry(image: Image, *, moment, code: str, detail: str) -> bool:
+    """The attempt came to nothing; the image waits for its next one at `moment`."""
+    with transaction.atomic():
+        ticket = Ticket.objects.lock(image.ticket_id)
+        if not image.retry_at(moment, code=code, detail=detail):
+            return False
+        ticket.touch()
+        transaction.on_commit(lambda: metrics.count("hopla_upload_retries", code=code), robust=True)
+    return True
+
+
+def record_postponed(image: Image, *, moment) -> bool:
+    """The attempt ended for a reason that is no photo's fault: it does not count, the next one starts at `moment`."""
+    with transaction.atomic():
+        ticket = Ticket.objects.lock(image.ticket_id)
+        if not image.give_back(moment):
+            return False
+        ticket.touch()
+    return True
+
+
+def record_asset_lost(image: Image, *, code: str, detail: str) -> bool:
+    """A stored photo is not at Cloudinary any more: its image is failed. A completed ticket stays completed."""
+    with transaction.atomic():
+        ticket = Ticket.objects.lock(image.ticket_id)
+        if not image.lose_asset(code=code, detail=detail):
+            return False
+        ticket.touch()
+        remove_asset_of(image)
+        image_failed.send(sender=Image, image=image, ticket=ticket)
+        transaction.on_commit(lambda: metrics.count("hopla_photos_failed", code=code), robust=True)
+    return True
+
+
+def _count_stored(image: Image) -> None:
+    metrics.count("hopla_photos_stored")
+    metrics.observe("hopla_photo_stored_seconds", (image.stored_at - image.created_at).total_seconds())
+
+
+def _discard_on_commit(image: Image) -> None:
+    # Robust: with Redis away the bytes stay until the reconciler or their expiry takes them; the outcome stands.
+    transaction.on_commit(lambda: store.discard(image.pk), robust=True)

@@ -1,0 +1,70 @@
+"""How the pipeline is doing, in a few figures, each from an index that holds no more than it asks for.
+
+What is in flight is few, since the staging budget bounds it, and what was stored or failed lately is looked up by time:
+the cost does not grow with the photos stored in all.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Min, Q
+from django.db.models.functions import TruncMinute
+from django.utils import timezone
+
+from apps.tickets.models import Image
+from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus
+
+
+@dataclass(frozen=True)
+class InFlight:
+    """Photos accepted and not settled."""
+
+    ready: int  # queued, for the next worker with a free hand
+    waiting: int  # queued, until their next attempt is due
+    uploading: int
+    oldest_accepted_at: datetime | None
+
+
+@dataclass(frozen=True)
+class UploadError:
+    image: Image  # id, ticket_id and position alone
+
+    code: str
+    detail: str
+    at: datetime
+
+
+def in_flight() -> InFlight:
+    later = Q(next_retry_at__gt=timezone.now())
+    queued = Q(status=ImageStatus.QUEUED)
+    return InFlight(
+        **Image.objects.filter(status__in=IN_FLIGHT).aggregate(
+            ready=Count("pk", filter=queued & ~later),
+            waiting=Count("pk", filter=queued & later),
+            uploading=Count("pk", filter=Q(status=ImageStatus.UPLOADING)),
+            oldest_accepted_at=Min("created_at"),
+        )
+    )
+
+
+def stored_by_minute(*, minutes: int = 60) -> list[tuple[datetime, int]]:
+    """`(start of the minute, photos stored in it)`, oldest first, the minute under way included as the last."""
+    this_minute = timezone.now().replace(second=0, microsecond=0)
+    first = this_minute - timedelta(minutes=minutes - 1)
+    stored = Image.objects.filter(status=ImageStatus.STORED, stored_at__gte=first).order_by()
+    counted = dict(stored.values_list(TruncMinute("stored_at")).annotate(photos=Count("*")))
+    moments = (first + timedelta(minutes=number) for number in range(minutes))
+    return [(moment, counted.get(moment, 0)) for moment in moments]
+
+
+def failed_since(moment: datetime) -> int:
+    return Image.objects.filter(status=ImageStatus.FAILED, updated_at__gte=moment).count()
+
+
+def last_upload_error() -> UploadError | None:
+    """The newest error of a photo that is tried again or has failed; None where there is none."""
+    erring = Image.objects.exclude(error_code="").order_by("-updated_at")
+    erring = erring.only("ticket_id", "position", "error_code", "error_detail", "updated_at")
+    found = [erring.filter(status__in=IN_FLIGHT).first(), erring.filter(status=ImageStatus.FAILED).first()]
+    newest = max((image for image in found if image), key=lambda image: image.updated_at, default=None)
+    return newest and UploadError(newest, newest.error_code, newest.error_detail, newest.updated_at)

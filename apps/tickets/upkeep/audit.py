@@ -1,0 +1,85 @@
+"""Do both sides agree? Every `stored` image has its asset at Cloudinary, and every asset there has its image."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import islice
+
+from django.utils import timezone
+from django.utils.translation import gettext_noop
+
+from apps.tickets.lifecycle import outcomes
+from apps.tickets.models import AssetRemoval, Image
+from apps.tickets.models.statuses import ImageStatus
+from apps.tickets.models.transition import acting_as
+from apps.tickets.storage import cloudinary, removal
+
+# Cloudinary's listing may lag behind an upload: what was stored more recently is not called missing.
+GRACE = timedelta(minutes=10)
+CHUNK = 500
+
+
+@dataclass
+class Findings:
+    """What an audit found. With three empty lists both sides agree."""
+
+    assets: int = 0
+    images: int = 0
+    orphans: list[str] = field(default_factory=list)  # public_ids at Cloudinary that no image claims
+    missing: list[Image] = field(default_factory=list)  # stored images without an asset
+    different: list[Image] = field(default_factory=list)  # stored images whose asset has another number of bytes
+
+    @property
+    def agree(self) -> bool:
+        return not (self.orphans or self.missing or self.different)
+
+
+def audit_assets(*, grace: timedelta = GRACE) -> Findings:
+    """Compare both sides. One Admin call for 500 assets. Raises cloud.CloudError.
+
+    Photos in flight, and assets written down for removal already, are no findings.
+    """
+    before = timezone.now() - grace  # Cloudinary first: what is stored while it is listed is too recent to judge
+    bytes_by_id = {asset.public_id: asset.bytes for asset in cloudinary.list_assets()}
+    findings = Findings(assets=len(bytes_by_id), orphans=_unclaimed(bytes_by_id))
+    for image in _stored(before=before):
+        findings.images += 1
+        if image.public_id not in bytes_by_id:
+            findings.missing.append(image)
+        elif bytes_by_id[image.public_id] != image.size:
+            findings.different.append(image)
+    return findings
+
+
+def mend(findings: Findings) -> None:
+    """Have orphans removed in the background, and tell the truth about images whose photo is not there."""
+    for public_id in findings.orphans:
+        removal.schedule_removal(public_id)
+    with acting_as("audit"):
+        for image in findings.missing:
+            outcomes.record_asset_lost(
+                image, code="asset_missing", detail=gettext_noop("Cloudinary no longer holds this photo.")
+            )
+        for image in findings.different:
+            outcomes.record_asset_lost(
+                image, code="asset_changed", detail=gettext_noop("Cloudinary holds other bytes than were sent.")
+            )
+
+
+def _stored(*, before):
+    """A chunk after the other by primary key, each a query of its own: none holds a connection, or memory for all."""
+    chunk = images = Image.objects.filter(status=ImageStatus.STORED, stored_at__lt=before).order_by("pk")
+    while found := list(chunk[:CHUNK]):
+        yield from found
+        chunk = images.filter(pk__gt=found[-1].pk)
+
+
+def _unclaimed(public_ids) -> list[str]:
+    leaving = set(AssetRemoval.objects.values_list("public_id", flat=True))
+    remaining = iter(public_ids)
+    orphans = []
+    while chunk := list(islice(remaining, CHUNK)):
+        image_ids = [image_id for public_id in chunk if (image_id := removal.image_id_of(public_id))]
+        claiming = Image.objects.filter(pk__in=image_ids).exclude(status=ImageStatus.FAILED)
+        kept = leaving | {image.public_id for image in claiming.only("pk")}
+        orphans += [public_id for public_id in chunk if public_id not in kept]
+    return orphans

@@ -1,0 +1,96 @@
+"""What staff do to tickets and photos, each in one transaction and safe to repeat. Cancelling is in endings.py.
+
+Clients cannot do any of it, and no row is changed but by these and by the pipeline.
+"""
+
+import logging
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.tickets.delivery.job import enqueue_again
+from apps.tickets.models import Image, Ticket
+from apps.tickets.models.statuses import ImageStatus, TicketStatus
+from apps.tickets.staging import quarantine
+from apps.tickets.storage.removal import call_off
+
+logger = logging.getLogger(__name__)
+
+
+class CannotBeDone(Exception):
+    """Its text tells staff why."""
+
+
+def try_again(image_id) -> None:
+    """Deliver the photo now: one that waits for its next attempt need not wait, one that failed takes a place again.
+
+    Raises CannotBeDone, Image.DoesNotExist.
+    """
+    image = Image.objects.get(pk=image_id)
+    with transaction.atomic():
+        ticket = Ticket.objects.lock(image.ticket_id)
+        image.refresh_from_db()
+        if image.status == ImageStatus.FAILED:
+            _revive(image, ticket)
+        elif image.status != ImageStatus.QUEUED:
+            raise CannotBeDone(_("It is not waiting: it is being sent, or it is stored."))
+        elif not image.retry_now():
+            raise CannotBeDone(_("It waits for a worker already, not for a time."))
+        ticket.touch()
+        transaction.on_commit(lambda: enqueue_again(image), robust=True)
+    logger.info("image %s of ticket %s: tried again by staff", image.pk, ticket.pk, extra=image.log_fields)
+
+
+def _revive(image: Image, ticket: Ticket) -> None:
+    if not ticket.takes_photos or ticket.is_overdue:
+        raise CannotBeDone(_("Its ticket has ended."))
+    taken = set(ticket.images.holding_a_place().values_list("position", flat=True))
+    free = (position for position in range(1, ticket.num_images + 1) if position not in taken)
+    position = image.position if image.position not in taken else next(free, None)
+    if position is None:
+        raise CannotBeDone(_("Its place was taken by another photo, and none is free."))
+    # An upload of it that may have landed was to be removed.
+    if not call_off(image.public_id):
+        raise CannotBeDone(_("It is being removed from Cloudinary: try again in a minute."))
+    # Last before the commit, and a crash in between leaves bytes of a failed photo: reconcile sets those aside again.
+    if not quarantine.take_back(image.pk, image.size):
+        raise CannotBeDone(_("Its bytes are gone: the client has to send it again."))
+    image.revive(position=position)
+
+
+def try_failed_again(ticket_id: int) -> tuple[int, list[str]]:
+    """Try all failed photos of the ticket again, the first posted first: how many, and why the others cannot be."""
+    tried, reasons = 0, []
+    failed = Image.objects.filter(ticket_id=ticket_id, status=ImageStatus.FAILED).order_by("created_at")
+    for image_id in list(failed.values_list("pk", flat=True)):
+        try:
+            try_again(image_id)
+            tried += 1
+        except CannotBeDone as refusal:
+            reasons.append(str(refusal))
+    return tried, reasons
+
+
+def require_extendable(ticket: Ticket, *, expires_at) -> None:
+    """Raise CannotBeDone when this ticket cannot be given that time."""
+    if ticket.status in (TicketStatus.COMPLETED, TicketStatus.CANCELLED):
+        raise CannotBeDone(_("The ticket has ended."))
+    if ticket.status == TicketStatus.EXPIRED and expires_at is not None and expires_at <= timezone.now():
+        raise CannotBeDone(_("That time has passed already."))
+
+
+def extend_expiry(ticket_id: int, *, expires_at) -> None:
+    """Let the ticket take photos until then; None: without end. One that has expired takes photos again; an open one
+    given a time that has passed expires.
+
+    Raises CannotBeDone, Ticket.DoesNotExist. Photos that failed when it expired stay so: see try_failed_again.
+    """
+    with transaction.atomic():
+        ticket = Ticket.objects.lock(ticket_id)
+        require_extendable(ticket, expires_at=expires_at)
+        if ticket.status == TicketStatus.EXPIRED:
+            ticket.reopen(expires_at=expires_at)
+        else:
+            ticket.touch(expires_at=expires_at)
+    logger.info("ticket %s: takes photos until %s", ticket_id, expires_at, extra={"ticket": ticket_id})

@@ -1,0 +1,133 @@
+"""What a photo's one statement does when it had to wait for its ticket, and found another one than it had looked at."""
+
+from unittest import mock, skipUnless
+
+from django.db import connection
+
+from apps.tickets.errors import TicketCancelledError, TicketFullError
+from apps.tickets.intake import acceptance
+from apps.tickets.intake.places import take_next_place
+from apps.tickets.lifecycle.endings import cancel_ticket
+from apps.tickets.models import Image, Ticket
+from apps.tickets.models.transition import Transition
+from tests.case import CommittingTestCase, at_once
+from tests.makers import jpeg_bytes, make_accepted_image, make_image, make_ticket, stage_photo
+
+
+@skipUnless(connection.vendor == "postgresql", "needs PostgreSQL's locks of rows")
+class PlacesTests(CommittingTestCase):
+    def setUp(self):
+        super().setUp()
+        self.ticket = make_ticket(num_images=3)
+        make_accepted_image(self.ticket, seed=1)
+        self.long_way = self.enterContext(
+            mock.patch.object(acceptance, "_take_free_place", wraps=acceptance._take_free_place)
+        )
+
+    def accept(self, seed: int = 2, *, ticket: Ticket | None = None) -> Image:
+        return acceptance.accept_photo(ticket_id=(ticket or self.ticket).pk, photo=stage_photo(jpeg_bytes(seed)))
+
+    def accept_while(self, change) -> Image:
+        """What becomes of a photo whose statement waits for its ticket while `change` is made to it."""
+        return self.after_waiting(self.accept, ticket=self.ticket, change=change)
+
+    def test_ordinary_photo_takes_the_next_place_without_the_long_way(self):
+        version = Ticket.objects.get(pk=self.ticket.pk).version
+
+        image = self.accept()
+
+        self.assertEqual(self.long_way.call_count, 0)
+        self.assertEqual(image.position, 2)
+        kept = Image.objects.get(pk=image.pk)
+        for field in Image._meta.concrete_fields:
+            self.assertEqual(getattr(kept, field.attname), getattr(image, field.attname), field.name)
+        self.assertEqual(Ticket.objects.get(pk=self.ticket.pk).version, version + 1)
+
+    def test_photo_with_the_same_bytes_is_named(self):
+        first = self.ticket.images.get()
+
+        image = self.accept(seed=1)
+
+        self.assertEqual((image.duplicate_of_id, self.long_way.call_count), (first.pk, 0))
+
+    def test_place_that_another_got_meanwhile_is_not_taken_again(self):
+        image = self.accept_while(lambda: make_image(self.ticket, position=2))
+
+        self.assertEqual((image.position, self.long_way.call_count), (3, 1))
+
+    def test_last_place_that_another_got_meanwhile_is_refused(self):
+        make_image(self.ticket, position=2)
+
+        with self.assertRaises(TicketFullError):
+            self.accept_while(lambda: make_image(self.ticket, position=3))
+        self.assertEqual(self.ticket.images.count(), 3)
+
+    def test_ticket_that_was_cancelled_meanwhile_takes_nothing(self):
+        with self.assertRaises(TicketCancelledError):
+            self.accept_while(lambda: cancel_ticket(self.ticket.pk))
+        self.assertEqual(self.ticket.images.holding_a_place().count(), 0)
+
+    def test_place_that_became_free_before_the_last_is_left_to_the_long_way(self):
+        make_image(self.ticket, position=2)
+        self.ticket.images.filter(position=1).update(status="failed")
+
+        self.assertEqual((self.accept().position, self.long_way.call_count), (1, 1))
+
+    def begin_a_ticket(self, *, long_ways: int) -> tuple:
+        """What the first photo of a ticket leaves there, and in the log."""
+        ticket = make_ticket(num_images=3)
+        self.long_way.reset_mock()
+
+        with self.assertLogs("apps.tickets.models.transition", "INFO") as logs:
+            self.accept(ticket=ticket)
+
+        self.assertEqual(self.long_way.call_count, long_ways)
+        [move] = Transition.objects.filter(ticket_id=ticket.pk)
+        self.assertEqual(move.actor, f"user {ticket.owner_id}")
+        kept = Ticket.objects.get(pk=ticket.pk)
+        [line] = [record.getMessage().replace(f"ticket {ticket.pk}", "ticket") for record in logs.records]
+        told = [record.by == move.actor for record in logs.records]
+        return kept.status, kept.version, move.from_status, move.to_status, move.image_id, move.reason, line, told
+
+    def test_first_photo_begins_the_ticket_either_way(self):
+        by_one_statement = self.begin_a_ticket(long_ways=0)
+        with mock.patch.object(acceptance, "take_next_place", return_value=False):
+            self.assertEqual(self.begin_a_ticket(long_ways=1), by_one_statement)
+
+        self.assertEqual(by_one_statement[:4], ("in_progress", 2, "pending", "in_progress"))
+
+    def test_ticket_that_another_photo_has_begun_meanwhile_is_not_begun_again(self):
+        self.ticket = make_ticket(num_images=3)
+
+        def begin():
+            make_image(self.ticket)
+            Ticket.objects.lock(self.ticket.pk).begin()
+
+        image = self.accept_while(begin)
+
+        self.assertEqual((image.position, self.long_way.call_count), (2, 1))
+        self.assertEqual(Transition.objects.filter(ticket_id=self.ticket.pk).count(), 1)
+
+    def test_many_first_photos_at_once_begin_the_ticket_once(self):
+        ticket = make_ticket(num_images=8)
+
+        images = at_once(lambda seed: self.accept(seed, ticket=ticket), range(8))
+
+        self.assertEqual(sorted(image.position for image in images), list(range(1, 9)))
+        self.assertEqual(Transition.objects.filter(ticket_id=ticket.pk).count(), 1)
+
+    def test_nothing_is_taken_of_a_ticket_that_is_full_overdue_or_over(self):
+        overdue = make_ticket(num_images=3, status="in_progress", expires_at="2020-01-01T00:00Z")
+        full = make_ticket(num_images=1, status="in_progress")
+        make_image(full)
+        over = [make_ticket(status=status) for status in ("completed", "cancelled", "expired")]
+        for ticket in (overdue, full, *over):
+            with self.subTest(ticket=ticket):
+                version, images = ticket.version, ticket.images.count()
+
+                described = {"size": 1, "sha256": "0" * 64, "format": "jpeg", "width": 1, "height": 1}
+                self.assertFalse(take_next_place(Image(ticket=ticket, **described)))
+
+                self.assertEqual(ticket.images.count(), images)
+                ticket.refresh_from_db()
+                self.assertEqual(ticket.version, version)
