@@ -56,7 +56,7 @@ def measure_round(contender, table: Table) -> None:
 def measure_with_backlog(contender, table: Table) -> None:
     contender.stage_backlog(BACKLOG, photo_bytes=BACKLOG_PHOTO_BYTES)
     worker = start_worker_and_keep_it_busy(contender)
-    contender.query("UPDATE tickets_image SET look_again_at = now() - interval '1 minute' WHERE status = 'queued'")
+    contender.query("UPDATE tickets_image SET next_check_at = now() - interval '1 minute' WHERE status = 'queued'")
     killed_at = time.monotonic()
     kill_tree(worker)
     in_flight = contender.query("SELECT id, attempts FROM tickets_image WHERE status = 'uploading'")

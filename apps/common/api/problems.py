@@ -127,7 +127,8 @@ def is_api(request) -> bool:
 
 
 class ProblemDetailsMiddleware:
-    """Turns what Django itself answers under /api/ (no such path, a bad host, a crash in a middleware) into a problem.
+    """Turns what Django itself answers under /api/ (no such path, a bad host, a crash in a middleware) into
+    a problem.
 
     It stands outside the other middleware, so that nothing they answer escapes it.
     """

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 LONGEST_WAIT_SECONDS = 0.5
 
 
-class Turns:
+class ConcurrencyLimit:
     """`number` threads work at a time. Who has begun goes before who has not, and otherwise who came first."""
 
     def __init__(self, number: int):

@@ -19,7 +19,7 @@ from rq.job import Job, JobStatus
 from rq.serializers import DefaultSerializer, JSONSerializer
 from rq.utils import now, utcformat
 
-from apps.common.jobs.concurrency_limit import Turns
+from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 from apps.common.redis.client import exchange, redis_at
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ Job.success_callback = Job.failure_callback = Job.stopped_callback = None
 
 # A job that waits for a server which is not hopla's own, such as Cloudinary, gives its turn back meanwhile. While it
 # waits for Redis and the database it keeps it, 10 ms for a photo: more turns than are worked in at a time.
-jobs = Turns(3)
+jobs = ConcurrencyLimit(3)
 
 
 class NotAJobError(Exception):
@@ -80,7 +80,7 @@ def default_queue() -> Queue:
     return django_rq.get_queue("default", connection=redis_at(settings.REDIS_URL), commit_mode="auto")
 
 
-class JobKind:
+class JobTemplate:
     """Jobs of one function that takes one string. `options` are those of RQ's `Queue.enqueue`.
 
     Every photo has such a job. Making and sending one takes RQ 0.3 ms of processor time, most of it for what is the

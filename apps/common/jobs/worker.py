@@ -2,9 +2,9 @@
 
 RQ's own workers run one job at a time, in a forked child or in the main thread. A photo's job mostly waits for
 Cloudinary, so this one runs up to WORKER_CONCURRENCY of them in threads. What RQ keeps per running job (execution,
-heartbeat, current job) lives in a `Lane`, a small SimpleWorker under the same name, which takes its jobs from the queue
-itself; the registration, the heartbeats and the signals stay with the worker. A crash takes all jobs in flight with it:
-they are safe to run twice, and the reconciler, in a thread here, starts them again.
+heartbeat, current job) lives in a `JobRunner`, a small SimpleWorker under the same name, which takes its jobs from the
+queue itself; the registration, the heartbeats and the signals stay with the worker. A crash takes all jobs in flight
+with it: they are safe to run twice, and the reconciler, in a thread here, starts them again.
 
 Told to stop it takes no more jobs and ends within STOP_TIMEOUT_SECONDS, before the platform kills it: what it has in
 hand may go on for most of that time, then the uploads that are left are cut off and queued again for another worker.
@@ -73,7 +73,7 @@ class NoDeathPenalty(BaseDeathPenalty):
         pass
 
 
-class Lane(SimpleWorker):
+class JobRunner(SimpleWorker):
     """Runs one job at a time in a thread, under the name of the worker it belongs to."""
 
     death_penalty_class = NoDeathPenalty
@@ -85,7 +85,7 @@ class Lane(SimpleWorker):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.log = logging.getLogger(
-            "apps.common.jobs.worker.lane"
+            "apps.common.jobs.worker.runner"
         )  # RQ tells of each job that it went well; the job says more
 
     def run(self, job, queue):
@@ -154,7 +154,7 @@ class ThreadedWorker(BaseWorker):
         super().__init__(*args, **kwargs)
         # The loops below try again by themselves, and see in between that they are to stop.
         self.connection.set_retry(Retry(NoBackoff(), retries=0))
-        self._lanes = [self._new_lane() for _ in range(settings.WORKER_CONCURRENCY)]
+        self._runners = [self._new_runner() for _ in range(settings.WORKER_CONCURRENCY)]
         self._dequeueing = threading.Lock()
         self._jobs_taken = 0
         self._suspension_due_at = 0.0  # by time.monotonic()
@@ -162,8 +162,8 @@ class ThreadedWorker(BaseWorker):
         self._stop_asked_at = math.inf  # by time.monotonic()
         self._ended = threading.Event()
 
-    def _new_lane(self) -> Lane:
-        return Lane(
+    def _new_runner(self) -> JobRunner:
+        return JobRunner(
             self.queues,
             name=self.name,
             connection=self.connection,
@@ -188,8 +188,10 @@ class ThreadedWorker(BaseWorker):
             self._persist(lambda: self._start_scheduler(burst, logging_level))
         periodic = [self._start_thread(task.name, task.keep_on, self._stopping) for task in periodic_work()]
         self._start_thread("leases", keep_leases, self._ended)
-        with ThreadPoolExecutor(len(self._lanes), thread_name_prefix="lane") as pool:
-            self._supervise([pool.submit(self._work_in, lane, burst, max_jobs) for lane in self._lanes], max_idle_time)
+        with ThreadPoolExecutor(len(self._runners), thread_name_prefix="job") as pool:
+            self._supervise(
+                [pool.submit(self._work_in, runner, burst, max_jobs) for runner in self._runners], max_idle_time
+            )
         _join(periodic, seconds=POLL_SECONDS)
         self._persist(self.teardown, attempts=1)
         if self._stop_asked_at < math.inf:
@@ -203,7 +205,7 @@ class ThreadedWorker(BaseWorker):
         return thread
 
     def _supervise(self, loops: list[Future], max_idle_time: float | None):
-        """Until the lanes' loops have ended: they do when told to stop, each once it is through with its job. Those
+        """Until the runners' loops have ended: they do when told to stop, each once it is through with its job. Those
         jobs' own deadlines bound that, and `_watch_the_stop`.
         """
         idle_since, jobs_seen = time.monotonic(), 0
@@ -211,7 +213,7 @@ class ThreadedWorker(BaseWorker):
         try:
             while loops:
                 look_around.attempt()
-                if self._busy_lanes or self._jobs_taken > jobs_seen:
+                if self._busy_runners or self._jobs_taken > jobs_seen:
                     idle_since, jobs_seen = time.monotonic(), self._jobs_taken
                 if max_idle_time is not None and time.monotonic() - idle_since > max_idle_time:
                     self._stop_requested = True
@@ -224,11 +226,11 @@ class ThreadedWorker(BaseWorker):
             self._stop_requested = True
             self._stopping.set()
 
-    # --- The lanes' loop: each in a thread of its own ---
+    # --- The runners' loop: each in a thread of its own ---
 
-    def _work_in(self, lane: Lane, burst: bool, max_jobs: int | None):
-        """One job after the other. It is the lane itself that takes them: handing each over from thread to thread takes
-        longer than to take one. One lane waits for a job at a time, the others wait for that lane.
+    def _work_in(self, runner: JobRunner, burst: bool, max_jobs: int | None):
+        """One job after the other. It is the runner itself that takes them: handing each over from thread to thread
+        takes longer than to take one. One runner waits for a job at a time, the others wait for that runner.
         """
         while True:
             with self._dequeueing:
@@ -236,10 +238,10 @@ class ThreadedWorker(BaseWorker):
                     return
                 taken = self._persist(lambda: self._dequeue(burst))
                 if taken is not None:
-                    lane.job = taken[0]
+                    runner.job = taken[0]
                     self._jobs_taken += 1
             if taken is not None:
-                self._run_in_lane(lane, *taken)
+                self._run_job(runner, *taken)
             elif burst:
                 return
 
@@ -301,13 +303,13 @@ class ThreadedWorker(BaseWorker):
             death_penalty_class=self.death_penalty_class,
         )
 
-    def _run_in_lane(self, lane: Lane, job, queue):
+    def _run_job(self, runner: JobRunner, job, queue):
         with unforeseen.survived("worker", f"running job {job.id} to its end"):  # the reconciler looks after its photo
-            lane.run(job, queue)
+            runner.run(job, queue)
 
     @property
-    def _busy_lanes(self) -> list[Lane]:
-        return [lane for lane in self._lanes if lane.job is not None]
+    def _busy_runners(self) -> list[JobRunner]:
+        return [runner for runner in self._runners if runner.job is not None]
 
     # --- Staying alive, and stopping ---
 
@@ -318,8 +320,8 @@ class ThreadedWorker(BaseWorker):
         if self.birth_date is None:
             super().register_birth()
             return
-        # Again, after a flush or a failed start. RQ would refuse: a lane's heartbeat may have made the key anew, which
-        # then looks like another live worker of this name.
+        # Again, after a flush or a failed start. RQ would refuse: a runner's heartbeat may have made the key anew,
+        # which then looks like another live worker of this name.
         with self.connection.pipeline() as pipeline:
             self.last_heartbeat = now()
             pipeline.delete(self.key)
@@ -333,12 +335,12 @@ class ThreadedWorker(BaseWorker):
         if not self.connection.sismember(self.redis_workers_keys, self.key):  # Redis was flushed or restarted
             self.register_birth()
         self.heartbeat()
-        busy = self._busy_lanes
+        busy = self._busy_runners
         if self.get_state() != WorkerStatus.SUSPENDED:
             self.set_state(WorkerStatus.BUSY if busy else WorkerStatus.IDLE)
-        for lane in busy:
-            if job := lane.job:
-                lane.maintain_heartbeats(job)
+        for runner in busy:
+            if job := runner.job:
+                runner.maintain_heartbeats(job)
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()
 
@@ -370,7 +372,7 @@ class ThreadedWorker(BaseWorker):
         last_resort = threading.Timer(1, os._exit, args=[1])  # whoever reads the log may hang as well
         last_resort.daemon = True
         last_resort.start()
-        logger.warning("worker %s: stopped with %d jobs in flight", self.name, len(self._busy_lanes))
+        logger.warning("worker %s: stopped with %d jobs in flight", self.name, len(self._busy_runners))
         os._exit(1)
 
     def _persist(self, action, attempts=None):

@@ -35,7 +35,7 @@ def logging_config(log_format: str) -> dict:
             "django": {"handlers": [], "level": "INFO", "propagate": True},
             # Refusals, which it tells of after the request has lost its id: apps/common/http/timing.py does.
             "django.request": {"level": "ERROR"},
-            "apps.common.jobs.worker.lane": {"level": "WARNING"},
+            "apps.common.jobs.worker.runner": {"level": "WARNING"},
             # They bring handlers of their own, in a format of their own.
             "gunicorn.error": {"handlers": [], "level": "INFO", "propagate": True},
             "rq": {"handlers": [], "propagate": True},

@@ -30,7 +30,7 @@ from apps.tickets.models.transition import Transition, acting_as
 from apps.tickets.staging import quarantine
 from apps.tickets.storage import cloudinary
 from apps.tickets.upkeep.staff_actions import (
-    CannotBeDone,
+    ActionNotAllowed,
     extend_expiry,
     require_extendable,
     try_again,
@@ -141,7 +141,7 @@ class TicketForm(forms.ModelForm):
         if "expires_at" in self.changed_data:
             try:
                 require_extendable(self.instance, expires_at=expires_at)
-            except CannotBeDone as refusal:
+            except ActionNotAllowed as refusal:
                 raise forms.ValidationError(str(refusal)) from refusal
         return expires_at
 
@@ -225,7 +225,7 @@ class TicketAdmin(ActingStaff, LargeAdmin):
     def change_view(self, request, object_id, form_url="", extra_context=None):
         try:
             return super().change_view(request, object_id, form_url, self.seen(object_id) | (extra_context or {}))
-        except CannotBeDone as refusal:  # the ticket ended after the form was found to be right; nothing was saved
+        except ActionNotAllowed as refusal:  # the ticket ended after the form was found to be right; nothing was saved
             self.message_user(request, str(refusal), messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
@@ -409,7 +409,7 @@ class ImageAdmin(ActingStaff, ReadOnly, LargeAdmin):
         for image in queryset:
             try:
                 try_again(image.pk)
-            except CannotBeDone as refusal:
+            except ActionNotAllowed as refusal:
                 refusals.append(str(refusal))
             else:
                 number += 1

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop
 from redis.exceptions import RedisError
 from rq import get_current_job
 
-from apps.common.jobs.queue import JobKind, job_function
+from apps.common.jobs.queue import JobTemplate, job_function
 from apps.common.observability import metrics
 from apps.common.observability.request_id import on_behalf_of
 from apps.tickets.delivery.leases import held, lease_seconds
@@ -51,14 +51,14 @@ def _job_id(image_id, attempts: int) -> str:
 
 
 @cache
-def _deliveries() -> JobKind:
-    return JobKind(deliver_photo, result_ttl=0, failure_ttl=FAILED_JOB_TTL_SECONDS)
+def _deliveries() -> JobTemplate:
+    return JobTemplate(deliver_photo, result_ttl=0, failure_ttl=FAILED_JOB_TTL_SECONDS)
 
 
 def which_have_a_job(images: list[Image]) -> set:
     """The ids of those of these images whose job waits in the queue."""
     jobs = {_job_id(image.pk, image.attempts): image.pk for image in images}
-    return {jobs[job_id] for job_id in JobKind.which_wait(list(jobs))}
+    return {jobs[job_id] for job_id in JobTemplate.which_wait(list(jobs))}
 
 
 @job_function
@@ -135,7 +135,7 @@ def settle_lost(images: list[Image]) -> None:
     except cloudinary.CloudError as error:
         logger.warning("%d photos without bytes: Cloudinary cannot be asked, %s", len(tried), error.code)
         for image in tried:
-            image.look_again_in(settings.RECONCILE_AFTER_SECONDS)
+            image.check_again_in(settings.RECONCILE_AFTER_SECONDS)
         images = [image for image in images if not image.attempts]
         found = {}
     for image in images:
@@ -167,7 +167,7 @@ def _start_the_long_way(image_id: str, pause: Pause | None) -> Image | None:
     if image is None:
         return None
     if pause is not None:
-        image.look_again_in((pause.until - timezone.now()).total_seconds() + _spread())
+        image.check_again_in((pause.until - timezone.now()).total_seconds() + _spread())
         return None
     with transaction.atomic():
         started = Ticket.objects.lock_and_touch(image.ticket_id) and image.start_upload(lease_seconds=lease_seconds())

@@ -56,7 +56,7 @@ def prolong_leases() -> int:
         )
         mine = list(uploading.order_by().select_for_update(skip_locked=True).values_list("pk", flat=True))
         moment = timezone.now() + timedelta(seconds=lease_seconds())
-        return Image.objects.filter(pk__in=mine).update(look_again_at=moment)
+        return Image.objects.filter(pk__in=mine).update(next_check_at=moment)
 
 
 _prolonging = Periodic("prolonging leases", prolong_leases, every_seconds=PROLONG_EVERY_SECONDS)

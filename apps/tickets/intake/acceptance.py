@@ -22,7 +22,7 @@ from apps.tickets.errors import (
 )
 from apps.tickets.intake.places import take_next_place
 from apps.tickets.intake.stream import StagedPhoto
-from apps.tickets.models import Image, Ticket, look_again_at_the_latest
+from apps.tickets.models import Image, Ticket, next_check_at_the_latest
 from apps.tickets.models.statuses import TicketStatus
 from apps.tickets.models.transition import acting_as
 
@@ -102,7 +102,7 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
         width=photo.header.width,
         height=photo.header.height,
         orientation=photo.header.orientation,
-        look_again_at=look_again_at_the_latest(),
+        next_check_at=next_check_at_the_latest(),
     )
     with transaction.atomic() if also else nullcontext():
         if not take_next_place(image):

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from apps.common.http.request_body import BodyMalformed, body_of
 from apps.common.http.slow_clients import forget, shut, watch
-from apps.common.jobs.concurrency_limit import Turns
+from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 from apps.tickets.errors import BodyIncompleteError, BodyMalformedError, BodyTooSlowError
 
 READ_BYTES = 384 * 1024
@@ -16,7 +16,7 @@ LONGEST_WAIT_SECONDS = 30  # at the slowest pace: what has come is staged before
 GRACE_SECONDS = 10  # before the average rate counts
 
 # Who takes a photo in does so by turns, and gives the turn back while waiting for the client.
-uploads = Turns(3)
+uploads = ConcurrencyLimit(3)
 
 
 class IncomingBody:

@@ -17,7 +17,7 @@ from django.utils import timezone
 from apps.common.db.compiled_queries import columns_and_values, cursor_of, values_to_insert
 from apps.tickets.models import Image
 from apps.tickets.models.statuses import ImageStatus, TicketStatus
-from apps.tickets.models.transition import Transition, new_move, tell
+from apps.tickets.models.transition import Transition, log_transition, new_move
 
 TAKE = """
 WITH taken AS (
@@ -63,7 +63,7 @@ def take_next_place(image: Image) -> bool:
     image.position, image.duplicate_of_id, status_before, begun.actor = row
     image._state.adding, image._state.db = False, connection.alias
     if status_before == TicketStatus.PENDING:
-        transaction.on_commit(lambda: tell(begun, {}), robust=True)
+        transaction.on_commit(lambda: log_transition(begun, {}), robust=True)
     return True
 
 

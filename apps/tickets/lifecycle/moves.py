@@ -19,7 +19,7 @@ from django.utils import timezone
 from apps.common.db.compiled_queries import columns_and_values, columns_of, cursor_of, instance_of, values_to_insert
 from apps.tickets.models import Image, Ticket
 from apps.tickets.models.statuses import ImageStatus
-from apps.tickets.models.transition import Transition, new_move, tell
+from apps.tickets.models.transition import Transition, log_transition, new_move
 
 MOVE = """
 WITH ticket AS (
@@ -37,16 +37,16 @@ SELECT {columns} FROM image, ticket
 """
 AS_EXPECTED = "tickets_image.id = %(image_id)s AND tickets_image.status = %(from_status)s"
 IS_DUE = f"{AS_EXPECTED} AND (tickets_image.next_retry_at IS NULL OR tickets_image.next_retry_at <= %(at)s)"
-ATTEMPT_BEGUN = "attempts = tickets_image.attempts + 1, next_retry_at = NULL, look_again_at = %(look_again_at)s"
+ATTEMPT_BEGUN = "attempts = tickets_image.attempts + 1, next_retry_at = NULL, next_check_at = %(next_check_at)s"
 IS_SAME_ATTEMPT = f"{AS_EXPECTED} AND tickets_image.attempts = %(attempts)s"
 STORED = """asset_id = %(asset_id)s, asset_version = %(asset_version)s, asset_format = %(asset_format)s,
-    stored_at = %(at)s, error_code = '', error_detail = '', next_retry_at = NULL, look_again_at = NULL"""
+    stored_at = %(at)s, error_code = '', error_detail = '', next_retry_at = NULL, next_check_at = NULL"""
 
 
 def begin_attempt(image_id, *, lease_seconds: float) -> Image | None:
     """What `Image.start_upload` does, under the ticket's lock. Answers the image then; None: nothing was done."""
     now = timezone.now()
-    values = {"look_again_at": now + timedelta(seconds=lease_seconds)}
+    values = {"next_check_at": now + timedelta(seconds=lease_seconds)}
     move = new_move(image_id=image_id, from_status=ImageStatus.QUEUED, to_status=ImageStatus.UPLOADING, at=now)
     image, _ = _make(move, IS_DUE, ATTEMPT_BEGUN, values)
     return image
@@ -76,7 +76,7 @@ def _make(move: Transition, condition: str, changes: str, values: dict) -> tuple
     of_image = len(columns_of(Image))
     image, ticket = instance_of(Image, row[:of_image]), instance_of(Ticket, row[of_image:])
     move.ticket_id, move.request_id = image.ticket_id, move.request_id or image.request_id
-    transaction.on_commit(lambda: tell(move, image.told_of_a_move()), robust=True)
+    transaction.on_commit(lambda: log_transition(move, image.told_of_a_move()), robust=True)
     return image, ticket
 
 

@@ -58,7 +58,7 @@ class Migration(migrations.Migration):
                 ('error_code', models.CharField(blank=True, max_length=64, verbose_name='error code')),
                 ('error_detail', models.CharField(blank=True, max_length=500, verbose_name='error')),
                 ('next_retry_at', models.DateTimeField(null=True, verbose_name='next retry at')),
-                ('look_again_at', models.DateTimeField(null=True)),
+                ('next_check_at', models.DateTimeField(null=True)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='created at')),
                 ('updated_at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='updated at')),
                 ('stored_at', models.DateTimeField(editable=False, null=True, verbose_name='stored at')),
@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='image',
-            index=models.Index(condition=models.Q(('status__in', ['queued', 'uploading'])), fields=['look_again_at'], name='image_look_again'),
+            index=models.Index(condition=models.Q(('status__in', ['queued', 'uploading'])), fields=['next_check_at'], name='image_look_again'),
         ),
         migrations.AddConstraint(
             model_name='image',

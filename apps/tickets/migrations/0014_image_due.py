@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
     operations = [
         AddIndexConcurrently(
             model_name='image',
-            index=models.Index(condition=models.Q(('status__in', ['queued', 'uploading'])), fields=['status', 'look_again_at'], name='image_due'),
+            index=models.Index(condition=models.Q(('status__in', ['queued', 'uploading'])), fields=['status', 'next_check_at'], name='image_due'),
         ),
         RemoveIndexConcurrently(
             model_name='image',

@@ -8,7 +8,7 @@ from apps.tickets.models.ticket import (
     Progress,
     SearchText,
     Ticket,
-    look_again_at_the_latest,
+    next_check_at_the_latest,
     progress_of,
 )
 from apps.tickets.models.transition import Transition
@@ -22,6 +22,6 @@ __all__ = [
     "SearchText",
     "Ticket",
     "Transition",
-    "look_again_at_the_latest",
+    "next_check_at_the_latest",
     "progress_of",
 ]

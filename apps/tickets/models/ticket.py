@@ -300,11 +300,11 @@ class ImageQuerySet(models.QuerySet):
         return self.exclude(status=ImageStatus.FAILED)
 
     def due(self, number: int) -> "list[Image]":
-        """In flight, and nobody has looked at them for longer than they asked for: see Image.look_again_at.
+        """In flight, and nobody has looked at them for longer than they asked for: see Image.next_check_at.
 
         At most so many, attempts whose lease has lapsed first: a backlog is no reason to let those wait.
         """
-        due = self.filter(look_again_at__lte=timezone.now()).order_by("look_again_at")
+        due = self.filter(next_check_at__lte=timezone.now()).order_by("next_check_at")
         lapsed = list(due.filter(status=ImageStatus.UPLOADING)[:number])
         return lapsed + list(due.filter(status=ImageStatus.QUEUED)[: number - len(lapsed)])
 
@@ -361,7 +361,7 @@ class Image(models.Model):
     error_detail = models.CharField(_("error"), max_length=500, blank=True)
     next_retry_at = models.DateTimeField(_("next retry at"), null=True)
     # When reconcile is to look at this row if nothing has happened to it by then; null once it is settled.
-    look_again_at = models.DateTimeField(null=True)
+    next_check_at = models.DateTimeField(null=True)
 
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
@@ -384,7 +384,7 @@ class Image(models.Model):
             models.Index(fields=["ticket", "status"], name="image_ticket_status"),
             models.Index(fields=["duplicate_of"], condition=Q(duplicate_of__isnull=False), name="image_duplicate_of"),
             models.Index(
-                fields=["status", "look_again_at"], condition=Q(status__in=["queued", "uploading"]), name="image_due"
+                fields=["status", "next_check_at"], condition=Q(status__in=["queued", "uploading"]), name="image_due"
             ),
             # What was stored, or failed, lately: see figures.py.
             models.Index(fields=["stored_at"], condition=Q(status="stored"), name="image_stored_at"),
@@ -428,7 +428,7 @@ class Image(models.Model):
             to=ImageStatus.UPLOADING,
             attempts=self.attempts + 1,
             next_retry_at=None,
-            look_again_at=now + timedelta(seconds=lease_seconds),
+            next_check_at=now + timedelta(seconds=lease_seconds),
         )
 
     def store(self, *, asset_id: str, asset_version: int, asset_format: str) -> bool:
@@ -446,7 +446,7 @@ class Image(models.Model):
             error_code="",
             error_detail="",
             next_retry_at=None,
-            look_again_at=None,
+            next_check_at=None,
         )
 
     def retry_at(self, moment, *, code: str, detail: str) -> bool:
@@ -458,7 +458,7 @@ class Image(models.Model):
             error_code=code,
             error_detail=detail[:500],
             next_retry_at=moment,
-            look_again_at=moment,
+            next_check_at=moment,
         )
 
     def give_back(self, moment) -> bool:
@@ -469,7 +469,7 @@ class Image(models.Model):
             reason="uploads_paused",
             attempts_uncounted=self.attempts_uncounted + 1,
             next_retry_at=moment,
-            look_again_at=moment,
+            next_check_at=moment,
         )
 
     def fail(self, *, code: str, detail: str) -> bool:
@@ -481,7 +481,7 @@ class Image(models.Model):
             error_code=code,
             error_detail=detail[:500],
             next_retry_at=None,
-            look_again_at=None,
+            next_check_at=None,
         )
 
     def lose_asset(self, *, code: str, detail: str) -> bool:
@@ -500,18 +500,18 @@ class Image(models.Model):
             attempts_uncounted=self.attempts,
             error_code="",
             error_detail="",
-            look_again_at=look_again_at_the_latest(),
+            next_check_at=next_check_at_the_latest(),
         )
 
-    def look_again_in(self, seconds: float) -> bool:
+    def check_again_in(self, seconds: float) -> bool:
         """Stay in flight, and be looked at again by reconcile after that time."""
         moment = timezone.now() + timedelta(seconds=seconds)
-        return any(self._update(status, look_again_at=moment) for status in self._own_first(IN_FLIGHT))
+        return any(self._update(status, next_check_at=moment) for status in self._own_first(IN_FLIGHT))
 
     def retry_now(self) -> bool:
         """Of an image that waits for its next attempt: it need not wait any more."""
         return self.waits_for_its_time and self._update(
-            ImageStatus.QUEUED, next_retry_at=None, look_again_at=look_again_at_the_latest()
+            ImageStatus.QUEUED, next_retry_at=None, next_check_at=next_check_at_the_latest()
         )
 
     @property
@@ -597,7 +597,7 @@ class IdempotencyKey(models.Model):
         return self.key
 
 
-def look_again_at_the_latest():
+def next_check_at_the_latest():
     """When reconcile is to look at an image that is queued now, should its job get lost."""
     return timezone.now() + timedelta(seconds=settings.RECONCILE_AFTER_SECONDS)
 

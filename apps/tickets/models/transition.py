@@ -113,7 +113,7 @@ def record(
         request_id=current_request_id() or request_id,
     )
     insert(move)
-    transaction.on_commit(lambda: tell(move, told or {}), robust=True)
+    transaction.on_commit(lambda: log_transition(move, told or {}), robust=True)
 
 
 def new_move(**fields) -> Transition:
@@ -121,7 +121,7 @@ def new_move(**fields) -> Transition:
     return Transition(**{"actor": _actor.get(), "request_id": current_request_id()} | fields)
 
 
-def tell(move: Transition, told: dict) -> None:
+def log_transition(move: Transition, told: dict) -> None:
     what, why = f"ticket {move.ticket_id}", ""
     # The id of then: with the commit the request may be over.
     fields = told | {"ticket": move.ticket_id, "from": move.from_status, "to": move.to_status, "by": move.actor}

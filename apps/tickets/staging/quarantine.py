@@ -12,8 +12,8 @@ from django.conf import settings
 
 from apps.tickets.staging.store import BUDGET_KEYS, DISCARD, DRAIN_WINDOW_SECONDS, connection, key_of
 
-SET_ASIDE = "hopla:aside:"
-BOOKS = [f"{SET_ASIDE}since", f"{SET_ASIDE}sizes", f"{SET_ASIDE}total"]
+QUARANTINE = "hopla:quarantine:"
+BOOKS = [f"{QUARANTINE}since", f"{QUARANTINE}sizes", f"{QUARANTINE}total"]
 SHARE_OF_BUDGET = 8
 
 # The last KEYS of each script: since, sizes, total, the photo's key aside. Before them come those of staging.
@@ -86,7 +86,7 @@ def put(image_id, size: int, *, whole_for_seconds: int = 0) -> None:
     """
     ttl, most = settings.STAGING_TTL_SECONDS, settings.STAGING_MAX_BYTES // SHARE_OF_BUDGET
     staging_keys = [*BUDGET_KEYS, key_of(image_id)]
-    arguments = [DRAIN_WINDOW_SECONDS, size, ttl, most, SET_ASIDE, whole_for_seconds]
+    arguments = [DRAIN_WINDOW_SECONDS, size, ttl, most, QUARANTINE, whole_for_seconds]
     _run(PUT, image_id, *arguments, staging_keys=staging_keys)
 
 
@@ -109,10 +109,10 @@ def which_are_kept(image_ids) -> set:
     image_ids = list(image_ids)
     with connection().pipeline(transaction=False) as pipeline:
         for image_id in image_ids:
-            pipeline.exists(f"{SET_ASIDE}{image_id}", key_of(image_id))
+            pipeline.exists(f"{QUARANTINE}{image_id}", key_of(image_id))
         return {image_id for image_id, there in zip(image_ids, pipeline.execute(), strict=True) if there}
 
 
 def _run(script: str, image_id, *arguments, staging_keys=()):
-    keys = [*staging_keys, *BOOKS, f"{SET_ASIDE}{image_id}"]
+    keys = [*staging_keys, *BOOKS, f"{QUARANTINE}{image_id}"]
     return connection().eval(script, len(keys), *keys, str(image_id), *arguments)

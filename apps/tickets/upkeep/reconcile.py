@@ -18,7 +18,7 @@ from apps.tickets.delivery.job import enqueue_again, settle_lost, which_have_a_j
 from apps.tickets.intake.idempotency import forget_old_keys
 from apps.tickets.lifecycle import outcomes
 from apps.tickets.lifecycle.endings import expire_due_tickets
-from apps.tickets.models import Image, look_again_at_the_latest
+from apps.tickets.models import Image, next_check_at_the_latest
 from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus
 from apps.tickets.models.transition import acting_as
 from apps.tickets.staging import quarantine, store
@@ -115,13 +115,13 @@ def _take_over(image: Image) -> None:
     waiting_since = image.created_at if image.error_code != reason["code"] else None
     if outcomes.record_retry(image, moment=timezone.now(), **reason):
         # Ask to be looked at again first: should the queue refuse, this image is due once more after that time.
-        image.look_again_in(settings.RECONCILE_AFTER_SECONDS)
+        image.check_again_in(settings.RECONCILE_AFTER_SECONDS)
         enqueue_again(image, waiting_since=waiting_since)
 
 
 def _enqueue_those_without_a_job(images: list[Image]) -> None:
-    still_due = Image.objects.filter(status=ImageStatus.QUEUED, look_again_at__lte=timezone.now())
-    still_due.filter(pk__in=[image.pk for image in images]).update(look_again_at=look_again_at_the_latest())
+    still_due = Image.objects.filter(status=ImageStatus.QUEUED, next_check_at__lte=timezone.now())
+    still_due.filter(pk__in=[image.pk for image in images]).update(next_check_at=next_check_at_the_latest())
     have_a_job = which_have_a_job(images)
     for image in images:
         if image.pk not in have_a_job:

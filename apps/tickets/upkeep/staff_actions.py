@@ -18,14 +18,14 @@ from apps.tickets.storage.removal import call_off
 logger = logging.getLogger(__name__)
 
 
-class CannotBeDone(Exception):
+class ActionNotAllowed(Exception):
     """Its text tells staff why."""
 
 
 def try_again(image_id) -> None:
     """Deliver the photo now: one that waits for its next attempt need not wait, one that failed takes a place again.
 
-    Raises CannotBeDone, Image.DoesNotExist.
+    Raises ActionNotAllowed, Image.DoesNotExist.
     """
     image = Image.objects.get(pk=image_id)
     with transaction.atomic():
@@ -34,9 +34,9 @@ def try_again(image_id) -> None:
         if image.status == ImageStatus.FAILED:
             _revive(image, ticket)
         elif image.status != ImageStatus.QUEUED:
-            raise CannotBeDone(_("It is not waiting: it is being sent, or it is stored."))
+            raise ActionNotAllowed(_("It is not waiting: it is being sent, or it is stored."))
         elif not image.retry_now():
-            raise CannotBeDone(_("It waits for a worker already, not for a time."))
+            raise ActionNotAllowed(_("It waits for a worker already, not for a time."))
         ticket.touch()
         transaction.on_commit(lambda: enqueue_again(image), robust=True)
     logger.info("image %s of ticket %s: tried again by staff", image.pk, ticket.pk, extra=image.log_fields)
@@ -44,18 +44,18 @@ def try_again(image_id) -> None:
 
 def _revive(image: Image, ticket: Ticket) -> None:
     if not ticket.takes_photos or ticket.is_overdue:
-        raise CannotBeDone(_("Its ticket has ended."))
+        raise ActionNotAllowed(_("Its ticket has ended."))
     taken = set(ticket.images.holding_a_place().values_list("position", flat=True))
     free = (position for position in range(1, ticket.num_images + 1) if position not in taken)
     position = image.position if image.position not in taken else next(free, None)
     if position is None:
-        raise CannotBeDone(_("Its place was taken by another photo, and none is free."))
+        raise ActionNotAllowed(_("Its place was taken by another photo, and none is free."))
     # An upload of it that may have landed was to be removed.
     if not call_off(image.public_id):
-        raise CannotBeDone(_("It is being removed from Cloudinary: try again in a minute."))
+        raise ActionNotAllowed(_("It is being removed from Cloudinary: try again in a minute."))
     # Last before the commit, and a crash in between leaves bytes of a failed photo: reconcile sets those aside again.
     if not quarantine.take_back(image.pk, image.size):
-        raise CannotBeDone(_("Its bytes are gone: the client has to send it again."))
+        raise ActionNotAllowed(_("Its bytes are gone: the client has to send it again."))
     image.revive(position=position)
 
 
@@ -67,24 +67,24 @@ def try_failed_again(ticket_id: int) -> tuple[int, list[str]]:
         try:
             try_again(image_id)
             tried += 1
-        except CannotBeDone as refusal:
+        except ActionNotAllowed as refusal:
             reasons.append(str(refusal))
     return tried, reasons
 
 
 def require_extendable(ticket: Ticket, *, expires_at) -> None:
-    """Raise CannotBeDone when this ticket cannot be given that time."""
+    """Raise ActionNotAllowed when this ticket cannot be given that time."""
     if ticket.status in (TicketStatus.COMPLETED, TicketStatus.CANCELLED):
-        raise CannotBeDone(_("The ticket has ended."))
+        raise ActionNotAllowed(_("The ticket has ended."))
     if ticket.status == TicketStatus.EXPIRED and expires_at is not None and expires_at <= timezone.now():
-        raise CannotBeDone(_("That time has passed already."))
+        raise ActionNotAllowed(_("That time has passed already."))
 
 
 def extend_expiry(ticket_id: int, *, expires_at) -> None:
     """Let the ticket take photos until then; None: without end. One that has expired takes photos again; an open one
     given a time that has passed expires.
 
-    Raises CannotBeDone, Ticket.DoesNotExist. Photos that failed when it expired stay so: see try_failed_again.
+    Raises ActionNotAllowed, Ticket.DoesNotExist. Photos that failed when it expired stay so: see try_failed_again.
     """
     with transaction.atomic():
         ticket = Ticket.objects.lock(ticket_id)

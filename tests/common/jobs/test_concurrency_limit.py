@@ -4,14 +4,14 @@ from unittest import mock
 from django.test import SimpleTestCase
 
 from apps.common.jobs import concurrency_limit
-from apps.common.jobs.concurrency_limit import Turns
+from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 
 LIMIT_SECONDS = 10
 
 
 class TurnsTests(SimpleTestCase):
     def setUp(self):
-        self.turns = Turns(1)
+        self.turns = ConcurrencyLimit(1)
         self.order = []
         # Longer than any test lasts, but for those that are about it.
         patience = mock.patch.object(concurrency_limit, "LONGEST_WAIT_SECONDS", LIMIT_SECONDS)
@@ -53,7 +53,7 @@ class TurnsTests(SimpleTestCase):
         self.assertEqual(self.order, ["a", "b", "c"])
 
     def test_as_many_work_at_a_time_as_there_are_turns(self):
-        self.turns = Turns(2)
+        self.turns = ConcurrencyLimit(2)
         both_in = threading.Barrier(3)
         leave = threading.Event()
 

@@ -7,7 +7,7 @@ from django.test import SimpleTestCase
 from rq.job import Job
 from rq.utils import now
 
-from apps.common.jobs.queue import JobKind, NotAJobError, default_queue, job_function
+from apps.common.jobs.queue import JobTemplate, NotAJobError, default_queue, job_function
 
 OPTIONS = {"result_ttl": 0, "failure_ttl": 600}
 
@@ -23,7 +23,7 @@ class JobKindTests(SimpleTestCase):
     def setUp(self):
         self.queue = default_queue()
         self.redis = self.queue.connection
-        self.kind = JobKind(work, **OPTIONS)
+        self.kind = JobTemplate(work, **OPTIONS)
         self.addCleanup(self.queue.empty)
 
     def enqueue(self, argument: str) -> Job:
@@ -80,18 +80,18 @@ class JobKindTests(SimpleTestCase):
 
         self.assertEqual(self.queue.job_ids, ["first", *others])
         self.assertEqual(self.queue.fetch_job("first").enqueued_at, waiting_since)
-        self.assertEqual(JobKind.which_wait(["first", *others]), {"first", *others})
+        self.assertEqual(JobTemplate.which_wait(["first", *others]), {"first", *others})
 
     def test_job_waits_until_it_is_taken(self):
         first, second = self.enqueue("a"), self.enqueue("b")
-        self.assertEqual(JobKind.which_wait([first.id, second.id, "another"]), {first.id, second.id})
+        self.assertEqual(JobTemplate.which_wait([first.id, second.id, "another"]), {first.id, second.id})
 
         self.redis.lpop(self.queue.key)  # and the worker is killed
 
-        self.assertEqual(JobKind.which_wait([first.id, second.id]), {second.id})
+        self.assertEqual(JobTemplate.which_wait([first.id, second.id]), {second.id})
         second.set_status("started")
-        self.assertEqual(JobKind.which_wait([second.id]), set())
-        self.assertEqual(JobKind.which_wait([]), set())
+        self.assertEqual(JobTemplate.which_wait([second.id]), set())
+        self.assertEqual(JobTemplate.which_wait([]), set())
 
     def test_times_are_of_now(self):
         first, second = self.enqueue("a"), self.enqueue("b")

@@ -22,7 +22,7 @@ from rq.job import Job, JobStatus
 from rq.suspension import resume, suspend
 
 from apps.accounts.models import AuthToken
-from apps.common.jobs.concurrency_limit import Turns
+from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 from apps.common.jobs.queue import job_function
 from apps.common.jobs.worker import LIVENESS_SECONDS, REDIS_TIMEOUT_SECONDS, ThreadedWorker
 from apps.common.observability import metrics
@@ -200,7 +200,7 @@ class BurstTests(WorkerTestCase):
         self.assert_left_nothing()
 
     def test_jobs_work_by_turns(self):
-        self.enterContext(mock.patch("apps.common.jobs.worker.jobs", Turns(1)))
+        self.enterContext(mock.patch("apps.common.jobs.worker.jobs", ConcurrencyLimit(1)))
         self.enterContext(mock.patch("apps.common.jobs.concurrency_limit.LONGEST_WAIT_SECONDS", 60))
         for _ in range(12):
             self.enqueue(count_those_running)
@@ -325,7 +325,7 @@ class SeenFromOutsideTests(WorkerTestCase):
 
 
 class BookkeepingTests(WorkerTestCase):
-    """The lanes write in two round trips what RQ's own worker writes in eleven: the same, or these fail."""
+    """The runners write in two round trips what RQ's own worker writes in eleven: the same, or these fail."""
 
     def keys_with(self, worker_class, job, **options) -> set:
         self.connection.flushdb()
@@ -511,7 +511,7 @@ class RunningTests(WorkerTestCase):
         self.assertEqual(image.ticket.status, "completed")
 
     def test_concurrency_is_the_settings(self):
-        self.assertEqual(len(self.start()._lanes), settings.WORKER_CONCURRENCY)
+        self.assertEqual(len(self.start()._runners), settings.WORKER_CONCURRENCY)
 
     def test_redis_that_hangs_is_given_up_after_seconds(self):
         pool = self.start().connection.connection_pool

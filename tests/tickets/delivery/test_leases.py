@@ -18,11 +18,11 @@ from tests.makers import make_accepted_image, make_image, make_ticket, running_s
 
 class LeaseTests(ApiTestCase):
     def lease_left(self, image: Image) -> float:
-        return (Image.objects.get(pk=image.pk).look_again_at - timezone.now()).total_seconds()
+        return (Image.objects.get(pk=image.pk).next_check_at - timezone.now()).total_seconds()
 
     def uploading(self, **fields) -> Image:
         soon = timezone.now() + timedelta(seconds=1)
-        return make_image(make_ticket(), status="uploading", attempts=1, look_again_at=soon, **fields)
+        return make_image(make_ticket(), status="uploading", attempts=1, next_check_at=soon, **fields)
 
     def test_attempt_that_nobody_prolongs_has_as_long_as_it_may_last(self):
         self.assertEqual(leases.lease_seconds(), settings.UPLOAD_TIMEOUT_SECONDS + LEASE_SLACK_SECONDS)
@@ -38,10 +38,10 @@ class LeaseTests(ApiTestCase):
         self.assertEqual(leases.prolong_leases(), 0)
 
     def test_settled_photo_is_left_alone(self):
-        image = make_image(make_ticket(), status="stored", look_again_at=None)
+        image = make_image(make_ticket(), status="stored", next_check_at=None)
         with leases.held(image):
             self.assertEqual(leases.prolong_leases(), 0)
-        self.assertIsNone(Image.objects.get().look_again_at)
+        self.assertIsNone(Image.objects.get().next_check_at)
 
     def test_end_of_an_overtaken_attempt_leaves_the_next_ones_lease_alone(self):
         image = self.uploading()
@@ -89,8 +89,8 @@ class KeepingTests(CommittingTestCase):
             with override_settings(UPLOAD_TIMEOUT_SECONDS=30):
                 delivery.start()
                 uploading = Image.objects.filter(status="uploading")
-                first = self.wait_until(lambda: uploading.values_list("look_again_at", flat=True).first())
-                later = self.wait_until(lambda: uploading.filter(look_again_at__gt=first).exists())
+                first = self.wait_until(lambda: uploading.values_list("next_check_at", flat=True).first())
+                later = self.wait_until(lambda: uploading.filter(next_check_at__gt=first).exists())
                 reconcile()
                 self.assertTrue(uploading.exists(), "nobody takes it over")
 

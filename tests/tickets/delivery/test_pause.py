@@ -72,7 +72,7 @@ class AccountLimitTests(DeliveryTestCase):
 
         self.assertEqual((image.status, image.attempts_counted), ("queued", 0))
         self.assertGreaterEqual(image.next_retry_at, self.before + timedelta(seconds=299))  # named in whole seconds
-        self.assertEqual(image.look_again_at, image.next_retry_at)
+        self.assertEqual(image.next_check_at, image.next_retry_at)
         self.assertEqual(staged_photos(), [str(image.pk)])
 
     def test_nobody_else_asks_before_that(self):
@@ -82,7 +82,7 @@ class AccountLimitTests(DeliveryTestCase):
         for image in (second, self.image):
             delivered = self.deliver_when_due(image)
             self.assertEqual((delivered.status, delivered.attempts_counted), ("queued", 0))
-            self.assertGreaterEqual(delivered.look_again_at, current_pause().until)
+            self.assertGreaterEqual(delivered.next_check_at, current_pause().until)
         self.assertEqual(self.sandbox.requests["upload"], 1)
 
     def test_photos_go_on_afterwards(self):

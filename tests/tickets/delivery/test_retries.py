@@ -173,7 +173,7 @@ class ExhaustedTests(DeliveryTestCase):
 
         self.assertEqual((image.status, image.attempts), ("failed", 3))
         self.assertEqual(image.error_code, "cloudinary_answer_mismatch")
-        self.assertEqual((image.next_retry_at, image.look_again_at), (None, None))
+        self.assertEqual((image.next_retry_at, image.next_check_at), (None, None))
         progress = self.read()["progress"]
         self.assertEqual((progress["failed"], progress["remaining"]), (1, 2))
         self.assertEqual((staged_photos(), store.bytes_in_use()), ([], 0))
@@ -272,7 +272,7 @@ class LostBytesTests(ReconcileTestCase):
 
                 self.sandbox.behave(fault)
                 self.assertEqual(image.status, "queued")
-                self.assertGreater(image.look_again_at, before)
+                self.assertGreater(image.next_check_at, before)
 
         make_due(self.image)
         self.assertEqual(self.reconcile().status, "stored")
@@ -303,7 +303,7 @@ class SettledBytesTests(ReconcileTestCase):
         for status in ("stored", "failed"):
             with self.subTest(status):
                 image = make_accepted_image(make_ticket())
-                Image.objects.filter(pk=image.pk).update(status=status, look_again_at=None)
+                Image.objects.filter(pk=image.pk).update(status=status, next_check_at=None)
                 self.assertIn(str(image.pk), staged_photos())
                 age_staged_bytes(image)
 

@@ -10,7 +10,7 @@ from gunicorn.config import Config
 from gunicorn.http.parser import RequestParser
 
 from apps.common.http.request_body import receive_from
-from apps.common.jobs.concurrency_limit import Turns
+from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 from apps.tickets.errors import BodyIncompleteError
 from apps.tickets.intake import stream
 from apps.tickets.intake.body import FIRST_WAIT_BYTES, LONGEST_WAIT_SECONDS, READ_BYTES, IncomingBody
@@ -86,7 +86,7 @@ class IncomingBodyTests(SimpleTestCase):
     def test_another_upload_has_its_turn_while_one_waits_for_its_client(self):
         self.client_socket.sendall(self.head())
         body, received, begun = self.next_body(), [], threading.Event()
-        one_turn = self.enterContext(mock.patch("apps.tickets.intake.body.uploads", Turns(1)))
+        one_turn = self.enterContext(mock.patch("apps.tickets.intake.body.uploads", ConcurrencyLimit(1)))
 
         def read_in_turn():
             with one_turn.turn():

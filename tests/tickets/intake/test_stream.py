@@ -110,7 +110,7 @@ class AcceptedTests(IntakeTestCase):
             response = self.post_form()
 
         self.assertEqual(response.status_code, 202)
-        self.assertIsNotNone(Image.objects.get().look_again_at)
+        self.assertIsNotNone(Image.objects.get().next_check_at)
 
     def test_first_photo_puts_the_ticket_in_progress(self):
         self.post_form()

@@ -103,7 +103,7 @@ class MovesTests(CommittingTestCase):
         self.store(begun)
 
         kept = Image.objects.get(pk=image.pk)
-        self.assertEqual((kept.error_code, kept.error_detail, kept.look_again_at), ("", "", None))
+        self.assertEqual((kept.error_code, kept.error_detail, kept.next_check_at), ("", "", None))
 
     def test_attempt_is_begun_once(self):
         begun = at_once(self.begin, [self.image] * 4)

@@ -10,7 +10,7 @@ from urllib3 import Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError
 from urllib3.filepost import encode_multipart_formdata
 
-from apps.common.jobs.concurrency_limit import Turns
+from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 from apps.tickets.storage.http_deadline import DeadlinePoolManager, Exchange, interrupt_all
 from tests.case import HoplaAssertions
 
@@ -122,7 +122,7 @@ class DeadlineTests(DeadlineTestCase):
         self.assertEqual((exchange.status, server.connections), (None, 1))
 
     def test_another_job_has_its_turn_during_an_exchange(self):
-        one_turn = self.enterContext(mock.patch("apps.tickets.storage.http_deadline.jobs", Turns(1)))
+        one_turn = self.enterContext(mock.patch("apps.tickets.storage.http_deadline.jobs", ConcurrencyLimit(1)))
         turns_of_others = []
 
         def answer_in_turn(it, connection):

@@ -16,7 +16,7 @@ from apps.tickets.staging import store
 from apps.tickets.storage import cloudinary
 from apps.tickets.storage.removal import RETRY_CAP_SECONDS, UNDER_WAY_SECONDS, remove_due_assets, schedule_removal
 from apps.tickets.upkeep.reconcile import reconcile
-from apps.tickets.upkeep.staff_actions import CannotBeDone, try_again
+from apps.tickets.upkeep.staff_actions import ActionNotAllowed, try_again
 from tests.case import ApiTestCase, CommittingTestCase, at_once, staged_photos
 from tests.faults.case import needs_postgres
 from tests.makers import jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
@@ -334,7 +334,7 @@ class RevivedTests(CommittingTestCase):
     def test_photo_is_not_tried_again_while_its_asset_is_being_removed(self):
         removal = self.start_removal()
 
-        with self.assertRaisesMessage(CannotBeDone, "being removed"):
+        with self.assertRaisesMessage(ActionNotAllowed, "being removed"):
             try_again(self.image.pk)
 
         self.assertTrue(removal.is_alive())
@@ -352,7 +352,7 @@ class RevivedTests(CommittingTestCase):
         self.sandbox.misbehave("drop_before_reading", action="destroy", times=1)
         remove_due_assets()
 
-        with self.assertRaisesMessage(CannotBeDone, "being removed"):
+        with self.assertRaisesMessage(ActionNotAllowed, "being removed"):
             try_again(self.image.pk)
 
         AssetRemoval.objects.update(under_way_until=timezone.now() - timedelta(seconds=1))
@@ -389,7 +389,7 @@ class RevivedTests(CommittingTestCase):
         def revive(image):
             try:
                 try_again(image.pk)
-            except CannotBeDone:
+            except ActionNotAllowed:
                 return
             deliver_photo(str(image.pk))
 

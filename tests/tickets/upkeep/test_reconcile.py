@@ -19,7 +19,7 @@ from tests.makers import jpeg_bytes, make_accepted_image, make_image, make_ticke
 def make_due(image: Image, **changes) -> None:
     """As if all its waits were over, and nothing had happened to it meanwhile."""
     past = timezone.now() - timedelta(seconds=1)
-    Image.objects.filter(pk=image.pk).update(look_again_at=past, **changes)
+    Image.objects.filter(pk=image.pk).update(next_check_at=past, **changes)
     Image.objects.filter(pk=image.pk, next_retry_at__isnull=False).update(next_retry_at=past)
 
 
@@ -156,7 +156,7 @@ class LostWorkerTests(ReconcileTestCase):
         image = self.reconcile()
 
         self.assertEqual((image.status, queued_images()), ("uploading", []))
-        self.assertGreater(image.look_again_at, timezone.now())
+        self.assertGreater(image.next_check_at, timezone.now())
 
 
 class BacklogTests(ReconcileTestCase):
@@ -167,7 +167,7 @@ class BacklogTests(ReconcileTestCase):
         self.long_due = timezone.now() - timedelta(minutes=1)
         ticket = make_ticket(num_images=2 * BATCH + 50)
         self.backlog = [
-            make_image(ticket, position=number, look_again_at=self.long_due)
+            make_image(ticket, position=number, next_check_at=self.long_due)
             for number in range(1, ticket.num_images + 1)
         ]
         with store.connection().pipeline() as pipeline:
@@ -211,7 +211,7 @@ class BacklogTests(ReconcileTestCase):
         make_due(self.image)
         for _ in range(2):
             self.reconcile()
-            Image.objects.update(look_again_at=self.long_due)
+            Image.objects.update(next_check_at=self.long_due)
 
         self.assertEqual(len(queued_images()), len(self.backlog) + 1)
 

@@ -16,7 +16,7 @@ from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.staging import quarantine, store
 from apps.tickets.upkeep import staff_actions
 from apps.tickets.upkeep.reconcile import CLAIMED_WITHIN_SECONDS, reconcile
-from apps.tickets.upkeep.staff_actions import CannotBeDone, extend_expiry, try_again, try_failed_again
+from apps.tickets.upkeep.staff_actions import ActionNotAllowed, extend_expiry, try_again, try_failed_again
 from tests.case import ApiTestCase, CommittingTestCase, at_once, default_queue, staged_photos
 from tests.makers import client_for, make_accepted_image, make_image, make_ticket, running_sandbox
 from tests.tickets.upkeep.test_reconcile import age_staged_bytes, make_due
@@ -44,7 +44,7 @@ class InterventionTestCase(ApiTestCase):
 
     def assert_refused(self, image: Image, words: str) -> None:
         before = Image.objects.values().get(pk=image.pk)
-        with self.assertRaisesMessage(CannotBeDone, words):
+        with self.assertRaisesMessage(ActionNotAllowed, words):
             try_again(image.pk)
         self.assertEqual(Image.objects.values().get(pk=image.pk), before)
 
@@ -112,7 +112,7 @@ class TryAgainTests(InterventionTestCase):
     def test_photo_that_waits_for_its_time_waits_no_longer(self):
         image = make_accepted_image(self.ticket)
         later = timezone.now() + timedelta(minutes=5)
-        Image.objects.update(next_retry_at=later, look_again_at=later, attempts=3)
+        Image.objects.update(next_retry_at=later, next_check_at=later, attempts=3)
 
         self.try_again(image)
         self.assertEqual((image.status, image.next_retry_at, image.attempts), ("queued", None, 3))
@@ -223,7 +223,7 @@ class KeptBytesTests(InterventionTestCase):
 
     def test_they_go_after_a_while_at_the_latest(self):
         image = self.failed_photo()
-        seconds = store.connection().ttl(f"{quarantine.SET_ASIDE}{image.pk}")
+        seconds = store.connection().ttl(f"{quarantine.QUARANTINE}{image.pk}")
         self.assertTrue(0 < seconds <= settings.STAGING_TTL_SECONDS)
 
     def test_oldest_make_room(self):
@@ -378,11 +378,11 @@ class ExtendExpiryTests(InterventionTestCase):
 
     def test_expired_ticket_needs_a_time_to_come(self):
         Ticket.objects.update(status="expired")
-        with self.assertRaisesMessage(CannotBeDone, "has passed"):
+        with self.assertRaisesMessage(ActionNotAllowed, "has passed"):
             extend_expiry(self.ticket.pk, expires_at=timezone.now())
 
     def test_ended_ticket_stays_ended(self):
         for status in ("completed", "cancelled"):
             Ticket.objects.update(status=status)
-            with self.subTest(status), self.assertRaisesMessage(CannotBeDone, "has ended"):
+            with self.subTest(status), self.assertRaisesMessage(ActionNotAllowed, "has ended"):
                 extend_expiry(self.ticket.pk, expires_at=self.later)
