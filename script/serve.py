@@ -32,14 +32,10 @@ def main() -> None:
         in_development = environ.Env().bool("DEBUG", default=True)
         started = start_what_is_missing(children, folder=folder, postgres=postgres) if in_development else {}
         settings = valid_settings()
-        children.run("migrate", [*MANAGE, "migrate", "--no-input", "--verbosity=0"])
-        if not settings.DEBUG:
-            children.run("static files", [*MANAGE, "collectstatic", "--no-input", "--verbosity=0"])
+        children.run("prepare", [sys.executable, "-m", "script.prepare"])
         gunicorn = [sys.executable, "-m", "gunicorn", "--config", "hopla/gunicorn_conf.py"]
         web = children.start("web", [*gunicorn, "--bind", f"127.0.0.1:{port}", "hopla.wsgi"])
         children.start("worker", [*MANAGE, "rqworker", "default"])
-        if settings.DEBUG:
-            children.run("demo user", [*MANAGE, "make_demo_user"])
         wait_until_ready(children, web, port=port, host=public_host(settings.ALLOWED_HOSTS))
         print(welcome(url=f"http://127.0.0.1:{port}", settings=settings, started=started), flush=True)
         children.echoes_output = True

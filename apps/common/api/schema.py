@@ -119,6 +119,8 @@ class CompleteFieldInspector(FieldInspector):
             result.pattern = NO_NUL if obj.allow_blank or not obj.trim_whitespace else NOT_BLANK
         if isinstance(obj, serializers.ChoiceField) and obj.allow_blank:
             result.enum = ["", *result.enum]
+        if isinstance(obj, serializers.ChoiceField) and obj.allow_null:
+            result.enum = [*result.enum, None]  # else no value but those named is good, nullable or not
         return result
 
 

@@ -1,0 +1,25 @@
+"""What has to be done before hopla's processes start, all in one process: to load Django takes most of its time."""
+
+import os
+import sys
+
+import django
+from django.conf import settings
+from django.core.management import CommandError, call_command
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hopla.settings")
+    django.setup()
+    call_command("migrate", interactive=False, verbosity=0, skip_checks=False)
+    if settings.DEBUG:
+        call_command("make_demo_user")
+    else:
+        call_command("collectstatic", interactive=False, verbosity=0)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except CommandError as error:
+        sys.exit(str(error))
