@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F
 
 from apps.tickets.models import AssetRemoval, Image, Ticket, progress_of
@@ -36,7 +37,12 @@ def is_quiet() -> bool:
 
 
 def _is_any_photo_in_flight() -> bool:
-    return Image.objects.filter(status__in=IN_FLIGHT).exists() or bool(default_queue().job_ids)
+    """Taken for granted while the database cannot be asked: it may have been restarted a moment ago."""
+    try:
+        return Image.objects.filter(status__in=IN_FLIGHT).exists() or bool(default_queue().job_ids)
+    except (OperationalError, InterfaceError):
+        connection.close()
+        return True
 
 
 def settle(*, timeout_seconds: float = SETTLED_WITHIN_SECONDS) -> bool:

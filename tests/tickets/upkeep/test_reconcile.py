@@ -1,6 +1,8 @@
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from types import SimpleNamespace
+from unittest import mock
 
 from django.db import connections
 from django.test import override_settings
@@ -160,10 +162,11 @@ class LostWorkerTests(ReconcileTestCase):
 
 
 class BacklogTests(ReconcileTestCase):
-    """More are due than a batch."""
+    """More are due than a batch. The clock stands still: how many one look comes to, a busy machine would decide."""
 
     def setUp(self):
         super().setUp()
+        self.enterContext(mock.patch("apps.tickets.reconcile.time", SimpleNamespace(monotonic=lambda: 0.0)))
         self.long_due = timezone.now() - timedelta(minutes=1)
         ticket = make_ticket(num_images=2 * BATCH + 50)
         self.backlog = [
