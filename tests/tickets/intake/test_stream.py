@@ -546,7 +546,7 @@ class BodyTests(IntakeTestCase):
     def test_what_a_slow_client_has_sent_is_staged_before_its_time_is_over(self):
         content, staged = jpeg_bytes(2, size=100_000), []
         stream = Stream(content, before_reading=lambda reads: staged.append(len(staged_photos())))
-        with mock.patch.object(stream, "WRITE_EVERY_SECONDS", 0):
+        with mock.patch("apps.tickets.intake.stream.WRITE_EVERY_SECONDS", 0):
             response = self.post_stream(stream, CONTENT_LENGTH=len(content))
 
         self.assertEqual(response.status_code, 202, response.content)

@@ -166,7 +166,7 @@ class BacklogTests(ReconcileTestCase):
 
     def setUp(self):
         super().setUp()
-        self.enterContext(mock.patch("apps.tickets.reconcile.time", SimpleNamespace(monotonic=lambda: 0.0)))
+        self.enterContext(mock.patch("apps.tickets.upkeep.reconcile.time", SimpleNamespace(monotonic=lambda: 0.0)))
         self.long_due = timezone.now() - timedelta(minutes=1)
         ticket = make_ticket(num_images=2 * BATCH + 50)
         self.backlog = [
