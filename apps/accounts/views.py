@@ -9,7 +9,6 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.cache import never_cache
-from djoser.views import UserViewSet
 from drf_yasg.utils import swagger_auto_schema
 from rest_framework import status
 from rest_framework.exceptions import Throttled
@@ -192,7 +191,6 @@ class ResetPasswordView(PublicView):
 class ResetPasswordConfirmView(PublicView):
     serializer_class = ResetPasswordConfirmSerializer
     throttle_scope = "login"
-    token_generator = UserViewSet.token_generator  # djoser's serializer asks its view for it
 
     @swagger_auto_schema(**docs.RESET_PASSWORD_CONFIRM)
     def post(self, request):
