@@ -75,7 +75,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "knox",
     "rest_framework_simplejwt.token_blacklist",
-    "djoser",
     "django_filters",
     "django_rq",
     "drf_yasg",

@@ -13,11 +13,11 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 from django.urls.resolvers import RegexPattern
-from djoser.utils import encode_uid
 from rq import SimpleWorker
 
 from apps.accounts.emails import enqueue_password_reset
 from apps.accounts.models import AuthToken, EmailCode
+from apps.accounts.passwords import encode_uid
 from apps.accounts.tokens import new_jwt_pair
 from apps.support.subscriptions import unsubscribe_url
 from apps.tickets.models.transition import record

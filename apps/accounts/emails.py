@@ -14,11 +14,11 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import override
-from djoser.utils import encode_uid
 from redis.exceptions import RedisError
 from rq import Retry
 
 from apps.accounts.models import EmailCode, User
+from apps.accounts.passwords import encode_uid
 from apps.common.jobs.queue import default_queue, job_function, jobs
 from apps.common.observability.request_id import current_request_id, has_no_words, on_behalf_of
 

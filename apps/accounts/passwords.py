@@ -7,6 +7,8 @@ the same letters differently. Hashes from before that rule are of what was typed
 import unicodedata
 
 from django.db import transaction
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
 
 def normal_password(password: str) -> str:
@@ -16,6 +18,16 @@ def normal_password(password: str) -> str:
 def spellings(password: str) -> list[str]:
     """What to compare with a hash: the normal form, and what was typed where it is another."""
     return list(dict.fromkeys([normal_password(password), password]))
+
+
+def encode_uid(pk) -> str:
+    """A user's id as the mail about a forgotten password spells it: the `uid` of Django's own password reset."""
+    return urlsafe_base64_encode(force_bytes(pk))
+
+
+def decode_uid(uid: str) -> str:
+    """The id, not yet looked up. Raises ValueError for what is no `uid`."""
+    return urlsafe_base64_decode(uid).decode()
 
 
 class ChangedMeanwhile(Exception):

@@ -1,12 +1,14 @@
 """What users look like to a client. A password, hashed or not, is in no answer."""
 
+from typing import NoReturn
+
 import phonenumbers
 from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext_lazy as _
-from djoser.serializers import CurrentPasswordSerializer, UidAndTokenSerializer
 from rest_framework import serializers
 from rest_framework.fields import get_error_detail
 from rest_framework_simplejwt.serializers import TokenRefreshSerializer, TokenVerifySerializer
@@ -15,7 +17,7 @@ from rest_framework_simplejwt.tokens import UntypedToken
 
 from apps.accounts.errors import InvalidCredentialsError, TokenNotValidError
 from apps.accounts.models import User
-from apps.accounts.passwords import normal_password
+from apps.accounts.passwords import decode_uid, normal_password
 from apps.accounts.tokens import SingleUseRefreshToken, is_ended
 from apps.common.api.fields import NullIsLeftOut, RefusesFixedFields, StrictCharField
 
@@ -130,35 +132,53 @@ class LoginSerializer(NullIsLeftOut, serializers.Serializer):
         return attrs
 
 
-class SetPasswordSerializer(CurrentPasswordSerializer):
+class SetPasswordSerializer(serializers.Serializer):
+    """A new password, by the current one."""
+
+    default_error_messages = {"invalid_password": _("Invalid password.")}
+
     current_password = PasswordField()
     new_password = PasswordField(max_length=NEW_PASSWORD_MAX_LENGTH)
+
+    def validate_current_password(self, value):
+        if not self.context["request"].user.check_password(value):
+            self.fail("invalid_password")
+        return value
 
     def validate(self, attrs):
         require_good_password(attrs["new_password"], self.context["request"].user, field="new_password")
         return attrs
 
     def fail_current_password(self):
-        """Somebody changed it since it was compared."""
-        field = "current_password"
-        raise serializers.ValidationError({field: [self.error_messages["invalid_password"]]}, code="invalid_password")
+        """Another request changed it since it was compared."""
+        refuse_field(self, "current_password", code="invalid_password")
 
 
-class ResetPasswordConfirmSerializer(UidAndTokenSerializer):
-    """Sets `user`. djoser's own crashes on numbers, and lets a password pass that is like the user's name."""
+class ResetPasswordConfirmSerializer(serializers.Serializer):
+    """A new password, by the values of the mail. Sets `user`."""
+
+    default_error_messages = {
+        "invalid_uid": _("Invalid user id or user doesn't exist."),
+        "invalid_token": _("Invalid token for given user."),
+    }
 
     uid = StrictCharField()
     token = StrictCharField()
     new_password = PasswordField(max_length=NEW_PASSWORD_MAX_LENGTH)
 
     def validate(self, attrs):
-        attrs = super().validate(attrs)
+        try:
+            self.user = User.objects.get(pk=decode_uid(attrs["uid"]))
+        except (User.DoesNotExist, ValueError, OverflowError):
+            refuse_field(self, "uid", code="invalid_uid")
+        if not default_token_generator.check_token(self.user, attrs["token"]):
+            self.fail_token()
         require_good_password(attrs["new_password"], self.user, field="new_password")
         return attrs
 
     def fail_token(self):
-        """Another request used it up since it was looked at."""
-        raise serializers.ValidationError({"token": [self.error_messages["invalid_token"]]}, code="invalid_token")
+        """It is wrong, or another request used it up since it was looked at."""
+        refuse_field(self, "token", code="invalid_token")
 
 
 class JwtRefreshSerializer(TokenRefreshSerializer):
@@ -215,6 +235,11 @@ class SessionSerializer(serializers.Serializer):
 
 class LoginAnswerSerializer(SessionSerializer):
     message = serializers.CharField()
+
+
+def refuse_field(serializer, field: str, *, code: str) -> NoReturn:
+    """Raise a ValidationError of this field, as `serializer.fail(code)` does for no field."""
+    raise serializers.ValidationError({field: [serializer.error_messages[code]]}, code=code)
 
 
 def require_good_password(password: str, user: User, *, field: str) -> None:

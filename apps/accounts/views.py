@@ -9,7 +9,6 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views import View
 from django.views.decorators.cache import never_cache
-from djoser.views import UserViewSet
 from drf_yasg.utils import swagger_auto_schema
 from rest_framework import status
 from rest_framework.exceptions import Throttled
@@ -19,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework_simplejwt.views import TokenViewBase
 
-from apps.accounts import docs
+from apps.accounts import schema
 from apps.accounts.addresses import one_form
 from apps.accounts.emails import enqueue_password_reset, enqueue_verification
 from apps.accounts.errors import CodeInvalidError, InvalidCredentialsError
@@ -67,7 +66,7 @@ class RegisterView(PublicView):
     serializer_class = RegistrationSerializer
     throttle_scope = "register"
 
-    @swagger_auto_schema(**docs.REGISTER)
+    @swagger_auto_schema(**schema.REGISTER)
     def post(self, request):
         user = self.valid(request).save()
         enqueue_verification(user, language=get_language())
@@ -78,7 +77,7 @@ class LoginView(PublicView):
     serializer_class = LoginSerializer
     throttle_scope = "login"
 
-    @swagger_auto_schema(**docs.LOGIN)
+    @swagger_auto_schema(**schema.LOGIN)
     def post(self, request):
         user = self.valid(request).user
         with refusing_changed_passwords():
@@ -90,7 +89,7 @@ class LoginView(PublicView):
 class LogoutView(APIView):
     permission_classes = SIGNED_IN
 
-    @swagger_auto_schema(**docs.LOGOUT)
+    @swagger_auto_schema(**schema.LOGOUT)
     def post(self, request):
         """The opaque token that was sent ends; a JWT cannot be ended alone, so all of the user's JWTs do."""
         if isinstance(request.auth, AuthToken):
@@ -104,7 +103,7 @@ class LogoutView(APIView):
 class LogoutAllView(APIView):
     permission_classes = SIGNED_IN
 
-    @swagger_auto_schema(**docs.LOGOUT_ALL)
+    @swagger_auto_schema(**schema.LOGOUT_ALL)
     def post(self, request):
         end_sessions(request.user)
         user_logged_out.send(sender=User, request=request, user=request.user)
@@ -129,11 +128,11 @@ class UsersView(ListQueryMixin, ListAPIView):
     def get_serializer_class(self):
         return NewUserSerializer if self.request.method == "POST" else UserSerializer
 
-    @swagger_auto_schema(**docs.LIST_USERS)
+    @swagger_auto_schema(**schema.LIST_USERS)
     def get(self, request):
         return super().get(request)
 
-    @swagger_auto_schema(**docs.CREATE_USER)
+    @swagger_auto_schema(**schema.CREATE_USER)
     def post(self, request):
         new = self.get_serializer(data=request.data)
         new.is_valid(raise_exception=True)
@@ -149,11 +148,11 @@ class MeView(RetrieveAPIView):
     def get_object(self):
         return self.request.user
 
-    @swagger_auto_schema(**docs.READ_ME)
+    @swagger_auto_schema(**schema.READ_ME)
     def get(self, request):
         return super().get(request)
 
-    @swagger_auto_schema(**docs.CHANGE_ME)
+    @swagger_auto_schema(**schema.CHANGE_ME)
     def patch(self, request):
         change = self.get_serializer(request.user, data=request.data, partial=True)
         change.is_valid(raise_exception=True)
@@ -166,7 +165,7 @@ class SetPasswordView(GenericAPIView):
     permission_classes = SIGNED_IN
     throttle_scope = "login"
 
-    @swagger_auto_schema(**docs.SET_PASSWORD)
+    @swagger_auto_schema(**schema.SET_PASSWORD)
     def post(self, request):
         """The token of this request survives when it is an opaque one; every other token of the user ends."""
         change = self.get_serializer(data=request.data)
@@ -183,7 +182,7 @@ class ResetPasswordView(PublicView):
     serializer_class = ResetPasswordSerializer
     throttle_scope = "login"
 
-    @swagger_auto_schema(**docs.RESET_PASSWORD)
+    @swagger_auto_schema(**schema.RESET_PASSWORD)
     def post(self, request):
         enqueue_password_reset(self.valid(request).validated_data["email"], language=get_language())
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -192,9 +191,8 @@ class ResetPasswordView(PublicView):
 class ResetPasswordConfirmView(PublicView):
     serializer_class = ResetPasswordConfirmSerializer
     throttle_scope = "login"
-    token_generator = UserViewSet.token_generator  # djoser's serializer asks its view for it
 
-    @swagger_auto_schema(**docs.RESET_PASSWORD_CONFIRM)
+    @swagger_auto_schema(**schema.RESET_PASSWORD_CONFIRM)
     def post(self, request):
         reset = self.valid(request)
         try:
@@ -210,7 +208,7 @@ class VerifyEmailView(GenericAPIView):
     permission_classes = SIGNED_IN
     throttle_scope = "login"
 
-    @swagger_auto_schema(**docs.VERIFY_EMAIL)
+    @swagger_auto_schema(**schema.VERIFY_EMAIL)
     def post(self, request):
         sent = self.get_serializer(data=request.data)
         sent.is_valid(raise_exception=True)
@@ -223,7 +221,7 @@ class ResendVerificationView(APIView):
     permission_classes = SIGNED_IN
     throttle_scope = "verification"
 
-    @swagger_auto_schema(**docs.RESEND_VERIFICATION)
+    @swagger_auto_schema(**schema.RESEND_VERIFICATION)
     def post(self, request):
         """The job has the last word on how many mails there may be; asked here, a client learns how long to wait."""
         user = request.user
@@ -260,7 +258,7 @@ class JwtCreateView(PublicView):
     serializer_class = LoginSerializer
     throttle_scope = "login"
 
-    @swagger_auto_schema(**docs.CREATE_JWT)
+    @swagger_auto_schema(**schema.CREATE_JWT)
     def post(self, request):
         user = self.valid(request).user
         with refusing_changed_passwords():
@@ -273,7 +271,7 @@ class JwtRefreshView(TokenViewBase):
     permission_classes = ANYONE
     serializer_class = JwtRefreshSerializer
 
-    @swagger_auto_schema(**docs.REFRESH_JWT)
+    @swagger_auto_schema(**schema.REFRESH_JWT)
     def post(self, request):
         return super().post(request)
 
@@ -282,7 +280,7 @@ class JwtVerifyView(TokenViewBase):
     permission_classes = ANYONE
     serializer_class = JwtVerifySerializer
 
-    @swagger_auto_schema(**docs.VERIFY_JWT)
+    @swagger_auto_schema(**schema.VERIFY_JWT)
     def post(self, request):
         return super().post(request)
 

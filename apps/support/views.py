@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from apps.common.api.list_query import ListQueryMixin
 from apps.common.api.pagination import NumberedPages
-from apps.support import docs
+from apps.support import schema
 from apps.support.conversations import change_status, open_ticket, write_message
 from apps.support.filters import SupportTicketFilter
 from apps.support.models import Message, SupportTicket
@@ -40,11 +40,11 @@ class SupportTicketsView(ListQueryMixin, ListAPIView):
     def get_queryset(self):
         return SupportTicket.objects.visible_to(self.request.user).prefetch_related("messages")
 
-    @swagger_auto_schema(**docs.LIST_TICKETS)
+    @swagger_auto_schema(**schema.LIST_TICKETS)
     def get(self, request):
         return super().get(request)
 
-    @swagger_auto_schema(**docs.OPEN_TICKET)
+    @swagger_auto_schema(**schema.OPEN_TICKET)
     def post(self, request):
         new = NewSupportTicketSerializer(data=request.data, context={"request": request})
         new.is_valid(raise_exception=True)
@@ -62,11 +62,11 @@ class SupportTicketView(GenericAPIView):
     def get_queryset(self):
         return SupportTicket.objects.visible_to(self.request.user)
 
-    @swagger_auto_schema(**docs.READ_TICKET)
+    @swagger_auto_schema(**schema.READ_TICKET)
     def get(self, request, support_ticket_id):
         return Response(self.get_serializer(self.get_object()).data)
 
-    @swagger_auto_schema(**docs.PUT_STATUS)
+    @swagger_auto_schema(**schema.PUT_STATUS)
     def put(self, request, support_ticket_id):
         ticket = self.get_object()
         change = StatusChangeSerializer(data=request.data)
@@ -74,7 +74,7 @@ class SupportTicketView(GenericAPIView):
         change_status(ticket_id=ticket.pk, actor=request.user, status=change.validated_data["status"])
         return Response(self.get_serializer(self.get_object()).data)
 
-    @swagger_auto_schema(**docs.PATCH_STATUS)
+    @swagger_auto_schema(**schema.PATCH_STATUS)
     def patch(self, request, support_ticket_id):
         return self.put(request, support_ticket_id)
 
@@ -92,11 +92,11 @@ class MessagesView(ListQueryMixin, ListAPIView):
     def get_queryset(self):
         return self.get_ticket().messages.all()
 
-    @swagger_auto_schema(**docs.LIST_MESSAGES)
+    @swagger_auto_schema(**schema.LIST_MESSAGES)
     def get(self, request, support_ticket_id):
         return super().get(request)
 
-    @swagger_auto_schema(**docs.WRITE_MESSAGE)
+    @swagger_auto_schema(**schema.WRITE_MESSAGE)
     def post(self, request, support_ticket_id):
         ticket = self.get_ticket()
         new = NewMessageSerializer(data=request.data)
@@ -119,7 +119,7 @@ class SubscriptionView(APIView):
 class UnsubscribeView(SubscriptionView):
     subscribed = False
 
-    @swagger_auto_schema(**docs.UNSUBSCRIBE)
+    @swagger_auto_schema(**schema.UNSUBSCRIBE)
     def post(self, request, support_ticket_id):
         return self.set(request, support_ticket_id)
 
@@ -127,7 +127,7 @@ class UnsubscribeView(SubscriptionView):
 class SubscribeView(SubscriptionView):
     subscribed = True
 
-    @swagger_auto_schema(**docs.SUBSCRIBE)
+    @swagger_auto_schema(**schema.SUBSCRIBE)
     def post(self, request, support_ticket_id):
         return self.set(request, support_ticket_id)
 

@@ -64,8 +64,8 @@ SIGNING_IN = folder(
         "Register with only an e-mail address",
         "POST auth/users/",
         about="""
-        As djoser names it. Without a `username` the e-mail address serves as one. The answer is the user, without a
-        token: sign in next. This second account is the stranger of later requests.
+        Without a `username` the e-mail address serves as one. The answer is the user, without a token: sign in next.
+        This second account is the stranger of later requests.
         """,
         auth=nobody(),
         json={"email": "{{secondEmail}}", "password": "{{password}}"},

@@ -1,8 +1,5 @@
 """One address, one account, however its domain is spelled."""
 
-from importlib import import_module
-
-from django.apps import apps
 from django.core import mail
 from django.test import Client, SimpleTestCase, override_settings
 from rq import SimpleWorker
@@ -142,33 +139,3 @@ class OneAccountTests(ApiTestCase):
         response = self.register(email, username="ana")
 
         self.assert_invalid(response, ("email", "max_length"))
-
-
-class MigrationTests(ApiTestCase):
-    def test_addresses_get_their_one_form_but_for_those_that_another_has(self):
-        before = {
-            "ana": "ana@bücher.example",
-            "bea": "Bea@Example.COM",
-            "cid": "cid@bücher.example",
-            "dee": "cid@xn--bcher-kva.example",
-            "eva": "eva@example.com",
-            "": "",
-        }
-        for name, email in before.items():
-            User.objects.filter(pk=make_user(name or "no-address").pk).update(email=email)
-
-        migration = import_module("apps.accounts.migrations.0005_one_form_of_addresses")
-        migration.bring_into_one_form(apps, None)
-
-        after = dict(User.objects.values_list("username", "email"))
-        self.assertEqual(
-            after,
-            {
-                "ana": ONE_FORM,
-                "bea": "Bea@example.com",
-                "cid": "cid@bücher.example",
-                "dee": "cid@xn--bcher-kva.example",
-                "eva": "eva@example.com",
-                "no-address": "",
-            },
-        )

@@ -7,9 +7,9 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.tokens import default_token_generator
 from django.db import connection, transaction
 from django.test import override_settings
-from djoser.utils import encode_uid
 
 from apps.accounts.models import AuthToken, User
+from apps.accounts.passwords import encode_uid
 from tests.accounts.credentials import bearer_client, works
 from tests.case import CommittingTestCase, _and_disconnect, at_once
 from tests.makers import PASSWORD, client_for, make_user

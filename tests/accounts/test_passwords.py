@@ -2,10 +2,10 @@ import re
 
 from django.core import mail
 from django.test import override_settings
-from djoser.utils import encode_uid
 from rq import SimpleWorker
 
 from apps.accounts.models import User
+from apps.accounts.passwords import encode_uid
 from apps.accounts.tokens import new_jwt_pair
 from tests.accounts.credentials import bearer_client, both_clients_for, refreshes, works
 from tests.accounts.mail import LateEmailBackend
@@ -244,6 +244,9 @@ class ConfirmResetTests(PasswordTestCase):
 
         self.assertEqual((response.status_code, response.content), (204, b""))
         self.assert_password(NEW_PASSWORD)
+
+    def test_values_pasted_with_spaces_around_them(self):
+        self.assertEqual(self.confirm(uid=f" {self.uid} ", token=f" {self.token} ").status_code, 204)
 
     def test_every_session_ends(self):
         clients = both_clients_for(self.user).values()

@@ -1,6 +1,6 @@
 """The published schema, /swagger.json, and the two pages that show it: Swagger UI and ReDoc.
 
-What one operation alone does is said in the docs.py of its app; here stands what operations have in common.
+What one operation alone does is said in the schema.py of its app; here stands what operations have in common.
 """
 
 import copy

@@ -1,7 +1,7 @@
-"""Indexes on tables that are in use, made without keeping anyone from writing."""
+"""Indexes on tables that are in use, made without blocking writes, and an ordering that SQLite's indexes lack."""
 
 from django.contrib.postgres import operations as postgres
-from django.db.migrations import AddIndex, AlterField, RemoveIndex
+from django.db.migrations import AddIndex
 from django.db.models import Index, OrderBy
 
 
@@ -11,51 +11,15 @@ class AddIndexConcurrently(postgres.AddIndexConcurrently):
     Cut off half-way on PostgreSQL it leaves an invalid index: `DROP INDEX CONCURRENTLY` it before migrating again.
     """
 
-    def database_forwards(self, *args):
-        _on(args, postgres=postgres.AddIndexConcurrently, others=AddIndex).database_forwards(self, *args)
-
-    def database_backwards(self, *args):
-        _on(args, postgres=postgres.AddIndexConcurrently, others=AddIndex).database_backwards(self, *args)
-
-
-class RemoveIndexConcurrently(postgres.RemoveIndexConcurrently):
-    """Likewise."""
-
-    def database_forwards(self, *args):
-        _on(args, postgres=postgres.RemoveIndexConcurrently, others=RemoveIndex).database_forwards(self, *args)
-
-    def database_backwards(self, *args):
-        _on(args, postgres=postgres.RemoveIndexConcurrently, others=RemoveIndex).database_backwards(self, *args)
-
-
-def _on(args, *, postgres, others):
-    """`args`: app_label, schema_editor and the states."""
-    return postgres if args[1].connection.vendor == "postgresql" else others
-
-
-class DropForeignKeyIndexConcurrently(AlterField):
-    """Takes away the index that Django makes for a foreign key: `field` is that key with `db_index=False`.
-
-    The migration must say `atomic = False`. Nothing else of the field may change.
-    """
-
     def database_forwards(self, app_label, schema_editor, from_state, to_state):
-        model = from_state.apps.get_model(app_label, self.model_name)
-        column = model._meta.get_field(self.name).column
-        named = {index.name for index in model._meta.indexes}
-        for name in schema_editor._constraint_names(model, [column], index=True, unique=False, exclude=named):
-            schema_editor.execute(schema_editor._delete_index_sql(model, name, **_concurrently(schema_editor)))
+        _operation(schema_editor).database_forwards(self, app_label, schema_editor, from_state, to_state)
 
     def database_backwards(self, app_label, schema_editor, from_state, to_state):
-        model = to_state.apps.get_model(app_label, self.model_name)
-        field = model._meta.get_field(self.name)
-        schema_editor.execute(
-            schema_editor._create_index_sql(model, fields=[field], **_concurrently(schema_editor)), params=None
-        )
+        _operation(schema_editor).database_backwards(self, app_label, schema_editor, from_state, to_state)
 
 
-def _concurrently(schema_editor) -> dict:
-    return {"concurrently": True} if schema_editor.connection.vendor == "postgresql" else {}
+def _operation(schema_editor):
+    return postgres.AddIndexConcurrently if schema_editor.connection.vendor == "postgresql" else AddIndex
 
 
 class NullsLastIndex(Index):

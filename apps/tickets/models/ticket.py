@@ -221,7 +221,7 @@ class Ticket(models.Model):
 class SearchText(models.Model):
     """What `search` looks through: a ticket's title and description, in capitals. On PostgreSQL alone.
 
-    Triggers keep it (migration 0010). An index of the trigrams on the ticket itself would be written anew with every
+    Triggers keep it (migration 0001). An index of the trigrams on the ticket itself would be written anew with every
     photo, as all indexes of a ticket are.
     """
 

@@ -32,7 +32,7 @@ PACKAGES = (
     *("rest_framework_simplejwt.authentication", "rest_framework_simplejwt.backends"),
     *("rest_framework_simplejwt.exceptions", "rest_framework_simplejwt.serializers"),
     *("rest_framework_simplejwt.tokens", "rest_framework_simplejwt.token_blacklist.models"),
-    *("knox.auth", "djoser.constants", "djoser.serializers", "djoser.utils"),
+    "knox.auth",
     *("django_filters.fields", "django_filters.filterset", "django_filters.utils", "django_filters.filters"),
     *("django.core.paginator", "django.core.validators", "django.forms.fields", "django.forms.models"),
     *("django.contrib.auth.password_validation", "django.contrib.auth.validators", "django.db.models.fields"),

@@ -6,14 +6,17 @@ from contextlib import redirect_stdout
 from unittest import skipUnless
 
 from django.apps import apps
+from django.conf import settings
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
-from django.test import TransactionTestCase
+from django.test import TransactionTestCase, override_settings
+from django.test.utils import CaptureQueriesContext
 from django_migration_linter import MigrationLinter
 
 # The last migrations of the first release: no process served before them.
-FIRST_RELEASE = {"accounts": "0003_roles", "support": "0002_roles", "tickets": "0002_certainty"}
+FIRST_RELEASE = {"accounts": "0002_roles", "support": "0001_initial", "tickets": "0001_initial"}
 LOCK_A_TABLE = ["CREATE_INDEX", "CREATE_INDEX_EXCLUSIVE"]
+EXAMPLES = {"MIGRATION_MODULES": settings.MIGRATION_MODULES | {"support": "tests.common.db.example_migrations"}}
 
 
 def migrations_since_the_first_release():
@@ -22,15 +25,50 @@ def migrations_since_the_first_release():
             yield migration
 
 
+def errors_of(migration) -> str:
+    """What the linter prints about a migration that a running process would not survive; else an empty string."""
+    with redirect_stdout(io.StringIO()) as printed:
+        linter = MigrationLinter(no_cache=True, warnings_as_errors_tests=LOCK_A_TABLE)
+        linter.lint_migration(migration)
+    return printed.getvalue() if linter.has_errors else ""
+
+
 @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL")
 class MigrationTests(TransactionTestCase):  # PostgreSQL makes no index concurrently within a transaction
     def test_processes_of_the_last_release_can_go_on_while_it_runs(self):
         for migration in migrations_since_the_first_release():
-            with self.subTest(str(migration)), redirect_stdout(io.StringIO()) as printed:
-                linter = MigrationLinter(no_cache=True, warnings_as_errors_tests=LOCK_A_TABLE)
-                linter.lint_migration(migration)
-                self.assertFalse(linter.has_errors, printed.getvalue())
+            with self.subTest(str(migration)):
+                self.assertEqual(errors_of(migration), "")
+
+    @override_settings(**EXAMPLES)
+    def test_an_index_that_blocks_writes_is_found(self):
+        blocking, concurrent = migrations_since_the_first_release()
+
+        self.assertIn("CREATE INDEX locks table", errors_of(blocking))
+        self.assertEqual(errors_of(concurrent), "")
 
     def test_migrations_of_the_first_release_are_there(self):
         there = MigrationLoader(connection).disk_migrations
         self.assertEqual([pair for pair in FIRST_RELEASE.items() if pair not in there], [])
+
+
+@override_settings(**EXAMPLES)
+class AddIndexConcurrentlyTests(TransactionTestCase):
+    def index_is_there(self) -> bool:
+        with connection.cursor() as cursor:
+            return "made_concurrently" in connection.introspection.get_constraints(cursor, "support_message")
+
+    def test_index_is_made_and_taken_away_on_either_database(self):
+        loader = MigrationLoader(connection)
+        migration = loader.disk_migrations["support", "0003_index_made_concurrently"]
+        before = loader.project_state(migration.dependencies)
+
+        with CaptureQueriesContext(connection) as captured, connection.schema_editor(atomic=False) as editor:
+            migration.apply(before.clone(), editor)
+            self.assertTrue(self.index_is_there())
+            migration.unapply(before.clone(), editor)
+            self.assertFalse(self.index_is_there())
+
+        if connection.vendor == "postgresql":
+            indexes = [query["sql"] for query in captured if " INDEX " in query["sql"]]
+            self.assertEqual([sql for sql in indexes if "CONCURRENTLY" not in sql], [])
