@@ -19,7 +19,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
 
-from apps.accounts.addresses import mailbox_digest, one_form
+from apps.common.mail.addresses import mailbox_digest, one_form
 from apps.accounts.passwords import normal_password, spellings
 
 CODE_DIGITS = 8
