@@ -18,6 +18,7 @@ import threading
 import time
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from functools import partial
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -33,6 +34,7 @@ from rq.timeouts import BaseDeathPenalty
 from rq.utils import now
 from rq.worker.base import BaseWorker, WorkerStatus
 
+from apps.common import threads
 from apps.common.jobs import periodic
 from apps.common.jobs.periodic import Periodic
 from apps.common.jobs.queue import jobs
@@ -177,13 +179,13 @@ class ThreadedWorker(BaseWorker):
         Answers whether any job was run. Redis being away does not end it.
         """
         self._install_signal_handlers()  # first: once it is registered, it is expected to end in good order
-        self._start_thread("stop", self._watch_the_stop)
+        _start_thread("stop", self._watch_the_stop)
         self._persist(lambda: self.bootstrap(logging_level))
         if with_scheduler:
             self._persist(lambda: self._start_scheduler(burst, logging_level))
-        tasks = [self._start_thread(task.name, task.keep_on, self._stopping) for task in periodic.tasks()]
+        tasks = [_start_thread(task.name, task.keep_on, self._stopping) for task in periodic.tasks()]
         for name, keep in periodic.companions().items():
-            self._start_thread(name, keep, self._ended)
+            _start_thread(name, keep, self._ended)
         with ThreadPoolExecutor(len(self._runners), thread_name_prefix="job") as pool:
             self._supervise(
                 [pool.submit(self._work_in, runner, burst, max_jobs) for runner in self._runners], max_idle_time
@@ -194,11 +196,6 @@ class ThreadedWorker(BaseWorker):
             metrics.close()  # while somebody still keeps the time
         self._ended.set()
         return self._jobs_taken > 0
-
-    def _start_thread(self, name: str, target, *arguments) -> threading.Thread:
-        thread = threading.Thread(target=target, args=arguments, name=name, daemon=True)
-        thread.start()
-        return thread
 
     def _supervise(self, loops: list[Future], max_idle_time: float | None):
         """Until the runners' loops have ended: they do when told to stop, each once it is through with its job. Those
@@ -383,10 +380,14 @@ class ThreadedWorker(BaseWorker):
         return None
 
 
-def _join(threads: list[threading.Thread], *, seconds: float) -> None:
+def _start_thread(name: str, function, *arguments) -> threading.Thread:
+    return threads.start(name, function, *arguments, on_error=partial(unforeseen.report, "worker", f"thread {name}"))
+
+
+def _join(started: list[threading.Thread], *, seconds: float) -> None:
     """Wait for their end, that long in all."""
     deadline = time.monotonic() + seconds
-    for thread in threads:
+    for thread in started:
         thread.join(timeout=max(0, deadline - time.monotonic()))
 
 
