@@ -13,7 +13,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
-from apps.common.api.problems import is_api, problem_answer
+from apps.common.http.problems import is_api, problem_answer
 from apps.common.http.request_body import PORTION_BYTES, BodyTooSlow, RequestBody, body_of
 from apps.common.http.slow_clients import Brief
 
