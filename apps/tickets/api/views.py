@@ -35,6 +35,7 @@ from apps.tickets.intake import acceptance, idempotency
 from apps.tickets.intake.body import uploads
 from apps.tickets.intake.digest import announced_sha256, require_digest
 from apps.tickets.intake.parsers import BarePhotoParser, PhotoFormParser
+from apps.tickets.intake.places import require_place
 from apps.tickets.intake.quota import taken_for_photo
 from apps.tickets.intake.stream import FingerprintStream, StagedPhoto, reserved_stream
 from apps.tickets.models import Image, Ticket, progress_of, read_ticket, read_ticket_counted, read_ticket_with_images
@@ -182,7 +183,7 @@ class ImagesView(ListQueryMixin, ListAPIView):
             return self._take(ticket, key)
 
     def _take(self, ticket: Ticket, key: str | None = None) -> Response:
-        acceptance.require_place(ticket)
+        require_place(ticket, taken=ticket.places_taken)  # an unlocked look: only `accept_photo` is certain
         length = self._announced_length()
         digest = announced_sha256(self.request)
         user, size = self.request.user, length and min(length, settings.IMAGE_MAX_BYTES)

@@ -9,12 +9,11 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.common.db.compiled_queries import CompiledQuery, Parameter, columns_of, instance_of, update
+from apps.common.db.compiled_queries import CompiledQuery, Parameter, columns_of, instance_of
 from apps.common.observability.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
 from apps.common.observability.request_id import current_request_id
-from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus
+from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus, holds_a_place
 from apps.tickets.models.ticket import Ticket
-from apps.tickets.models.transition import record
 
 # How long past its own deadline an attempt may take to record its outcome before someone else may take over.
 LEASE_SLACK_SECONDS = 5
@@ -27,7 +26,7 @@ class ImageQuerySet(models.QuerySet):
         return row and instance_of(Image, row)
 
     def holding_a_place(self):
-        return self.exclude(status=ImageStatus.FAILED)
+        return self.filter(holds_a_place())
 
     def due(self, number: int) -> "list[Image]":
         """In flight, and nobody has looked at them for longer than they asked for: see Image.next_check_at.
@@ -40,9 +39,7 @@ class ImageQuerySet(models.QuerySet):
 
 
 class Image(models.Model):
-    """One photo of a ticket. Each named move is one guarded UPDATE: it answers whether this caller made the move, so a
-    job that runs twice or late changes nothing the second time.
-    """
+    """One photo of a ticket. How it goes from one status to another is in lifecycle/moves.py."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     ticket = models.ForeignKey(
@@ -106,7 +103,7 @@ class Image(models.Model):
         constraints = [
             # The database's own word that no place is given away twice, whatever the code above it does.
             models.UniqueConstraint(
-                fields=["ticket", "position"], condition=~Q(status="failed"), name="image_place_taken_once"
+                fields=["ticket", "position"], condition=holds_a_place(), name="image_place_taken_once"
             ),
             models.CheckConstraint(condition=Q(position__gte=1), name="image_position_from_one"),
         ]
@@ -145,139 +142,32 @@ class Image(models.Model):
         """The name at Cloudinary. It follows from the id alone, so a repeated upload replaces and never doubles."""
         return f"hopla/{self.pk}"
 
-    def start_upload(self, *, lease_seconds: float) -> bool:
-        """queued -> uploading, one attempt more. False when the image is not queued, or its retry is not due yet.
-
-        After `lease_seconds` it is taken for lost, unless they are prolonged.
-        """
-        if self.waits_for_its_time:
-            return False
-        now = timezone.now()
-        return self._move(
-            [ImageStatus.QUEUED],
-            to=ImageStatus.UPLOADING,
-            attempts=self.attempts + 1,
-            next_retry_at=None,
-            next_check_at=now + timedelta(seconds=lease_seconds),
-        )
-
-    def store(self, *, asset_id: str, asset_version: int, asset_format: str) -> bool:
-        """-> stored, from any state in flight, by the last attempt made; one that was overtaken changes nothing.
-
-        From `queued` too: the answer came after its attempt was given up, or was lost and the asset is found there.
-        """
-        return self._move(
-            IN_FLIGHT,
-            to=ImageStatus.STORED,
-            asset_id=asset_id,
-            asset_version=asset_version,
-            asset_format=asset_format,
-            stored_at=timezone.now(),
-            error_code="",
-            error_detail="",
-            next_retry_at=None,
-            next_check_at=None,
-        )
-
-    def retry_at(self, moment, *, code: str, detail: str) -> bool:
-        """uploading -> queued: passing trouble ended this attempt, the next one starts at `moment`."""
-        return self._move(
-            [ImageStatus.UPLOADING],
-            to=ImageStatus.QUEUED,
-            reason=code,
-            error_code=code,
-            error_detail=detail[:500],
-            next_retry_at=moment,
-            next_check_at=moment,
-        )
-
-    def give_back(self, moment) -> bool:
-        """uploading -> queued, and the attempt does not count: it failed for a reason that is no photo's fault."""
-        return self._move(
-            [ImageStatus.UPLOADING],
-            to=ImageStatus.QUEUED,
-            reason="uploads_paused",
-            attempts_uncounted=self.attempts_uncounted + 1,
-            next_retry_at=moment,
-            next_check_at=moment,
-        )
-
-    def fail(self, *, code: str, detail: str) -> bool:
-        """-> failed from any state in flight that has not moved on meanwhile; the place is free again."""
-        return self._move(
-            IN_FLIGHT,
-            to=ImageStatus.FAILED,
-            reason=code,
-            error_code=code,
-            error_detail=detail[:500],
-            next_retry_at=None,
-            next_check_at=None,
-        )
-
-    def lose_asset(self, *, code: str, detail: str) -> bool:
-        """stored -> failed: an audit found that Cloudinary does not hold the photo."""
-        return self._move(
-            [ImageStatus.STORED], to=ImageStatus.FAILED, reason=code, error_code=code, error_detail=detail[:500]
-        )
-
-    def revive(self, *, position: int) -> bool:
-        """failed -> queued, on a place that is free: staff have it tried again, with all attempts before it."""
-        return self._move(
-            [ImageStatus.FAILED],
-            to=ImageStatus.QUEUED,
-            reason="tried_again",
-            position=position,
-            attempts_uncounted=self.attempts,
-            error_code="",
-            error_detail="",
-            next_check_at=next_check_at_the_latest(),
-        )
-
     def check_again_in(self, seconds: float) -> bool:
         """Stay in flight, and be looked at again by reconcile after that time."""
         moment = timezone.now() + timedelta(seconds=seconds)
-        return any(self._update(status, next_check_at=moment) for status in self._own_first(IN_FLIGHT))
+        return self._update(IN_FLIGHT, next_check_at=moment)
 
     def retry_now(self) -> bool:
         """Of an image that waits for its next attempt: it need not wait any more."""
-        return self.waits_for_its_time and self._update(
-            ImageStatus.QUEUED, next_retry_at=None, next_check_at=next_check_at_the_latest()
-        )
-
-    @property
-    def waits_for_its_time(self) -> bool:
-        return self.next_retry_at is not None and self.next_retry_at > timezone.now()
-
-    def _move(self, from_statuses, *, to: str, reason: str = "", **changes) -> bool:
-        # One status after the other: the log of transitions says where it came from.
-        for status in self._own_first(from_statuses):
-            if self._update(status, status=to, **changes):
-                record(
-                    ticket_id=self.ticket_id,
-                    image_id=self.pk,
-                    from_status=status,
-                    to_status=to,
-                    reason=reason,
-                    request_id=self.request_id,
-                    told=self.told_of_a_move(),
-                )
-                return True
-        return False
+        waits = self.next_retry_at is not None and self.next_retry_at > timezone.now()
+        changes = {"next_retry_at": None, "next_check_at": next_check_at_the_latest()}
+        return waits and self._update([ImageStatus.QUEUED], **changes)
 
     def told_of_a_move(self) -> dict:
         """For the log: `seconds` since the photo was accepted, and when it is tried again if that has a time."""
         told = {"attempt": self.attempts, "seconds": round((self.updated_at - self.created_at).total_seconds(), 3)}
         return told | ({"again_at": self.next_retry_at.isoformat()} if self.next_retry_at else {})
 
-    def _own_first(self, statuses) -> list:
-        return sorted(statuses, key=lambda status: status != self.status)
-
-    def _update(self, is_status: str, **changes) -> bool:
-        """Guarded: only while the row has this status, no other attempt has begun since this image was read, and staff
-        have not had it tried again.
+    def _update(self, statuses, **changes) -> bool:
+        """Guarded: only while the row has one of these statuses, no other attempt has begun since this image was read,
+        and staff have not had it tried again.
         """
-        only_if = {"status": is_status, "attempts": self.attempts, "attempts_uncounted": self.attempts_uncounted}
-        return update(self, only_if=only_if, updated_at=timezone.now(), **changes)
+        changes |= {"updated_at": timezone.now()}
+        same_attempt = {"attempts": self.attempts, "attempts_uncounted": self.attempts_uncounted}
+        updated = Image.objects.filter(pk=self.pk, status__in=statuses, **same_attempt).update(**changes)
+        for name, value in changes.items() if updated else ():
+            setattr(self, name, value)
+        return bool(updated)
 
 
 _IMAGE = CompiledQuery(

@@ -13,11 +13,10 @@ from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from apps.common.db.compiled_queries import CompiledQuery, CompiledUpdate, Parameter, columns_of, instance_of, update
+from apps.common.db.compiled_queries import CompiledQuery, Parameter, columns_of, instance_of, update
 from apps.common.db.indexes import NullsLastIndex
 from apps.tickets.models.progress import Progress
-from apps.tickets.models.statuses import OPEN_TICKET, ImageStatus, TicketStatus
-from apps.tickets.models.transition import record
+from apps.tickets.models.statuses import OPEN_TICKET, TicketStatus
 
 # By what a list of tickets is filtered, besides the owner.
 FILTERED_BY = ["status", "created_at"]
@@ -54,10 +53,6 @@ class TicketQuerySet(models.QuerySet):
         if row is None:
             raise Ticket.DoesNotExist
         return instance_of(Ticket, row)
-
-    def lock_and_touch(self, ticket_id) -> bool:
-        """`lock` and `touch` in one UPDATE, for whoever needs nothing else of the ticket. False when it is gone."""
-        return bool(_TOUCH.run(ticket_id=ticket_id, moment=timezone.now()))
 
 
 class Ticket(models.Model):
@@ -130,10 +125,6 @@ class Ticket(models.Model):
         """Counted in the database now. For a page of tickets use `progress_of`, one query for all."""
         return Progress.of(self, dict(_IMAGES_BY_STATUS.rows(ticket_id=self.pk)))
 
-    def all_images_stored(self) -> bool:
-        """Counted in the database now. Certain only under the ticket's lock."""
-        return _STORED.first(ticket_id=self.pk) == (self.num_images,)
-
     @property
     def etag(self) -> str:
         """A strong ETag of what a reader is told in the active language: the same for every reader, another after every
@@ -142,31 +133,10 @@ class Ticket(models.Model):
         return f'"{self.pk}-{self.version}-{get_language()}"'
 
     def touch(self, **changes) -> None:
-        """Write the changes and raise the version. The ticket must come from `lock`, in the same transaction."""
-        if changes.get("status", self.status) != self.status:
-            record(ticket_id=self.pk, from_status=self.status, to_status=changes["status"])
+        """Write the changes and raise the version. The ticket must come from `lock`, in the same transaction. For
+        another status see lifecycle/moves.py.
+        """
         update(self, **changes, version=self.version + 1, updated_at=timezone.now())
-
-    def begin(self) -> None:
-        """pending -> in_progress, at the first image accepted; later images only raise the version."""
-        self.touch(status=TicketStatus.IN_PROGRESS)
-
-    def cancel(self) -> None:
-        """-> cancelled, from a status that still takes photos; see endings.end_ticket for what goes with it."""
-        self.touch(status=TicketStatus.CANCELLED)
-
-    def expire(self) -> None:
-        """-> expired, likewise."""
-        self.touch(status=TicketStatus.EXPIRED)
-
-    def reopen(self, *, expires_at) -> None:
-        """expired -> in_progress, or pending when no photo was ever accepted: staff gave it more time."""
-        begun = self.images.exists()
-        self.touch(status=TicketStatus.IN_PROGRESS if begun else TicketStatus.PENDING, expires_at=expires_at)
-
-    def complete(self) -> None:
-        """-> completed, once: under the lock, when the last image is stored."""
-        self.touch(status=TicketStatus.COMPLETED, completed_at=timezone.now())
 
 
 def _locked_ticket():
@@ -175,24 +145,10 @@ def _locked_ticket():
     return ticket.select_for_update(no_key=no_key).values_list(*columns_of(Ticket))
 
 
-def _touch():
-    ticket = Ticket.objects.filter(pk=Parameter("ticket_id", models.BigIntegerField()))
-    return ticket, {"version": F("version") + 1, "updated_at": Parameter("moment", models.DateTimeField())}
-
-
-def _stored():
-    ticket = Ticket.objects.filter(
-        pk=Parameter("ticket_id", models.BigIntegerField()), images__status=ImageStatus.STORED
-    )
-    return ticket.order_by().values("pk").annotate(number=Count("*")).values_list("number")
-
-
 def _images_by_status():
     ticket = Ticket.objects.filter(pk=Parameter("ticket_id", models.BigIntegerField())).order_by()
     return ticket.values_list("images__status").annotate(number=Count("images"))
 
 
 _LOCKED_TICKET = CompiledQuery(_locked_ticket)
-_TOUCH = CompiledUpdate(_touch)
-_STORED = CompiledQuery(_stored)
 _IMAGES_BY_STATUS = CompiledQuery(_images_by_status)
