@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 from redis.exceptions import RedisError
@@ -152,28 +152,24 @@ def settle_lost(images: list[Image]) -> None:
 
 def _start_attempt(image_id: str) -> Image | None:
     """The image with its attempt begun, or None: settled, taken by another worker, not due yet, paused, or deleted."""
-    pause = current_pause()
-    image = None if pause else moves.begin_attempt(uuid.UUID(image_id), lease_seconds=lease_seconds())
-    image = image or _start_the_long_way(image_id, pause)
-    if not connection.in_atomic_block:  # as it is inside a TestCase
-        connection.close()
+    image, pause = None, current_pause()
+    try:
+        if pause is None:
+            image = moves.start_upload(uuid.UUID(image_id), lease_seconds=lease_seconds())
+        else:
+            _wait_for_end_of(pause, image_id)
+    finally:
+        if not connection.in_atomic_block:  # as it is inside a TestCase
+            connection.close()
     if image is not None:
         metrics.count("hopla_upload_attempts")
     return image
 
 
-def _start_the_long_way(image_id: str, pause: Pause | None) -> Image | None:
+def _wait_for_end_of(pause: Pause, image_id: str) -> None:
     image = Image.objects.find(uuid.UUID(image_id))
-    if image is None:
-        return None
-    if pause is not None:
+    if image is not None:
         image.check_again_in((pause.until - timezone.now()).total_seconds() + _spread())
-        return None
-    with transaction.atomic():
-        started = Ticket.objects.lock_and_touch(image.ticket_id) and image.start_upload(lease_seconds=lease_seconds())
-        if not started:
-            transaction.set_rollback(True)  # for readers of the ticket nothing has changed
-    return image if started else None
 
 
 def _postpone(image: Image, pause: Pause) -> None:

@@ -15,7 +15,7 @@ from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.staging import store
 from apps.tickets.storage import cloudinary
 from tests.case import default_queue, staged_photos
-from tests.makers import jpeg_bytes, make_accepted_image, make_ticket, stage_photo
+from tests.makers import begin_attempt, jpeg_bytes, make_accepted_image, make_ticket, stage_photo
 from tests.tickets.delivery.test_job import DeliveryTestCase
 from tests.tickets.upkeep.test_reconcile import ReconcileTestCase, age_staged_bytes, make_due, queued_images
 
@@ -190,7 +190,7 @@ class ExhaustedTests(DeliveryTestCase):
     def test_attempt_whose_worker_was_lost_counts(self):
         for _ in range(2):
             image = Image.objects.get()
-            self.assertTrue(image.start_upload(lease_seconds=30))
+            self.assertTrue(begin_attempt(image))
             outcomes.record_retry(image, moment=timezone.now(), code="worker_lost", detail="-")
         self.sandbox.misbehave("refuse", status=503, times=1)
 
@@ -218,7 +218,7 @@ class LostBytesTests(ReconcileTestCase):
         self.assertEqual(list(AssetRemoval.objects.all()), [])
 
     def test_photo_whose_worker_was_killed_after_storing_is_stored(self):
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
         cloudinary.put(public_id=self.image.public_id, content=store.read(self.image.pk, self.image.size))
         store.connection().flushdb()
         make_due(self.image)
@@ -314,7 +314,7 @@ class SettledBytesTests(ReconcileTestCase):
 
     def test_bytes_of_images_in_flight_stay(self):
         second = make_accepted_image(self.ticket, seed=2)
-        second.start_upload(lease_seconds=30)
+        begin_attempt(second)
 
         self.reconcile()
 
