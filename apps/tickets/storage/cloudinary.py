@@ -185,17 +185,23 @@ def thumbnail_url(*, public_id: str, version: int) -> str:
 
 
 def _delivery_url(public_id: str, version: int, option: tuple[str, str]) -> str:
-    pattern = _url_pattern(settings.CLOUDINARY_URL, settings.CLOUDINARY_DELIVERY_URL, option)
-    return pattern.replace("VERSION", str(version), 1).replace("PUBLIC_ID", public_id, 1)
+    before, between, after = _url_around(settings.CLOUDINARY_URL, settings.CLOUDINARY_DELIVERY_URL, option)
+    return f"{before}{version}{between}{public_id}{after}"
 
 
 @lru_cache
-def _url_pattern(cloudinary_url: str, delivery_url: str, option: tuple[str, str]) -> str:
-    """The SDK's URL with two words to replace: it takes 40 µs to make one, and a ticket shows up to a thousand."""
+def _url_around(cloudinary_url: str, delivery_url: str, option: tuple[str, str]) -> tuple[str, str, str]:
+    """Returns what the SDK's URL has before, between and after version and public_id.
+
+    The SDK takes 40 µs to make one, and a ticket shows up to a thousand.
+    """
     url, _ = cloudinary.utils.cloudinary_url(
         "PUBLIC_ID", version="VERSION", type="upload", secure=True, **_parse_account(cloudinary_url), **dict([option])
     )
-    return url.replace(DELIVERY_HOST, delivery_url.rstrip("/"), 1) if delivery_url else url
+    if delivery_url:
+        url = url.replace(DELIVERY_HOST, delivery_url.rstrip("/"), 1)
+    before, rest = url.split("VERSION", 1)
+    return before, *rest.split("PUBLIC_ID", 1)
 
 
 def _account() -> dict:
