@@ -1,11 +1,11 @@
 """Writes the Postman collection, its local environment and the sample photo: `python -m script.make_postman`."""
 
 import json
+import os
 from pathlib import Path
 
 from script.install import ROOT
-from script.postman.collection import COLLECTION, ENVIRONMENT
-from script.postman.photos import SAMPLE
+from script.postman import SAMPLE
 
 COLLECTION_FILE = ROOT / "docs" / "hopla.postman_collection.json"
 ENVIRONMENT_FILE = ROOT / "docs" / "local.postman_environment.json"
@@ -13,6 +13,13 @@ SAMPLE_FILE = ROOT / SAMPLE
 
 
 def main() -> None:
+    # Here, and not at the top: the collection's fields are those of the serializers, which take Django's settings.
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hopla.settings")
+    import django
+
+    django.setup()
+    from script.postman.collection import COLLECTION, ENVIRONMENT
+
     COLLECTION_FILE.write_text(as_text(COLLECTION))
     ENVIRONMENT_FILE.write_text(as_text(ENVIRONMENT))
     if not SAMPLE_FILE.exists():  # its bytes depend on the version of Pillow: a new one is made for a reason alone

@@ -3,3 +3,5 @@
 `script/make_postman.py` writes it down as docs/hopla.postman_collection.json. To add requests, add them here, make the
 file anew, and run it with script/newman; tests/test_postman.py compares it with the published schema.
 """
+
+SAMPLE = "docs/samples/photo.jpg"

@@ -1,45 +1,21 @@
-"""The fields that answers have, at least."""
+"""The fields that answers have, at least: those of tickets and images are the serializers' own."""
+
+from apps.tickets.api.serializers import (
+    ImageSerializer,
+    ProgressSerializer,
+    TicketDetailSerializer,
+    TicketSerializer,
+    TicketStatusSerializer,
+)
 
 PROBLEM = ("type", "title", "status", "detail", "code", "request_id")
 USER = ("id", "username", "email", "email_verified", "name", "phone", "is_staff", "date_joined")
 SESSION = ("token", "expiry", "user")
-PROGRESS = ("declared", "received", "stored", "failed", "remaining", "percent")
-TICKET = (
-    "id",
-    "ticket_id",
-    "title",
-    "description",
-    "num_images",
-    "status",
-    "progress",
-    "created_at",
-    "updated_at",
-    "completed_at",
-    "expires_at",
-    "images_url",
-    "status_url",
-)
-IMAGE = (
-    "id",
-    "position",
-    "slot",
-    "status",
-    "filename",
-    "content_type",
-    "size",
-    "sha256",
-    "duplicate_of",
-    "width",
-    "height",
-    "format",
-    "url",
-    "thumbnail_url",
-    "attempts",
-    "error",
-    "next_retry_at",
-    "created_at",
-    "stored_at",
-)
+PROGRESS = ProgressSerializer.names()
+TICKET = TicketSerializer.names()
+TICKET_WITH_IMAGES = TicketDetailSerializer.names()
+TICKET_STATUS = TicketStatusSerializer.names()
+IMAGE = ImageSerializer.names()
 PAGE = ("count", "next", "previous", "results")
 CURSOR_PAGE = ("next", "previous", "results")
 SUPPORT_TICKET = ("id", "title", "body_text", "owner", "ticket", "status", "messages", "created_at", "updated_at")

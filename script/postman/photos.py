@@ -1,9 +1,8 @@
 """Photos: in, repeated, refused."""
 
-from script.postman.fields import IMAGE, PAGE, TICKET
+from script.postman import SAMPLE
+from script.postman.fields import IMAGE, PAGE, TICKET, TICKET_STATUS
 from script.postman.items import folder, request
-
-SAMPLE = "docs/samples/photo.jpg"
 
 # Bytes above 127 would not survive in a variable: Postman sends those as text, in UTF-8. JPEG and PNG begin with some;
 # a bitmap can do without.
@@ -153,7 +152,7 @@ pm.collectionVariables.set("sentPhoto", pm.variables.get("photo"));
         "GET tickets/{{ticketId}}/status/",
         about="The refusals took no place: one of three remains. After a restart of the app, this tells where it was.",
         answers=200,
-        has=("ticket_id", "status", "progress"),
+        has=TICKET_STATUS,
         tests={
             "one place is left": "pm.expect(answer.progress).to.include({received: 2, remaining: 1})",
             "it is under way": 'pm.expect(answer.status).to.eql("in_progress")',
@@ -232,6 +231,6 @@ OWN_FILES = folder(
         "GET tickets/{{ownTicketId}}/status/",
         about="Send it again until `status` is `completed`; folder 5 shows how an app does.",
         answers=200,
-        has=("ticket_id", "status", "progress"),
+        has=TICKET_STATUS,
     ),
 )

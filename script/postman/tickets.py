@@ -1,6 +1,6 @@
 """Tickets: open one, list one's own, watch one."""
 
-from script.postman.fields import CURSOR_PAGE, IMAGE, PAGE, PROGRESS, TICKET
+from script.postman.fields import CURSOR_PAGE, IMAGE, PAGE, PROGRESS, TICKET, TICKET_STATUS, TICKET_WITH_IMAGES
 from script.postman.items import folder, keys, request
 
 OPENING = folder(
@@ -90,7 +90,7 @@ pm.test("answers 200, or 304 while nothing changed", () => pm.expect(pm.response
 if (pm.response.code === 200) {{
     const answer = pm.response.json();
     pm.test("has its fields", () => {{
-        pm.expect(answer).to.include.all.keys("ticket_id", "status", "progress");
+        pm.expect(answer).to.include.all.keys({keys(TICKET_STATUS)});
         pm.expect(answer.progress).to.include.all.keys({keys(PROGRESS)});
     }});
     pm.test("no photo failed", () => pm.expect(answer.progress.failed).to.eql(0));
@@ -138,7 +138,7 @@ WATCHING = folder(
         "GET tickets/{{ticketId}}/",
         about="The ticket and all of its images: `url` shows the photo, `thumbnail_url` one of 400 x 400 pixels.",
         answers=200,
-        has=(*TICKET, "images"),
+        has=TICKET_WITH_IMAGES,
         tests={
             "it is completed": 'pm.expect(answer.status).to.eql("completed")',
             "it knows when": "pm.expect(answer.completed_at).to.match(/Z$/)",

@@ -1,5 +1,5 @@
 """Tickets, photos and what goes with them, for staff."""
 
-from apps.tickets.admin import tickets
+from apps.tickets.admin import images, tickets, transitions
 
-__all__ = ["tickets"]
+__all__ = ["images", "tickets", "transitions"]

@@ -4,8 +4,6 @@ What staff do is in Django's history of each page, and each move that follows in
 name.
 """
 
-import uuid
-from contextlib import contextmanager
 from urllib.parse import urlencode
 
 from django import forms
@@ -16,71 +14,24 @@ from django.db.models import Count, Q, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.common.admin.badge import badge
 from apps.common.admin.lists import FirstDayFilter, LargeAdmin, LargeChangeList, LastDayFilter, TypedFilter
+from apps.tickets.admin.parts import ActingStaff, StatusBadge, badge_of, newest_moves, number_in, the_first, thumbnail
 from apps.tickets.lifecycle.endings import cancel_ticket
-from apps.tickets.models import AssetRemoval, Image, Ticket, progress_of
-from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus
-from apps.tickets.models.transition import Transition, acting_as
-from apps.tickets.staging import quarantine
-from apps.tickets.storage import cloudinary
+from apps.tickets.models import Image, Ticket, progress_of
+from apps.tickets.models.statuses import ImageStatus
+from apps.tickets.models.transition import Transition
 from apps.tickets.upkeep.staff_actions import (
     ActionNotAllowed,
     extend_expiry,
     require_extendable,
-    try_again,
     try_failed_again,
 )
 
-PHOTOS_SHOWN = TRANSITIONS_SHOWN = 500
-
-
-class ReadOnly:
-    """Mixed into admins of what only the pipeline changes."""
-
-    def has_add_permission(self, request, obj=None):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-
-class ActingStaff:
-    """Mixed into admins: what its pages do is done, says the log of transitions, by whoever asked for it."""
-
-    def changelist_view(self, request, *args, **kwargs):
-        with acting_as_staff(request.user):
-            return super().changelist_view(request, *args, **kwargs)
-
-    def changeform_view(self, request, *args, **kwargs):
-        with acting_as_staff(request.user):
-            return super().changeform_view(request, *args, **kwargs)
-
-    def delete_view(self, request, *args, **kwargs):
-        with acting_as_staff(request.user):
-            return super().delete_view(request, *args, **kwargs)
-
-    def tell(self, request, done: str, number: int, refusals: list[str]) -> None:
-        if number or not refusals:
-            self.message_user(request, done, messages.SUCCESS)
-        for reason in sorted(set(refusals)):
-            told = ngettext(
-                "%(number)d photo cannot be tried again: %(reason)s",
-                "%(number)d photos cannot be tried again: %(reason)s",
-                refusals.count(reason),
-            )
-            self.message_user(request, told % {"number": refusals.count(reason), "reason": reason}, messages.WARNING)
-
-
-@contextmanager
-def acting_as_staff(user):
-    with acting_as(f"staff {user.pk} ({user.get_username()})"):
-        yield
+PHOTOS_SHOWN = 500
 
 
 class OwnerFilter(TypedFilter):
@@ -103,18 +54,6 @@ class FailuresFilter(admin.SimpleListFilter):
         if self.value() != "yes":
             return queryset
         return queryset.filter(pk__in=Image.objects.filter(status=ImageStatus.FAILED).values("ticket_id"))
-
-
-def number_in(typed: str) -> int | None:
-    """A ticket's, if it looks like one; compared as a number, since no index knows it as text, which `=id` compares."""
-    return int(typed) if typed.isdecimal() and typed.isascii() and len(typed) < 19 else None
-
-
-def uuid_in(typed: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(typed)
-    except ValueError:
-        return None
 
 
 def users_called(name: str):
@@ -147,7 +86,7 @@ class TicketForm(forms.ModelForm):
 
 
 @admin.register(Ticket)
-class TicketAdmin(ActingStaff, LargeAdmin):
+class TicketAdmin(StatusBadge, ActingStaff, LargeAdmin):
     list_display = ("id", "title", "owned_by", "state", "bar", "created_at", "completed_at")
     list_filter = (
         "status",
@@ -177,10 +116,6 @@ class TicketAdmin(ActingStaff, LargeAdmin):
     def owned_by(self, ticket):
         query = urlencode({OwnerFilter.parameter_name: ticket.owner.get_username()})
         return format_html('<a href="?{}">{}</a>', query, ticket.owner)
-
-    @admin.display(description=_("status"))
-    def state(self, ticket):
-        return badge(ticket.status, ticket.get_status_display())
 
     @admin.display(description=_("photos"))
     def bar(self, ticket):
@@ -239,7 +174,7 @@ class TicketAdmin(ActingStaff, LargeAdmin):
         began = dict(Transition.objects.first_attempts(ticket_id))
         for photo in photos:
             photo.thumbnail = thumbnail(photo)
-            photo.state = badge(photo.status, photo.get_status_display())
+            photo.state = badge_of(photo)
             photo.began_after = in_short(began.get(photo.pk), since=photo.created_at)
             photo.stored_after = in_short(photo.stored_at, since=photo.created_at)
         return newest_moves(ticket_id=ticket_id) | {
@@ -268,8 +203,7 @@ class TicketAdmin(ActingStaff, LargeAdmin):
             refusals += reasons
             if tried:
                 self.log_change(request, ticket, gettext("Tried %(number)d failed photos again.") % {"number": tried})
-        done = ngettext("%(number)d photo is tried again.", "%(number)d photos are tried again.", number)
-        self.tell(request, done % {"number": number}, number, refusals)
+        self.tell_tried_again(request, number, refusals)
 
     @admin.action(description=_("Cancel the selected tickets"), permissions=["change"])
     def cancel(self, request, queryset):
@@ -298,18 +232,6 @@ class TicketAdmin(ActingStaff, LargeAdmin):
         return listed, counts, missing, []
 
 
-def newest_moves(**of) -> dict:
-    """For admin/transitions.html."""
-    moves, are_cut = the_first(TRANSITIONS_SHOWN, Transition.objects.filter(**of).order_by("-id"))
-    return {"transitions": moves, "transitions_are_cut": are_cut}
-
-
-def the_first(number: int, queryset) -> tuple[list, bool]:
-    """So many rows at most, and whether there are more."""
-    rows = list(queryset[: number + 1])
-    return rows[:number], len(rows) > number
-
-
 def in_short(moment, *, since) -> str:
     """How much later it was: `0.4 s`, `2 min 5 s`, `3 h 0 min`; "" when it has not come."""
     if moment is None:
@@ -319,142 +241,3 @@ def in_short(moment, *, since) -> str:
         return f"{seconds:.1f} s"
     minutes = int(seconds) // 60
     return f"{minutes} min {int(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def thumbnail(image: Image) -> str:
-    """A small picture of a stored photo; "" of others."""
-    if image.status != ImageStatus.STORED:
-        return ""
-    url = cloudinary.thumbnail_url(public_id=image.public_id, version=image.asset_version)
-    return format_html('<img class="thumbnail" loading="lazy" src="{}" alt="">', url)
-
-
-class CodeFilter(TypedFilter):
-    title = _("error code")
-    parameter_name = "code"
-
-    def queryset(self, request, queryset):
-        if not self.value():
-            return queryset
-        # What is stored has no error code. Said in these words the two small indexes serve, and no table is scanned.
-        return queryset.filter(Q(status=ImageStatus.FAILED) | Q(status__in=IN_FLIGHT), error_code=self.value())
-
-
-@admin.register(Image)
-class ImageAdmin(ActingStaff, ReadOnly, LargeAdmin):
-    list_display = ("id", "ticket", "position", "state", "attempts", "error_code", "next_retry_at", "created_at")
-    list_filter = ("status", CodeFilter)
-    list_select_related = ("ticket",)
-    sortable_by = ()
-    search_fields = ("=id", "=ticket__id")  # as get_search_results finds them
-    search_help_text = _("The id of a photo, or the number of a ticket.")
-    actions = ["try_again"]
-    change_form_template = "admin/image.html"
-    fields = (
-        ("ticket", "position"),
-        ("state", "attempts", "next_retry_at"),
-        ("error_code", "error_detail"),
-        ("picture", "address"),
-        ("filename", "content_type", "format"),
-        ("size", "width", "height", "orientation"),
-        ("sha256", "duplicate_of"),
-        ("asset_id", "asset_version", "asset_format"),
-        ("created_at", "updated_at", "stored_at"),
-        "request_id",
-    )
-    readonly_fields = [name for row in fields for name in ([row] if isinstance(row, str) else row)]
-
-    def get_ordering(self, request):
-        """By what an index holds of photos of the status looked for: their number would not matter otherwise."""
-        by_status = {ImageStatus.FAILED: ("-updated_at",), ImageStatus.STORED: ("-stored_at",)}
-        return by_status.get(request.GET.get("status__exact"), ("-ticket_id", "position"))
-
-    def get_search_results(self, request, queryset, search_term):
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if (number := number_in(term)) is not None:
-            return queryset.filter(ticket_id=number), False
-        return queryset.filter(pk=uuid_in(term)), False
-
-    def has_operate_permission(self, request):
-        return request.user.has_perm("tickets.change_image")
-
-    @admin.display(description=_("status"))
-    def state(self, image):
-        return badge(image.status, image.get_status_display())
-
-    @admin.display(description=_("picture"))
-    def picture(self, image):
-        return thumbnail(image) or "-"
-
-    @admin.display(description=_("address"))
-    def address(self, image):
-        if image.status != ImageStatus.STORED:
-            return "-"
-        url = cloudinary.delivery_url(public_id=image.public_id, version=image.asset_version, format=image.asset_format)
-        return format_html('<a href="{}" rel="noreferrer">{}</a>', url, url)
-
-    def change_view(self, request, object_id, form_url="", extra_context=None):
-        image = self.get_object(request, object_id)
-        seen = {}
-        if image is not None:
-            seen = newest_moves(ticket_id=image.ticket_id, image_id=image.pk)
-            seen["bytes_are_kept"] = bytes_are_kept(image)
-        return super().change_view(request, object_id, form_url, seen | (extra_context or {}))
-
-    @admin.action(description=_("Try the selected photos again"), permissions=["operate"])
-    def try_again(self, request, queryset):
-        number, refusals = 0, []
-        for image in queryset:
-            try:
-                try_again(image.pk)
-            except ActionNotAllowed as refusal:
-                refusals.append(str(refusal))
-            else:
-                number += 1
-                self.log_change(request, image, gettext("Tried again."))
-        done = ngettext("%(number)d photo is tried again.", "%(number)d photos are tried again.", number)
-        self.tell(request, done % {"number": number}, number, refusals)
-
-
-def bytes_are_kept(image: Image) -> bool:
-    return image.status == ImageStatus.FAILED and bool(quarantine.which_are_kept([image.pk]))
-
-
-@admin.register(Transition)
-class TransitionAdmin(ReadOnly, LargeAdmin):
-    list_display = ("at", "ticket_link", "image_id", "from_status", "to_status", "reason", "actor", "request_id")
-    list_display_links = None
-    sortable_by = ()
-    search_fields = ("=ticket_id", "=image_id")
-    search_help_text = _("The number of a ticket, or the id of a photo.")
-
-    def has_delete_permission(self, request, obj=None):
-        return False
-
-    @admin.display(description=_("ticket"))
-    def ticket_link(self, move):
-        return format_html(
-            '<a href="{}">{}</a>', reverse("admin:tickets_ticket_change", args=[move.ticket_id]), str(move.ticket_id)
-        )
-
-    def get_search_results(self, request, queryset, search_term):
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if (number := number_in(term)) is not None:
-            return queryset.filter(ticket_id=number), False
-        if (image_id := uuid_in(term)) is None:
-            return queryset.none(), False
-        image = Image.objects.find(image_id)
-        ticket_id = image.ticket_id if image else Transition.objects.ticket_of_deleted(image_id)
-        return queryset.filter(ticket_id=ticket_id, image_id=image_id), False
-
-
-@admin.register(AssetRemoval)
-class AssetRemovalAdmin(ReadOnly, LargeAdmin):
-    list_display = ("public_id", "due_at", "attempts", "error")
-    sortable_by = ()
-    ordering = ("due_at",)
-    search_fields = ("=public_id",)

@@ -8,56 +8,18 @@ from apps.tickets import errors
 from apps.tickets.api.serializers import (
     ImageSerializer,
     NewTicketSerializer,
+    ProgressSerializer,
     TicketDetailSerializer,
     TicketSerializer,
     TicketStatusSerializer,
 )
 
-PROGRESS = {"declared": 7, "received": 3, "stored": 2, "failed": 1, "remaining": 4, "percent": 28}
-TICKET = {
-    "id": 94,
-    "ticket_id": 94,
-    "title": "Flat 3B, hand-over",
-    "description": "",
-    "num_images": 7,
-    "status": "in_progress",
-    "progress": PROGRESS,
-    "created_at": "2026-11-21T10:00:00Z",
-    "updated_at": "2026-11-21T10:02:41.120000Z",
-    "completed_at": None,
-    "expires_at": None,
-    "images_url": "https://hopla.example/api/v1/tickets/94/images/",
-    "status_url": "https://hopla.example/api/v1/tickets/94/status/",
-}
-NEW_TICKET = TICKET | {
-    "status": "pending",
-    "progress": {"declared": 7, "received": 0, "stored": 0, "failed": 0, "remaining": 7, "percent": 0},
-    "updated_at": "2026-11-21T10:00:00Z",
-}
-IMAGE = {
-    "id": "7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11",
-    "position": 1,
-    "slot": None,
-    "status": "stored",
-    "filename": "kitchen.jpg",
-    "content_type": "image/jpeg",
-    "size": 3482911,
-    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-    "duplicate_of": None,
-    "width": 4032,
-    "height": 3024,
-    "orientation": 1,
-    "format": "jpeg",
-    "url": "https://res.cloudinary.com/demo/image/upload/v1795255201/hopla/7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11.jpg",
-    "thumbnail_url": "https://res.cloudinary.com/demo/image/upload/c_fill,h_400,w_400/v1795255201"
-    "/hopla/7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11",
-    "attempts": 1,
-    "error": None,
-    "next_retry_at": None,
-    "created_at": "2026-11-21T10:00:05.310000Z",
-    "stored_at": "2026-11-21T10:00:07.842000Z",
-}
-QUEUED_IMAGE = IMAGE | {"status": "queued", "url": None, "thumbnail_url": None, "attempts": 0, "stored_at": None}
+NEW_TICKET = TicketSerializer.example(
+    status="pending",
+    progress=ProgressSerializer.example(received=0, stored=0, failed=0, remaining=7, percent=0),
+    updated_at=TicketSerializer.example()["created_at"],
+)
+QUEUED_IMAGE = ImageSerializer.example(status="queued", url=None, thumbnail_url=None, attempts=0, stored_at=None)
 
 IDEMPOTENCY_KEY = header(
     "Idempotency-Key",
@@ -120,7 +82,7 @@ READ_TICKET = operation(
         200: answer(
             "The ticket and its images.",
             TicketDetailSerializer,
-            example=TICKET | {"images": [IMAGE]},
+            example=TicketDetailSerializer.example(),
             headers=VALIDATORS,
         ),
         304: NOT_MODIFIED,
@@ -137,7 +99,7 @@ WATCH_TICKET = operation(
         200: answer(
             "Status and progress.",
             TicketStatusSerializer,
-            example={"ticket_id": 94, "status": "in_progress", "progress": PROGRESS},
+            example=TicketStatusSerializer.example(),
             headers=VALIDATORS,
         ),
         304: NOT_MODIFIED,
@@ -208,5 +170,5 @@ READ_IMAGE = operation(
     "Read one image",
     "`url` and `thumbnail_url` are set once it is `stored`, `error` once an attempt came to nothing.",
     tag="images",
-    answers={200: answer("The image.", ImageSerializer, example=IMAGE)},
+    answers={200: answer("The image.", ImageSerializer, example=ImageSerializer.example())},
 )

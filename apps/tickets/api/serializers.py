@@ -1,35 +1,23 @@
-"""What tickets and images look like to a client. The field names are the contract's."""
+"""What tickets and images look like to a client. The field names are the contract's.
+
+A new field is one line here, where `shown` says what follows from it: the JSON, the schema, its example and the Postman
+collection (`python -m script.make_postman` writes that).
+"""
+
+from operator import attrgetter
 
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from drf_yasg.utils import swagger_serializer_method
 from rest_framework import serializers
-from rest_framework.reverse import reverse
+from rest_framework.serializers import CharField, ChoiceField, DateTimeField, IntegerField, URLField, UUIDField
 
 from apps.common.api.fields import MomentField, NullIsLeftOut, StrictCharField, StrictIntegerField
-from apps.tickets.models import Image, Ticket
+from apps.tickets.api.shown import ShownSerializer, shown
+from apps.tickets.models import Image, Progress, Ticket
 from apps.tickets.models.statuses import ImageStatus, TicketStatus
 from apps.tickets.storage import cloudinary
-
-
-class ProgressSerializer(serializers.Serializer):
-    """How far a ticket is, counted in the database."""
-
-    declared = serializers.IntegerField(help_text="Photos the ticket was opened for.")
-    received = serializers.IntegerField(help_text="Photos accepted and not failed.")
-    stored = serializers.IntegerField(help_text="Photos stored at Cloudinary.")
-    failed = serializers.IntegerField(help_text="Photos that failed; their places are free again.")
-    remaining = serializers.IntegerField(help_text="How many uploads the ticket still takes: declared - received.")
-    percent = serializers.IntegerField(help_text="100 * stored / declared, rounded down.")
-
-    def to_representation(self, progress):
-        """By hand, as all that many polls read: REST framework makes the fields anew for each answer."""
-        return {name: getattr(progress, name) for name in PROGRESS_FIELDS}
-
-
-PROGRESS_FIELDS = tuple(ProgressSerializer._declared_fields)
 
 
 class NewTicketSerializer(NullIsLeftOut, serializers.Serializer):
@@ -60,212 +48,124 @@ class NewTicketSerializer(NullIsLeftOut, serializers.Serializer):
         return value
 
 
-class TicketSerializer(serializers.ModelSerializer):
+class ProgressSerializer(ShownSerializer):
+    """How far a ticket is, counted in the database."""
+
+    declared = shown(IntegerField, 7, help_text="Photos the ticket was opened for.")
+    received = shown(IntegerField, 3, help_text="Photos accepted and not failed.")
+    stored = shown(IntegerField, 2, help_text="Photos stored at Cloudinary.")
+    failed = shown(IntegerField, 1, help_text="Photos that failed; their places are free again.")
+    remaining = shown(IntegerField, 4, help_text="How many uploads the ticket still takes: declared - received.")
+    percent = shown(IntegerField, 28, help_text="100 * stored / declared, rounded down.")
+
+
+def counted(ticket: Ticket) -> Progress:
+    return getattr(ticket, "counted", None) or ticket.progress()
+
+
+class TicketSerializer(ShownSerializer):
     """A ticket. Set `ticket.counted` to its Progress beforehand where many are shown: else each is counted alone."""
 
-    ticket_id = serializers.IntegerField(source="id", read_only=True, help_text="The same as `id`.")
-    status = serializers.ChoiceField(choices=TicketStatus.values, read_only=True)
-    progress = serializers.SerializerMethodField()
-    images_url = serializers.SerializerMethodField()
-    status_url = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Ticket
-        fields = [
-            "id",
-            "ticket_id",
-            "title",
-            "description",
-            "num_images",
-            "status",
-            "progress",
-            "created_at",
-            "updated_at",
-            "completed_at",
-            "expires_at",
-            "images_url",
-            "status_url",
-        ]
-        read_only_fields = fields
-
-    def to_representation(self, ticket):
-        """By hand: see ProgressSerializer."""
-        return {
-            "id": ticket.pk,
-            "ticket_id": ticket.pk,
-            "title": ticket.title,
-            "description": ticket.description,
-            "num_images": ticket.num_images,
-            "status": ticket.status,
-            "progress": self.get_progress(ticket),
-            "created_at": timestamp(ticket.created_at),
-            "updated_at": timestamp(ticket.updated_at),
-            "completed_at": timestamp(ticket.completed_at),
-            "expires_at": timestamp(ticket.expires_at),
-            "images_url": self.get_images_url(ticket),
-            "status_url": self.get_status_url(ticket),
-        }
-
-    @swagger_serializer_method(ProgressSerializer)
-    def get_progress(self, ticket):
-        return ProgressSerializer().to_representation(counted(ticket))
-
-    @swagger_serializer_method(serializers.URLField)
-    def get_images_url(self, ticket):
-        return self._url("ticket-images", ticket)
-
-    @swagger_serializer_method(serializers.URLField)
-    def get_status_url(self, ticket):
-        return self._url("ticket-status", ticket)
-
-    def _url(self, name, ticket):
-        return reverse(name, kwargs={"ticket_id": ticket.pk}, request=self.context.get("request"))
+    id = shown(IntegerField, 94)
+    ticket_id = shown(IntegerField, 94, source="id", help_text="The same as `id`.")
+    title = shown(CharField, "Flat 3B, hand-over")
+    description = shown(CharField, "")
+    num_images = shown(IntegerField, 7)
+    status = shown(ChoiceField, "in_progress", choices=TicketStatus.values)
+    progress = shown(ProgressSerializer, ProgressSerializer.example(), read=counted)
+    created_at = shown(DateTimeField, "2026-11-21T10:00:00Z")
+    updated_at = shown(DateTimeField, "2026-11-21T10:02:41.120000Z")
+    completed_at = shown(DateTimeField, None, allow_null=True)
+    expires_at = shown(DateTimeField, None, allow_null=True)
+    images_url = shown(URLField, "https://hopla.example/api/v1/tickets/94/images/", route="ticket-images")
+    status_url = shown(URLField, "https://hopla.example/api/v1/tickets/94/status/", route="ticket-status")
 
 
-class ErrorSerializer(serializers.Serializer):
+class ErrorSerializer(ShownSerializer):
     """Why the last attempt came to nothing."""
 
     class Meta:
         ref_name = "ImageError"
 
-    code = serializers.CharField()
-    detail = serializers.CharField()
+    code = shown(CharField, "cloudinary_refused", source="error_code")
+    # Kept in English, as the pipeline or Cloudinary put it; shown in the reader's language where that is known.
+    detail = shown(CharField, "Invalid image file", read=lambda image: gettext(image.error_detail))
 
 
-class ImageSerializer(serializers.ModelSerializer):
+def url_of(image: Image) -> str | None:
+    if image.status != ImageStatus.STORED:
+        return None
+    return cloudinary.delivery_url(public_id=image.public_id, version=image.asset_version, format=image.asset_format)
+
+
+def thumbnail_url_of(image: Image) -> str | None:
+    if image.status != ImageStatus.STORED:
+        return None
+    return cloudinary.thumbnail_url(public_id=image.public_id, version=image.asset_version)
+
+
+class ImageSerializer(ShownSerializer):
     """One photo of a ticket."""
 
-    status = serializers.ChoiceField(choices=ImageStatus.values, read_only=True)
-    slot = serializers.CharField(read_only=True, default=None, allow_null=True)
-    attempts = serializers.IntegerField(
+    id = shown(UUIDField, "7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11")
+    position = shown(IntegerField, 1)
+    slot = shown(CharField, None, read=lambda image: None, allow_null=True)
+    status = shown(ChoiceField, "stored", choices=ImageStatus.values)
+    filename = shown(CharField, "kitchen.jpg")
+    content_type = shown(CharField, "image/jpeg")
+    size = shown(IntegerField, 3482911)
+    sha256 = shown(CharField, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
+    duplicate_of = shown(UUIDField, None, source="duplicate_of_id", allow_null=True)
+    width = shown(
+        IntegerField, 4032, help_text="In pixels, as a person sees the photo: turned and cropped as it asks for."
+    )
+    height = shown(IntegerField, 3024, help_text="Likewise.")
+    orientation = shown(
+        IntegerField,
+        1,
+        min_value=1,
+        max_value=8,
+        help_text="How the photo is stored, in the numbers of EXIF: 1 is upright, 6 takes a quarter turn clockwise to "
+        "be seen. From 5 on, the stored width is the `height` here.",
+    )
+    format = shown(CharField, "jpeg")
+    url = shown(
+        URLField,
+        "https://res.cloudinary.com/demo/image/upload/v1795255201/hopla/7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11.jpg",
+        read=url_of,
+        allow_null=True,
+        help_text="The photo itself; null until stored.",
+    )
+    thumbnail_url = shown(
+        URLField,
+        "https://res.cloudinary.com/demo/image/upload/c_fill,h_400,w_400/v1795255201"
+        "/hopla/7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11",
+        read=thumbnail_url_of,
+        allow_null=True,
+        help_text="400 x 400; null until stored.",
+    )
+    attempts = shown(
+        IntegerField,
+        1,
         source="attempts_counted",
-        read_only=True,
         help_text="Attempts to store it: not those that were put off for all photos, nor those before staff had it "
         "tried again.",
     )
-    duplicate_of = serializers.UUIDField(source="duplicate_of_id", read_only=True, allow_null=True)
-    url = serializers.SerializerMethodField()
-    thumbnail_url = serializers.SerializerMethodField()
-    error = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Image
-        fields = [
-            "id",
-            "position",
-            "slot",
-            "status",
-            "filename",
-            "content_type",
-            "size",
-            "sha256",
-            "duplicate_of",
-            "width",
-            "height",
-            "orientation",
-            "format",
-            "url",
-            "thumbnail_url",
-            "attempts",
-            "error",
-            "next_retry_at",
-            "created_at",
-            "stored_at",
-        ]
-        read_only_fields = fields
-        extra_kwargs = {
-            "width": {"help_text": "In pixels, as a person sees the photo: turned and cropped as it asks for."},
-            "height": {"help_text": "Likewise."},
-            "orientation": {
-                "min_value": 1,
-                "max_value": 8,
-                "help_text": "How the photo is stored, in the numbers of EXIF: 1 is upright, 6 takes a quarter turn "
-                "clockwise to be seen. From 5 on, the stored width is the `height` here.",
-            },
-        }
-
-    def to_representation(self, image):
-        """By hand: REST framework makes the twenty fields anew for each answer, which costs more than its queries."""
-        return {
-            "id": str(image.pk),
-            "position": image.position,
-            "slot": None,
-            "status": image.status,
-            "filename": image.filename,
-            "content_type": image.content_type,
-            "size": image.size,
-            "sha256": image.sha256,
-            "duplicate_of": image.duplicate_of_id and str(image.duplicate_of_id),
-            "width": image.width,
-            "height": image.height,
-            "orientation": image.orientation,
-            "format": image.format,
-            "url": self.get_url(image),
-            "thumbnail_url": self.get_thumbnail_url(image),
-            "attempts": image.attempts_counted,
-            "error": self.get_error(image),
-            "next_retry_at": timestamp(image.next_retry_at),
-            "created_at": timestamp(image.created_at),
-            "stored_at": timestamp(image.stored_at),
-        }
-
-    @swagger_serializer_method(serializers.URLField(allow_null=True, help_text="The photo itself; null until stored."))
-    def get_url(self, image):
-        if image.status != ImageStatus.STORED:
-            return None
-        return cloudinary.delivery_url(
-            public_id=image.public_id, version=image.asset_version, format=image.asset_format
-        )
-
-    @swagger_serializer_method(serializers.URLField(allow_null=True, help_text="400 x 400; null until stored."))
-    def get_thumbnail_url(self, image):
-        if image.status != ImageStatus.STORED:
-            return None
-        return cloudinary.thumbnail_url(public_id=image.public_id, version=image.asset_version)
-
-    @swagger_serializer_method(ErrorSerializer(allow_null=True))
-    def get_error(self, image):
-        if not image.error_code:
-            return None
-        # Kept in English, as the pipeline or Cloudinary put it; shown in the reader's language where that is known.
-        return {"code": image.error_code, "detail": gettext(image.error_detail)}
+    error = shown(ErrorSerializer, None, read=lambda image: image if image.error_code else None, allow_null=True)
+    next_retry_at = shown(DateTimeField, None, allow_null=True)
+    created_at = shown(DateTimeField, "2026-11-21T10:00:05.310000Z")
+    stored_at = shown(DateTimeField, "2026-11-21T10:00:07.842000Z", allow_null=True)
 
 
 class TicketDetailSerializer(TicketSerializer):
     """A ticket as `read_ticket_with_images` reads it."""
 
-    images = ImageSerializer(many=True, read_only=True)
-
-    class Meta(TicketSerializer.Meta):
-        fields = [*TicketSerializer.Meta.fields, "images"]
-        read_only_fields = fields
-
-    def to_representation(self, ticket):
-        one = ImageSerializer()
-        return super().to_representation(ticket) | {
-            "images": [one.to_representation(each) for each in ticket.images_read]
-        }
+    images = shown(ImageSerializer, [ImageSerializer.example()], read=attrgetter("images_read"), many=True)
 
 
-class TicketStatusSerializer(serializers.Serializer):
+class TicketStatusSerializer(ShownSerializer):
     """The short answer for watching a ticket."""
 
-    ticket_id = serializers.IntegerField(source="id")
-    status = serializers.ChoiceField(choices=TicketStatus.values)
-    progress = serializers.SerializerMethodField()
-
-    def to_representation(self, ticket):
-        return {"ticket_id": ticket.pk, "status": ticket.status, "progress": self.get_progress(ticket)}
-
-    @swagger_serializer_method(ProgressSerializer)
-    def get_progress(self, ticket):
-        return ProgressSerializer().to_representation(counted(ticket))
-
-
-def timestamp(moment) -> str | None:
-    """As REST framework writes it: ISO 8601, with Z for UTC."""
-    return moment and moment.isoformat().replace("+00:00", "Z")
-
-
-def counted(ticket: Ticket):
-    return getattr(ticket, "counted", None) or ticket.progress()
+    ticket_id = shown(IntegerField, 94, source="id")
+    status = shown(ChoiceField, "in_progress", choices=TicketStatus.values)
+    progress = shown(ProgressSerializer, ProgressSerializer.example(), read=counted)

@@ -110,7 +110,7 @@ class PageTests(AdminTestCase):
 
         with (
             mock.patch("apps.tickets.admin.tickets.PHOTOS_SHOWN", 1),
-            mock.patch("apps.tickets.admin.tickets.TRANSITIONS_SHOWN", 1),
+            mock.patch("apps.tickets.admin.parts.TRANSITIONS_SHOWN", 1),
         ):
             for page, everything in (
                 (pages[0], f"{ADMIN}image/?q={self.ticket.pk}"),

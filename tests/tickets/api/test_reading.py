@@ -5,7 +5,7 @@ from django.db import connection
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from rest_framework.serializers import ModelSerializer, Serializer
+from rest_framework.serializers import Serializer
 
 from apps.tickets.api.serializers import (
     ImageSerializer,
@@ -91,11 +91,17 @@ class TicketTests(TicketTestCase):
         for serializer in (TicketSerializer, TicketDetailSerializer, TicketStatusSerializer):
             for ticket in whole:
                 with self.subTest(serializer=serializer, ticket=ticket):
-                    by_rest_framework = Serializer.to_representation(serializer(), ticket)
+                    shown = serializer(ticket).data
+                    expected = by_rest_framework(serializer, ticket)
+                    progress = by_rest_framework(ProgressSerializer, ticket.progress())
 
-                    self.assertEqual(serializer().to_representation(ticket), by_rest_framework)
-                    progress = Serializer.to_representation(ProgressSerializer(), ticket.progress())
-                    self.assertEqual(by_rest_framework["progress"], progress)
+                    self.assertEqual(shown, shown | expected | {"progress": progress})
+
+
+def by_rest_framework(serializer: type, instance) -> dict:
+    """What REST framework makes of those fields that are an attribute of the instance."""
+    fields = {name: field for name, field in serializer._declared_fields.items() if not (field.read or field.route)}
+    return type("Attributes", (Serializer,), fields)(instance).data
 
 
 class ImageTests(TicketTestCase):
@@ -175,9 +181,9 @@ class ImageTests(TicketTestCase):
         for position, fields in enumerate(states, start=1):
             image = make_image(make_ticket(), position=position, **fields)
             with self.subTest(fields):
-                by_rest_framework = ModelSerializer.to_representation(ImageSerializer(), image)
+                shown = ImageSerializer(image).data
 
-                self.assertEqual(ImageSerializer(image).data, by_rest_framework)
+                self.assertEqual(shown, shown | by_rest_framework(ImageSerializer, image))
 
     def test_images_are_listed_in_pages(self):
         images = [make_image(self.ticket, position=position) for position in (1, 2, 3)]

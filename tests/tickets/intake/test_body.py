@@ -12,8 +12,8 @@ from gunicorn.http.parser import RequestParser
 from apps.common.api.errors import BodyIncompleteError
 from apps.common.http.request_body import receive_from
 from apps.common.jobs.concurrency_limit import ConcurrencyLimit
-from apps.tickets.intake import stream
 from apps.tickets.intake.body import FIRST_WAIT_BYTES, LONGEST_WAIT_SECONDS, READ_BYTES, IncomingBody
+from apps.tickets.intake.staged_upload import WRITE_EVERY_SECONDS
 from apps.tickets.staging import store
 
 BODY = bytes(range(256)) * 2048
@@ -73,7 +73,7 @@ class IncomingBodyTests(SimpleTestCase):
 
     def test_longest_wait_is_short_enough_for_what_is_staged(self):
         """At the slowest pace that is not cut off the next portion comes before the last piece has expired."""
-        self.assertLess(LONGEST_WAIT_SECONDS + stream.WRITE_EVERY_SECONDS, store.INCOMING_TTL_SECONDS)
+        self.assertLess(LONGEST_WAIT_SECONDS + WRITE_EVERY_SECONDS, store.INCOMING_TTL_SECONDS)
 
     def test_next_request_on_the_connection_is_left_alone(self):
         self.send_from_thread(self.head("/first") + BODY + self.head("/second") + BODY)

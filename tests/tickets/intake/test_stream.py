@@ -11,8 +11,8 @@ from django.db import connection
 from django.test import SimpleTestCase, modify_settings, override_settings
 from django.utils import timezone
 
-from apps.tickets.intake import body
-from apps.tickets.intake.stream import clean_filename
+from apps.tickets.intake import body, staged_upload
+from apps.tickets.intake.filenames import clean_filename
 from apps.tickets.models import Image
 from apps.tickets.staging import store
 from tests.case import ApiTestCase, default_queue, staged_photos
@@ -546,7 +546,7 @@ class BodyTests(IntakeTestCase):
     def test_what_a_slow_client_has_sent_is_staged_before_its_time_is_over(self):
         content, staged = jpeg_bytes(2, size=100_000), []
         stream = Stream(content, before_reading=lambda reads: staged.append(len(staged_photos())))
-        with mock.patch("apps.tickets.intake.stream.WRITE_EVERY_SECONDS", 0):
+        with mock.patch.object(staged_upload, "WRITE_EVERY_SECONDS", 0):
             response = self.post_stream(stream, CONTENT_LENGTH=len(content))
 
         self.assertEqual(response.status_code, 202, response.content)

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.test import override_settings
 
 from apps.tickets.errors import ImageTooLargeError
-from apps.tickets.intake import stream
+from apps.tickets.intake import room
 from apps.tickets.intake.stream import reserved_stream
 from apps.tickets.models import Image
 from apps.tickets.staging import store
@@ -41,7 +41,7 @@ class RoomTests(CommittingTestCase):
         return (client or self.client).generic("POST", self.url, PHOTO, "image/jpeg")
 
     def be_impatient(self) -> None:
-        self.enterContext(mock.patch.object(stream, "WAIT_FOR_ROOM_SECONDS", 0.2))
+        self.enterContext(mock.patch.object(room, "WAIT_SECONDS", 0.2))
 
     def assert_full(self, response) -> int:
         """Answers the seconds that Retry-After names."""
@@ -81,8 +81,8 @@ class RoomTests(CommittingTestCase):
         self.assertEqual(self.post().status_code, 202)
 
     def test_photos_past_the_waiting_room_are_refused_at_once(self):
-        waiting = [stream._waiting_room.acquire(blocking=False) for _ in range(32)]
-        self.addCleanup(lambda: [stream._waiting_room.release() for taken in waiting if taken])
+        waiting = [room._waiting_room.acquire(blocking=False) for _ in range(32)]
+        self.addCleanup(lambda: [room._waiting_room.release() for taken in waiting if taken])
         self.assertTrue(all(waiting))
         freed = threading.Timer(0.3, store.discard, [self.occupant])
         freed.start()
@@ -96,9 +96,9 @@ class RoomTests(CommittingTestCase):
 
         for response in answers:
             self.assert_full(response)
-        taken = [stream._waiting_room.acquire(blocking=False) for _ in range(32)]
+        taken = [room._waiting_room.acquire(blocking=False) for _ in range(32)]
         for _ in taken:
-            stream._waiting_room.release()
+            room._waiting_room.release()
         self.assertTrue(all(taken))  # each has left the waiting room
 
 
@@ -141,7 +141,7 @@ class RoomThatRunsOutTests(ApiTestCase):
         )
 
     def test_photo_is_refused_and_leaves_nothing(self):
-        self.enterContext(mock.patch.object(stream, "WAIT_FOR_ROOM_SECONDS", 0.2))
+        self.enterContext(mock.patch.object(room, "WAIT_SECONDS", 0.2))
         for overtaken_at in (400_000, 2_000_000):
             with self.subTest(overtaken_at):
                 body = BodyThatIsOvertaken(self.PHOTO, overtaken_at=overtaken_at)
@@ -155,7 +155,7 @@ class RoomThatRunsOutTests(ApiTestCase):
                 self.assert_nothing_kept()
 
     def test_photo_waits_for_room_that_comes_soon(self):
-        self.enterContext(mock.patch.object(stream, "WAIT_FOR_ROOM_SECONDS", 30))
+        self.enterContext(mock.patch.object(room, "WAIT_SECONDS", 30))
 
         def free_soon(occupant):
             freed = threading.Timer(0.3, store.discard, [occupant])

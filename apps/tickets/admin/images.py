@@ -1,0 +1,112 @@
+"""Photos for staff, who may have failed ones tried again and delete them; and the assets that are to be removed."""
+
+from django.contrib import admin
+from django.db.models import Q
+from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from apps.common.admin.lists import LargeAdmin, TypedFilter
+from apps.tickets.admin.parts import (
+    ActingStaff,
+    ReadOnly,
+    SearchByTicketOrPhoto,
+    StatusBadge,
+    newest_moves,
+    thumbnail,
+)
+from apps.tickets.models import AssetRemoval, Image
+from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus
+from apps.tickets.staging import quarantine
+from apps.tickets.storage import cloudinary
+from apps.tickets.upkeep.staff_actions import ActionNotAllowed, try_again
+
+
+class CodeFilter(TypedFilter):
+    title = _("error code")
+    parameter_name = "code"
+
+    def queryset(self, request, queryset):
+        if not self.value():
+            return queryset
+        # What is stored has no error code. Said in these words the two small indexes serve, and no table is scanned.
+        return queryset.filter(Q(status=ImageStatus.FAILED) | Q(status__in=IN_FLIGHT), error_code=self.value())
+
+
+@admin.register(Image)
+class ImageAdmin(SearchByTicketOrPhoto, StatusBadge, ActingStaff, ReadOnly, LargeAdmin):
+    list_display = ("id", "ticket", "position", "state", "attempts", "error_code", "next_retry_at", "created_at")
+    list_filter = ("status", CodeFilter)
+    list_select_related = ("ticket",)
+    sortable_by = ()
+    search_fields = ("=id", "=ticket__id")  # as get_search_results finds them
+    actions = ["try_again"]
+    change_form_template = "admin/image.html"
+    fields = (
+        ("ticket", "position"),
+        ("state", "attempts", "next_retry_at"),
+        ("error_code", "error_detail"),
+        ("picture", "address"),
+        ("filename", "content_type", "format"),
+        ("size", "width", "height", "orientation"),
+        ("sha256", "duplicate_of"),
+        ("asset_id", "asset_version", "asset_format"),
+        ("created_at", "updated_at", "stored_at"),
+        "request_id",
+    )
+    readonly_fields = [name for row in fields for name in ([row] if isinstance(row, str) else row)]
+
+    def get_ordering(self, request):
+        """By what an index holds of photos of the status looked for: their number would not matter otherwise."""
+        by_status = {ImageStatus.FAILED: ("-updated_at",), ImageStatus.STORED: ("-stored_at",)}
+        return by_status.get(request.GET.get("status__exact"), ("-ticket_id", "position"))
+
+    def of_photo(self, queryset, image_id):
+        return queryset.filter(pk=image_id)
+
+    def has_operate_permission(self, request):
+        return request.user.has_perm("tickets.change_image")
+
+    @admin.display(description=_("picture"))
+    def picture(self, image):
+        return thumbnail(image) or "-"
+
+    @admin.display(description=_("address"))
+    def address(self, image):
+        if image.status != ImageStatus.STORED:
+            return "-"
+        url = cloudinary.delivery_url(public_id=image.public_id, version=image.asset_version, format=image.asset_format)
+        return format_html('<a href="{}" rel="noreferrer">{}</a>', url, url)
+
+    def change_view(self, request, object_id, form_url="", extra_context=None):
+        image = self.get_object(request, object_id)
+        seen = {}
+        if image is not None:
+            seen = newest_moves(ticket_id=image.ticket_id, image_id=image.pk)
+            seen["bytes_are_kept"] = bytes_are_kept(image)
+        return super().change_view(request, object_id, form_url, seen | (extra_context or {}))
+
+    @admin.action(description=_("Try the selected photos again"), permissions=["operate"])
+    def try_again(self, request, queryset):
+        number, refusals = 0, []
+        for image in queryset:
+            try:
+                try_again(image.pk)
+            except ActionNotAllowed as refusal:
+                refusals.append(str(refusal))
+            else:
+                number += 1
+                self.log_change(request, image, gettext("Tried again."))
+        self.tell_tried_again(request, number, refusals)
+
+
+def bytes_are_kept(image: Image) -> bool:
+    return image.status == ImageStatus.FAILED and bool(quarantine.which_are_kept([image.pk]))
+
+
+@admin.register(AssetRemoval)
+class AssetRemovalAdmin(ReadOnly, LargeAdmin):
+    list_display = ("public_id", "due_at", "attempts", "error")
+    sortable_by = ()
+    ordering = ("due_at",)
+    search_fields = ("=public_id",)
