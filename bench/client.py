@@ -79,7 +79,7 @@ def form(content: bytes, *, filename: str) -> tuple[bytes, dict]:
 
 
 def asked_to_wait(answer: Answer) -> bool:
-    """Waits as long as a 429 or 503 asks; False for any other response. Without a Retry-After such a response is wrong."""
+    """Waits as long as a 429 or 503 asks; False for any other response, or without a Retry-After, which is wrong."""
     if answer.status not in (429, 503) or "Retry-After" not in answer.headers:
         return False
     time.sleep(int(answer.headers["Retry-After"]))

@@ -85,7 +85,7 @@ class KeptPostgres:
 
 
 def sole_use_of_var() -> ExitStack:
-    """A lock that keeps other script/servers from the data until it is closed or we exit. CannotStart if one holds it."""
+    """A lock that keeps other script/servers from the data until it is closed or we exit. CannotStart if it is held."""
     if not VAR.exists():
         VAR.mkdir()
         if os.geteuid() == 0:
