@@ -43,7 +43,7 @@ class Sent:
     @property
     def expected_status(self) -> str | None:
         """None where a script of its own decides."""
-        found = re.match(r'pm\.test\("answers (\d+)"', self.after)
+        found = re.match(r'pm\.test\("its status is (\d+)"', self.after)
         return found and found[1]
 
     @property

@@ -1,4 +1,4 @@
-"""The fields that answers have, at least."""
+"""The fields that responses have at least."""
 
 PROBLEM = ("type", "title", "status", "detail", "code", "request_id")
 USER = ("id", "username", "email", "email_verified", "name", "phone", "is_staff", "date_joined")
