@@ -1,15 +1,15 @@
-# hopla's image: `docker build --tag hopla .` makes the one that web, worker and release run, `--target sandbox` the
-# stand-in for Cloudinary. It runs as any user, and on a read-only root file system with a tmpfs at /tmp.
+# hopla's image: `docker build --tag hopla .` builds the one for web, worker and release, `--target sandbox` the stand-in
+# for Cloudinary. It runs as any user, and on a read-only root file system with a tmpfs at /tmp.
 
 FROM python:3.13-slim AS build
 WORKDIR /hopla
 COPY requirements.lock ./
-# Wheels alone, by the hashes of the lock: no compiler is needed, here or later.
+# Only wheels, by the hashes of the lock: no compiler is needed, here or later.
 RUN python -m venv --without-pip /venv \
     && pip --python /venv/bin/python install --no-cache-dir --no-compile --only-binary :all: --require-hashes \
     --requirement requirements.lock
 COPY . ./
-# The settings want all of production's variables; nothing connects to what they name.
+# The settings need all required variables; nothing connects to these servers.
 RUN DEBUG=off SECRET_KEY=of-the-build ALLOWED_HOSTS=localhost DATABASE_URL=postgres://nobody@localhost/none \
     REDIS_URL=redis://localhost CLOUDINARY_URL=cloudinary://key:secret@cloud \
     /venv/bin/python manage.py collectstatic --no-input --verbosity=0 \
@@ -38,5 +38,5 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8089/_sandbox/requests', timeout=4)"]
 CMD ["python", "manage.py", "sandbox", "--host=0.0.0.0", "--port=8089"]
 
-# The one that is built when no target is named.
+# The default target.
 FROM hopla

@@ -1,4 +1,5 @@
-"""Sixteen clients post photos while workers, web server, Redis, PostgreSQL and Cloudinary are killed, cut and lied for.
+"""Sixteen clients post photos while workers, web server, Redis, PostgreSQL and Cloudinary are killed, cut off and
+faked.
 
     .venv/bin/python bench/chaos.py --minutes 5 --seed 1
 
@@ -38,7 +39,7 @@ def main() -> int:
 
 
 def set_up_django() -> None:
-    """With a database where nothing listens: until the run has one of its own, none may be touched."""
+    """Django with a database address at which nothing listens: until the run has its own, none may be touched."""
     os.environ |= {"DJANGO_SETTINGS_MODULE": "hopla.settings", "DATABASE_URL": "postgres://nobody@127.0.0.1:9/none"}
     import django
 

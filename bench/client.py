@@ -1,4 +1,4 @@
-"""A small client of hopla's API on the standard library, as the scripts in this folder need it."""
+"""A small client of hopla's API for the scripts in this folder, with only the standard library."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ class Answer:
 
 
 class Client:
-    """Speaks to the API at `url` with one user's token, or as nobody. Any number of threads may share one."""
+    """Speaks to the API at `url` with one user's token, or anonymously. Any number of threads may share one."""
 
     def __init__(self, url: str, *, token: str | None = None):
         self.api = url.rstrip("/") + "/api/v1/"
@@ -52,7 +52,9 @@ class Client:
         return self.call("POST", path, *form(content, filename=filename))
 
     def call(self, method: str, path: str, body: bytes | None = None, headers: dict | None = None) -> Answer:
-        """`path` counts from /api/v1/; an absolute URL does as well. A connection of its own, as curl has."""
+        """`path` counts from /api/v1/; an absolute URL works as well. Each request has its own connection, as with
+        curl.
+        """
         url = urlsplit(urljoin(self.api, path))
         secure = url.scheme == "https"
         connection_class = http.client.HTTPSConnection if secure else http.client.HTTPConnection
@@ -77,7 +79,7 @@ def form(content: bytes, *, filename: str) -> tuple[bytes, dict]:
 
 
 def asked_to_wait(answer: Answer) -> bool:
-    """Waits as long as a 429 or 503 asks; False for any other answer. Without a Retry-After such an answer is wrong."""
+    """Waits as long as a 429 or 503 asks; False for any other response, or without a Retry-After, which is wrong."""
     if answer.status not in (429, 503) or "Retry-After" not in answer.headers:
         return False
     time.sleep(int(answer.headers["Retry-After"]))

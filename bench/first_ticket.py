@@ -1,4 +1,4 @@
-"""Send real photographs of every kind through a running hopla, and check each answer against the contract.
+"""Send real photographs of every kind through a running hopla, and check each response against the contract.
 
     .venv/bin/python bench/first_ticket.py [--url http://127.0.0.1:8000] [--token TOKEN] [--fetch]
 
@@ -47,7 +47,7 @@ def expect(holds: bool, otherwise: str) -> None:
         wrong.append(f"WRONG: {otherwise}")
 
 
-# --- What is taken ---
+# --- What is accepted ---
 
 
 def fill_ticket(client: Client, photos: list[Photograph], *, bare: bool, fetch: bool) -> None:
@@ -69,7 +69,7 @@ def fill_ticket(client: Client, photos: list[Photograph], *, bare: bool, fetch: 
 
 
 def send(client: Client, ticket: dict, content: bytes, what: str, *, bare_as: str | None = None) -> tuple[Answer, dict]:
-    """Post it as photo.jpg, watch it if it was accepted, and print a row: the answer, and the image as it ended."""
+    """Post it as photo.jpg, watch it if it was accepted, and print a row: the response, and the final image."""
     started = time.monotonic()
     answer = client.post_photo(ticket["id"], content, filename="photo.jpg", bare_as=bare_as)
     image = watch(client, answer.headers["Location"]) if answer.status == 202 else {}
@@ -105,7 +105,7 @@ def expect_described(photo: Photograph, answer: Answer) -> None:
 
 
 def expect_ticket(client: Client, ticket: dict, *, stored: int) -> None:
-    """Asked after an image was seen `stored`: the ticket counts it, and is completed with the last and only then."""
+    """Called after an image was seen `stored`: the ticket counts it, and is completed with the last one, not before."""
     seen = client.get(ticket["status_url"]).body
     status = "completed" if stored == ticket["num_images"] else "in_progress"
     right = (seen["status"], seen["progress"]["stored"]) == (status, stored)
@@ -116,7 +116,7 @@ def expect_ticket(client: Client, ticket: dict, *, stored: int) -> None:
 
 
 def refuse(client: Client, jpeg: bytes) -> None:
-    """Whatever is no photo takes no place of a ticket that has one. A photo then fits in, and no second one."""
+    """Files that are no photos do not take the one place of a ticket. One photo then does, and a second is refused."""
     not_photos = {
         "a text": b"Dear Sir or Madam, please find enclosed a photo of the front door.\n" * 9,
         "a JPEG cut off in its header": jpeg[:300],

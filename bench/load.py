@@ -1,4 +1,4 @@
-"""Clients that post photos or poll as fast as they are answered, and cost little themselves. (Run by a figure.)
+"""Clients that post photos or poll as fast as they get responses, and use little CPU themselves. (Run by a figure.)
 
 One thread and one kept-alive connection for each client, on raw sockets. What to do comes as one JSON object on the
 standard input (see Work), what was seen goes as one to the standard output: answers by status, and the milliseconds
@@ -28,7 +28,7 @@ class Work:
     port: int
     token: str
     clients: int
-    seconds: float = 3600  # each client ends with the answer it waits for then
+    seconds: float = 3600  # after that each client ends with its next response
     requests: int | None = None  # in all; None: as many as the seconds allow
     tickets: list[int] = field(default_factory=list)  # to fill, `places` photos each, one after the other by one client
     places: int = 0
@@ -57,7 +57,7 @@ class Clients:
         self._noise = random.Random(1).randbytes(max(0, work.photo_bytes - len(self._picture) - 16))
 
     def run(self) -> float:
-        """The seconds until the last answer."""
+        """The seconds until the last response."""
         started = time.monotonic()
         self._ends_at = started + self.work.seconds
         threads = [threading.Thread(target=self._client) for _ in range(self.work.clients)]
@@ -96,7 +96,7 @@ class Clients:
             return self._left >= 0 and time.monotonic() < self._ends_at
 
     def _post(self, ticket: int) -> bytes:
-        photo = b"".join([self._picture, os.urandom(16), self._noise])  # no two alike
+        photo = b"".join([self._picture, os.urandom(16), self._noise])  # each one is different
         part = BOUNDARY + b'\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
         body = b"".join([part, b"Content-Type: image/jpeg\r\n\r\n", photo, b"\r\n", BOUNDARY, b"--\r\n"])
         kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY[2:].decode()}", "Content-Length": len(body)}
@@ -118,14 +118,14 @@ def small_jpeg() -> bytes:
 
 
 class Connection:
-    """Opened anew when the server has closed it."""
+    """Reopened when the server has closed it."""
 
     def __init__(self, port: int):
         self._port = port
         self._socket = None
 
     def exchange(self, request: bytes) -> int:
-        """The status of the answer; 0 when there was none."""
+        """The status of the response; 0 without one."""
         is_used = self._socket is not None
         try:
             if not is_used:

@@ -1,4 +1,4 @@
-"""Measure hopla beside the textbook way: `bench/run <figure>`; see README.md."""
+"""Compare hopla with the textbook way: `bench/run <figure>`; see README.md."""
 
 import argparse
 import importlib

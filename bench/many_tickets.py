@@ -1,4 +1,4 @@
-"""Fill many tickets by several clients at once, on a running hopla, and check that each one is completed as it should.
+"""Fill many tickets by several clients at once, on a running hopla, and check that each one is completed correctly.
 
     .venv/bin/python bench/many_tickets.py --tickets 200 --clients 16
 
@@ -29,7 +29,7 @@ LOOK_EVERY_SECONDS = 0.2
 
 @dataclass
 class Run:
-    """What is true of the whole run. Appending to a list and counting under the lock are what its threads share."""
+    """The state of the whole run. Its threads share it by appending to lists and by counting under the lock."""
 
     client: Client
     tag: str  # in the title of each of its tickets, to find them by
@@ -39,7 +39,7 @@ class Run:
     give_up_at: float  # by time.monotonic()
 
     def patiently(self, request, *args, **options) -> Answer:
-        """Makes the request, and again as long as hopla asks to wait."""
+        """Sends the request, and repeats it as long as hopla asks to wait."""
         while True:
             started = time.monotonic()
             answer = request(*args, **options)

@@ -1,4 +1,4 @@
-"""What a process and all it has started cost: processor time, memory, bytes written to disks. Linux only (proc(5))."""
+"""What a process and its descendants cost: CPU time, memory, bytes written to disks. Linux only (proc(5))."""
 
 import os
 import threading
@@ -6,11 +6,11 @@ from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-SAMPLE_EVERY_SECONDS = 0.1  # one look goes through all of /proc: more often, and it would take part of a core
+SAMPLE_EVERY_SECONDS = 0.1  # each sample reads all of /proc: more often, it would use much of a core
 
 
 def tree(root: int) -> list[int]:
-    """The pids of a process and its descendants that live now."""
+    """The pids of a process and its living descendants."""
     children = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         if fields := _fields(path):
@@ -35,7 +35,7 @@ def resident_bytes(pids: list[int]) -> int:
 
 
 def written_bytes(root: int) -> int:
-    """What the living processes of the tree have sent to disks, and not to memory alone."""
+    """What the living processes of the tree have written to disks, not to memory alone."""
     texts = (_read(Path(f"/proc/{pid}/io")) for pid in tree(root))
     return sum(int(text.partition("\nwrite_bytes: ")[2].split()[0]) for text in texts if text)
 

@@ -1,4 +1,4 @@
-"""Reads pages of lists inside Django and tells what each cost. (Run by bench/figures/lists.py.)"""
+"""Reads pages of lists inside Django and prints what each cost. (Run by bench/figures/lists.py.)"""
 
 import json
 import statistics
@@ -87,7 +87,7 @@ def measured(client, url: str, **headers) -> list[float]:
 
 
 def far_end(client, **headers) -> str:
-    """The cursor of the last page but one, found from behind."""
+    """The cursor of the last page but one, found from the end."""
     last = client.get("/api/v1/tickets/?cursor=&ordering=created_at", headers=headers).json()
     return last["next"].partition("?")[2].replace("ordering=created_at", "ordering=-created_at")
 

@@ -64,7 +64,7 @@ def _short(value: float) -> str:
 
 
 def write(figure: str, story: str, tables: list[Table], *, command: str, load_before: str) -> str:
-    """Put this figure's section into RESULTS.md in place of its last one, and answer it."""
+    """Put this figure's section into RESULTS.md in place of its last one, and return it."""
     made = "\n".join(f"- {line}" for line in (f"`{command}`, {_now()}", _commit(), *_machine(load_before)))
     section = "\n".join([f"## {figure}", "", story.strip(), "", made, "", *(table.markdown() for table in tables)])
     sections = _sections() | {figure: section}
@@ -101,7 +101,7 @@ def _machine(load_before: str) -> list[str]:
 
 
 def load_average() -> str:
-    """Over the last minute; on a machine that others use too, the figures are worth what this says."""
+    """Over the last minute; on a machine that others use too, it says how reliable the figures are."""
     return f"{os.getloadavg()[0]:.1f}"
 
 

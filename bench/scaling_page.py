@@ -1,4 +1,4 @@
-"""The two tables of docs/scaling.md, computed from RESULTS.md: `bench/run` writes them anew after each figure.
+"""The two tables of docs/scaling.md, computed from RESULTS.md: `bench/run` rewrites them after each figure.
 
 By hand: `.venv/bin/python -m bench.scaling_page`.
 """
@@ -16,7 +16,7 @@ CLIENT_SECONDS = 8  # 1 MB at 1 Mbit/s
 CLOUDINARY_SECONDS = 1
 OUTAGE_SECONDS = 10 * 60
 THREADS, UPLOADS_A_WORKER, POOL = 256, 32, 12  # hopla/gunicorn_conf.py, WORKER_CONCURRENCY, DATABASE_POOL_SIZE
-COMMITS = 3  # taken in, attempt begun, stored: each has to reach PostgreSQL's disk
+COMMITS = 3  # accepted, attempt begun, stored: PostgreSQL has to write each to its disk
 LEAST_PROCESSES = 2  # one may be killed
 MEASURED_BYTES = 1_000_000  # of the photos in these figures
 
@@ -53,9 +53,7 @@ FIGURES = {
     "worker_memory": Figure("one worker, MiB", "drain", "One worker", "worker's memory, MiB"),
     "web_memory": Figure("two web processes, MiB", "memory", "64 uploads of 5 MB", "before, MiB"),
     "web_growth": Figure("what 64 uploads add to them, MiB", "memory", "64 uploads of 5 MB", "growth at the peak, MiB"),
-    "poll": Figure(
-        "a poll answered 304, ms, all", "polls", "GET tickets/<id>/status/", "CPU ms a poll, all", "hopla, 304"
-    ),
+    "poll": Figure("a poll with 304, ms, all", "polls", "GET tickets/<id>/status/", "CPU ms a poll, all", "hopla, 304"),
     "waiting": Figure(
         "Redis memory for a byte that waits", "traffic", "For each photo", "Redis memory for a byte that waits"
     ),
@@ -103,15 +101,15 @@ def _needs(per_second: float) -> dict[str, float]:
         "uploads arriving at once": arriving,
         "web processes": web,
         "cores for the workers": cores["worker"],
-        "uploads under way to Cloudinary": leaving,
+        "uploads to Cloudinary at once": leaving,
         "workers": workers,
         "cores for Redis": cores["redis"],
         "Mbit/s to Redis, and as much from it": per_second * cost["to_redis"] * 8,
-        "GB staged, all well": gigabytes_a_second * (CLIENT_SECONDS + CLOUDINARY_SECONDS),
-        "GB staged, Cloudinary away for ten minutes": gigabytes_a_second * OUTAGE_SECONDS,
+        "GB staged, at most, all well": gigabytes_a_second * (CLIENT_SECONDS + CLOUDINARY_SECONDS),
+        "GB staged, Cloudinary unavailable for ten minutes": gigabytes_a_second * OUTAGE_SECONDS,
         "cores for PostgreSQL": cores["postgres"],
         "transactions a second": per_second * (cost["transactions_in"] + cost["transactions_out"]),
-        "of them to be written to a disk": per_second * COMMITS,
+        "of these, written to a disk": per_second * COMMITS,
         "MB/s of PostgreSQL's log": per_second * cost["wal"] / 1000,
         "database connections, at most": (web + workers) * POOL,
     }

@@ -1,4 +1,4 @@
-"""Clients on poor lines: each posts one photo at a steady pace of so many bytes a second. (Run by a figure.)
+"""Clients on slow lines: each posts one photo at a steady number of bytes a second. (Run by a figure.)
 
 One thread for all of them. What to do comes as one JSON object on the standard input (see Work); the seconds that each
 took and the answers by status go to the standard output.
@@ -73,7 +73,7 @@ def run(work: Work) -> dict:
 
 
 def status_from(connection: socket.socket) -> int:
-    """0 when the connection was cut."""
+    """0 when the connection was cut off."""
     try:
         return int(connection.recv(65536).split(b" ", 2)[1])
     except (OSError, IndexError):

@@ -64,7 +64,7 @@ class Contender:
         listening = r"Listening at: http://127\.0\.0\.1:(\d+)"
         self.wait_until(lambda: re.search(listening, self.web.output), self.web)
         self.port = int(re.search(listening, self.web.output)[1])
-        # Every process of it has imported its code once each has a connection of its own to answer.
+        # Each process has imported its code once it has had a connection to serve.
         self.wait_until(lambda: self.web.output.count("Booting worker") >= 2, self.web)
         return self.web
 
@@ -80,7 +80,7 @@ class Contender:
 
     @cached_property
     def token(self) -> str:
-        """Of the one user, who is made at the first call; the web server must run."""
+        """The token of the one user, who is created at the first call; the web server must be running."""
         return Client(f"http://127.0.0.1:{self.port}").registered().token
 
     def open_tickets(self, number: int, *, places: int) -> list[int]:
@@ -105,7 +105,7 @@ class Contender:
     # --- Work for it ---
 
     def load(self, **work) -> dict:
-        """What bench/load.py saw. Fills fresh tickets of 20 unless told what to get."""
+        """What bench/load.py saw. Fills new tickets of 20 photos, unless it is to poll a path."""
         token = self.token
         if not work.get("get"):
             places = work.setdefault("places", 20)
@@ -150,7 +150,7 @@ class Hopla(Contender):
 
 
 class Textbook(Contender):
-    """Two processes of gunicorn with 32 threads each, so that 64 uploads find a thread, and all else by default."""
+    """Two processes of gunicorn with 32 threads each, so that 64 uploads find a thread, and defaults for the rest."""
 
     name = "textbook"
     environment = {"DJANGO_SETTINGS_MODULE": "bench.textbook.settings"}
@@ -164,7 +164,7 @@ class Textbook(Contender):
 
 
 class Stage:
-    """Use as a context manager: inside, the servers run and both contenders are migrated; nothing is left of it."""
+    """Use as a context manager: inside, the servers run and both contenders are migrated; nothing is left behind."""
 
     def __enter__(self) -> "Stage":
         with ExitStack() as stack:
@@ -198,20 +198,20 @@ class Stage:
         self.cloudinary_url = f"cloudinary://key:secret@sandbox?upload_prefix={prefix}"
 
     def query(self, text: str, *, database: str = "postgres") -> list[tuple]:
-        if database not in self._connections:  # kept: a new one for each look would show in PostgreSQL's own figures
+        if database not in self._connections:  # kept: a new one for each query would show in PostgreSQL's statistics
             address = {"host": str(self._database_folder), "user": "hopla", "dbname": database}
             self._connections[database] = psycopg.connect(**address, autocommit=True)
         cursor = self._connections[database].execute(text)
         return cursor.fetchall() if cursor.description else []
 
     def cpu(self, process: Process) -> dict[str, float]:
-        """Seconds of processor time so far, of that process and of the servers behind it, trees included."""
+        """Seconds of CPU time so far, of that process and of the servers behind it, with their descendants."""
         trees = {"python": process, "redis": self.processes["redis"], "postgres": self.processes["postgres"]}
         return {name: process_tree.cpu_seconds(each.pid) for name, each in trees.items()}
 
 
 class CpuPerItem:
-    """Milliseconds of processor time since it was made, for each of a number of items."""
+    """Milliseconds of CPU time since it was created, per item."""
 
     def __init__(self, stage: Stage, process: Process):
         self._stage, self._process = stage, process

@@ -1,4 +1,4 @@
-"""A Cloudinary that costs little: it answers every upload after a while and keeps nothing. (Run by a figure.)
+"""A cheap Cloudinary: it responds to every upload after a delay and keeps nothing. (Run by a figure.)
 
 apps/sandbox checks signatures and pictures and would itself be the limit here; this one only reads the photo and
 answers with its size and md5, as hopla compares them. Prints its port.

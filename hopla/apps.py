@@ -6,7 +6,7 @@ class HoplaAdminConfig(AdminConfig):
 
     def ready(self):
         super().ready()
-        # hopla/ is no app of its own, and this one is loaded in every process. Imported here: it needs the models.
+        # hopla/ is not an app, and this one is loaded in every process. Imported here because it needs the models.
         from apps.common.jobs import queue  # noqa: F401  RQ reads no pickles once this is imported
         from apps.common.observability import telemetry
 

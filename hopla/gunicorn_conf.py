@@ -1,8 +1,8 @@
-"""How gunicorn serves hopla, in development (script/server) and production (Procfile) alike.
+"""How gunicorn serves hopla, both in development (script/server) and in production (Procfile).
 
-Threads, because a photo from a slow phone keeps one for as long as it takes, without working: with 2 x 16 threads 200
-clients at 50 KB/s make a healthy one wait 20 seconds, with 2 x 256 it waits 10 milliseconds. ASGI servers are out:
-Django's ASGI handler writes every body to a file before a view sees it.
+Many threads, because a slow phone occupies one for the whole upload while that thread mostly waits: with 2 x 16 threads
+200 clients at 50 KB/s make a healthy one wait 20 seconds, with 2 x 256 it waits 10 milliseconds. ASGI servers cannot be
+used: Django's ASGI handler writes every body to a file before a view sees it.
 """
 
 import gc
@@ -15,35 +15,36 @@ from hopla.settings import LOGGING as logconfig_dict  # noqa: F401 (a setting of
 
 worker_class = "hopla.web_worker.WebWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY", 2))
-# So many that 200 slow clients fit into one process, while another one starts again. One that has hardly a thread left
-# accepts no more, and leaves new clients to the others; 64 more connections may idle between two requests.
+# Enough for 200 slow clients in one process while another one restarts. A process with hardly any thread left accepts
+# no more connections and leaves new clients to the others; 64 more connections may be idle between two requests.
 threads = 256
 worker_connections = threads + 64
 
-# Platforms kill 30 seconds after SIGTERM. Uploads under way have until shortly before that.
+# Platforms kill processes 30 seconds after SIGTERM. Uploads in progress have until shortly before that.
 graceful_timeout = int(os.environ.get("STOP_TIMEOUT_SECONDS", 25))
 
-# Workers prove that they live by touching a file: in memory, where a busy disk cannot delay it. macOS has no /dev/shm.
+# Workers show that they are alive by touching a file: in memory, where a busy disk cannot delay it. macOS has no
+# /dev/shm.
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108 (no file of ours, gunicorn's own)
 
-# gunicorn's remote control: a socket in the home folder that nobody here uses and two instances would share.
+# gunicorn's remote control: an unused socket in the home folder that two instances would share.
 control_socket_disable = True
 
 # The most that gunicorn allows. A search of 200 letters outside the Latin alphabet takes up to 2400 bytes of a URL;
-# what is longer than this gunicorn refuses by itself, 414.
+# gunicorn refuses longer ones by itself, with 414.
 limit_request_line = 8190
 
-# Whose X-Forwarded headers are believed is TRUSTED_PROXY_HOPS' word alone. gunicorn would believe X-Forwarded-Proto of
-# everyone who comes by way of 127.0.0.1, and so of every client of a proxy there that passes it on.
+# TRUSTED_PROXY_HOPS alone decides which X-Forwarded headers are trusted. gunicorn would trust X-Forwarded-Proto in
+# every request from 127.0.0.1, and so from every client of a proxy there that passes the header on.
 secure_scheme_headers = {}
 forwarder_headers = ""
 
 
 class NoNeedlessAccessLog(Logger):
-    """Makes lines of an access log only for whoever asked for one (`--access-logfile`, `--log-syslog`).
+    """Formats lines of the access log only when one is configured (`--access-logfile`, `--log-syslog`).
 
-    gunicorn makes one for each request as soon as it has a `logconfig_dict`, and then throws it away where no handler
-    takes it: an eighth of what a poll answered 304 took.
+    gunicorn formats one for each request as soon as it has a `logconfig_dict`, and drops it where no handler takes it:
+    an eighth of the CPU time of a poll with 304.
     """
 
     @property
@@ -55,8 +56,8 @@ logger_class = NoNeedlessAccessLog
 
 
 def post_worker_init(worker):
-    """What is loaded by now stays as long as the process: looking through it for garbage again and again, which
-    requests make little of, took a tenth of their processor time.
+    """Exclude what is loaded by now from garbage collection: it stays as long as the process, requests make little
+    garbage, and looking through it again and again took a tenth of their CPU time.
     """
     gc.collect()
     gc.freeze()
@@ -64,5 +65,5 @@ def post_worker_init(worker):
 
 
 def child_exit(server, worker):
-    """In the main process, whichever way the worker has ended."""
+    """Called in the main process, however the worker ended."""
     web_worker.forget(worker)

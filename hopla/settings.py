@@ -1,7 +1,7 @@
-"""The settings, and the one reader of the environment.
+"""The settings. Only this module reads the environment.
 
-Every variable has a default that suits a laptop. With DEBUG off there are no such defaults for what production must
-decide itself: a missing one stops the start with a sentence (see REQUIRED_IN_PRODUCTION below and `.env.example`).
+Every variable has a default for development. With DEBUG off the variables of REQUIRED_IN_PRODUCTION have none: hopla
+refuses to start when one is missing, and says what to set (see also `.env.example`).
 """
 
 import re
@@ -22,7 +22,7 @@ from apps.common.redis.client import queue_options
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")  # never overrides what the environment already says
+environ.Env.read_env(BASE_DIR / ".env")  # never overrides the environment
 
 DEBUG = env.bool("DEBUG", default=True)
 
@@ -47,7 +47,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 
 
 def origins(name: str) -> list[str]:
-    """Origins as browsers write them in `Origin`, such as https://app.example.com, by comma."""
+    """Origins as browsers write them in `Origin`, such as https://app.example.com, separated by commas."""
     values = env.list(name, default=[])
     for value in values:
         if not re.fullmatch(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9]\d{0,4})?", value):
@@ -63,9 +63,9 @@ CORS_ALLOWED_ORIGINS = origins("CORS_ALLOWED_ORIGINS")  # empty: only pages of h
 # --- What is installed ---
 
 INSTALLED_APPS = [
-    "apps.operations",  # before the admin and django_rq, whose templates it refines
+    "apps.operations",  # before the admin and django_rq, whose templates it overrides
     "hopla.apps.HoplaAdminConfig",
-    "apps.common.jobs",  # before django_rq, whose commands it refines
+    "apps.common.jobs",  # before django_rq, whose commands it overrides
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -85,7 +85,7 @@ INSTALLED_APPS = [
 if DEBUG:
     INSTALLED_APPS.append("apps.sandbox")
 
-# See apps/common/observability/telemetry.py. Their packages read further variables, SENTRY_… and OTEL_…, by themselves.
+# See apps/common/observability/telemetry.py. Their packages read more variables, SENTRY_… and OTEL_…, themselves.
 SENTRY_DSN = env.str("SENTRY_DSN", default="")
 OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
 
@@ -135,7 +135,7 @@ DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 DATABASES["default"]["OPTIONS"] = DATABASES["default"].get("OPTIONS", {})
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     (BASE_DIR / "var").mkdir(exist_ok=True)
-    # IMMEDIATE takes the write lock at BEGIN: SQLite has no row locks, so this is what makes "lock the ticket" true.
+    # IMMEDIATE takes the write lock at BEGIN: SQLite has no row locks, so this is how a ticket is locked.
     DATABASES["default"]["OPTIONS"] |= {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -144,10 +144,10 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["OPTIONS"] |= {
         "connect_timeout": 2,
-        # No query is prepared for being repeated, only those that ask for it (apps/common/db/compiled_queries.py): one
-        # plan for all users would be a bad one for the lists of some. None: not even those.
+        # Only the compiled queries are prepared (apps/common/db/compiled_queries.py), and none because it is repeated:
+        # one plan for all users would be a bad one for the lists of some. None: not even those.
         "prepare_threshold": 1_000_000_000 if env.bool("DATABASE_PREPARED_STATEMENTS", default=True) else None,
-        # A request must know within two seconds that the database is away, and find it as soon as it is back.
+        # A request must know within two seconds that the database is unavailable, and reconnect as soon as it is back.
         "pool": {
             "min_size": 0,
             "max_size": env.int("DATABASE_POOL_SIZE", default=12),
@@ -157,7 +157,7 @@ else:
         },
     }
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    # One would have to keep its connection between two fetches, which a PgBouncer that pools by transaction gives away.
+    # A cursor needs the same connection for all fetches, which a PgBouncer that pools by transaction does not give it.
     DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -202,18 +202,18 @@ UPLOAD_TIMEOUT_SECONDS = env.int("UPLOAD_TIMEOUT_SECONDS", default=30)
 UPLOAD_MIN_BYTES_PER_SECOND = env.int("UPLOAD_MIN_BYTES_PER_SECOND", default=4096)
 RECONCILE_AFTER_SECONDS = env.int("RECONCILE_AFTER_SECONDS", default=30)
 
-# Photos stream to Redis by parsers of their own. Everything else that could carry a file stays in memory: Django's own
-# default would write it to a temporary file.
+# Photos stream to Redis through parsers of their own. All other files stay in memory: Django's default would write
+# large ones to a temporary file.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 DATA_UPLOAD_MAX_NUMBER_FILES = 10
 
-# --- People ---
+# --- Users ---
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["apps.accounts.backends.UsernameOrEmailBackend"]
-# The first is used; a password hashed by another is hashed anew when its user logs in.
+# The first is used; a password hashed by another is rehashed when its user logs in.
 PASSWORD_HASHERS = [
     "apps.accounts.hashers.Argon2idHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -251,7 +251,7 @@ STORAGES = {
 
 # --- The API ---
 
-TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)  # 0: nobody's X-Forwarded-For is believed
+TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)  # 0: X-Forwarded-For is ignored
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -291,8 +291,8 @@ THROTTLE_RATES = {
 UPLOAD_BYTES_PER_DAY = env.int("UPLOAD_BYTES_PER_DAY", default=0)  # per user; 0: no limit
 
 KNOX_TOKEN_MODEL = "accounts.AuthToken"  # noqa: S105 (a name, no secret)
-# knox's migrations would make a table for its own model all the same: unused, but it refers to the users, whose
-# table PostgreSQL then refuses to empty between tests.
+# knox's migrations would create a table for its own model even so: unused, but with a foreign key to the users, whose
+# table PostgreSQL then refuses to truncate between tests.
 MIGRATION_MODULES = {"knox": None}
 REST_KNOX = {"TOKEN_TTL": timedelta(days=30), "AUTO_REFRESH": False}
 SIMPLE_JWT = {
@@ -302,8 +302,8 @@ SIMPLE_JWT = {
     "BLACKLIST_AFTER_ROTATION": True,
     "SIGNING_KEY": env.str("JWT_SIGNING_KEY", default="") or SECRET_KEY,
 }
-# Where the e-mail about a forgotten password leads, such as https://app.example.com/reset/{uid}/{token}. Empty: it
-# shows both values instead, for the app to ask for.
+# The link in the e-mail about a forgotten password, such as https://app.example.com/reset/{uid}/{token}. Empty: the
+# e-mail shows both values instead, to be typed into the app.
 PASSWORD_RESET_URL = env.str("PASSWORD_RESET_URL", default="")
 
 # --- E-mail ---
@@ -311,9 +311,9 @@ PASSWORD_RESET_URL = env.str("PASSWORD_RESET_URL", default="")
 vars().update(env.email_url("EMAIL_URL", default="consolemail://" if DEBUG else "smtp://localhost:25"))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="hopla <hopla@localhost>")
-SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="")  # where the desk reads; empty: it reads in the admin alone
+SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="")  # notifications for staff; empty: none
 EMAIL_DOMAIN = parseaddr(DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"  # of the Message-IDs
-# Where people reach this service: links in e-mails begin with it.
+# The public address of this service: links in e-mails begin with it.
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://localhost:{env.int('PORT', default=8000)}")
 
 SWAGGER_USE_COMPAT_RENDERERS = False
@@ -367,7 +367,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-# Nothing from elsewhere but the photos, and nothing inline. Pages that need more say so: see
+# Nothing from other origins but the photos, and nothing inline. Pages that need more say so: see
 # apps/common/http/content_policy.py.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -397,11 +397,11 @@ PERMISSIONS_POLICY = {
         "usb",
     )
 }
-# SQLite's indexes include no further columns, which costs nothing but time.
+# Indexes on SQLite cannot include further columns; queries are merely slower.
 SILENCED_SYSTEM_CHECKS = ["models.W040"]
 if not DEBUG:
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
-    # Whoever says `off` has a proxy that redirects, or tries hopla on one machine: no need to be warned each time.
+    # `off` is a choice, for a proxy that redirects or to try hopla on one machine: no need for a warning each time.
     SILENCED_SYSTEM_CHECKS += [] if SECURE_SSL_REDIRECT else ["security.W008"]
     SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_HOPS else None

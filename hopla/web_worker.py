@@ -1,6 +1,6 @@
-"""gunicorn's threaded worker with habits of its own: it leaves a new connection to the process that has the fewest, its
-threads wait a moment for the next request of the connection they have answered, and nobody waits for a slow client but
-for a bounded time: neither a thread nor, above all, the main thread, which accepts and ends all connections.
+"""gunicorn's threaded worker, changed in three ways: it leaves a new connection to the process that has the fewest; its
+threads wait a moment for the next request on the connection that they have served; and no thread waits for a slow
+client longer than a bounded time, least of all the main thread, which accepts and closes all connections.
 """
 
 import select
@@ -26,25 +26,25 @@ MOST_IN_A_ROW = 16  # then it is another connection's turn, should there be more
 
 FIRST_BYTES_SECONDS = 7  # after connecting, until the first byte
 HEAD_SECONDS = 15  # from then on, or on a kept connection from the first byte, until the head of the request is whole
-UNREAD_BYTES, UNREAD_SECONDS = 64 * 1024, 5  # of what the application left unread of a request that it did not refuse
-# After the last answer, until the client has closed its side: it would lose the answer if bytes of its own were unread.
+UNREAD_BYTES, UNREAD_SECONDS = 64 * 1024, 5  # of a body that the application accepted but did not read whole
+# After the last response, until the client closes its side: closing with unread bytes would lose the response.
 CLOSING_SECONDS, CLOSING_BYTES = 2, 64 * 1024
 
 _NO_PROCESS = 2**31 - 1
-# How many connections each process has, in memory that they share: it is made before gunicorn forks.
+# The number of connections of each process, in shared memory that is allocated before gunicorn forks.
 _connections = memoryview(mmap(-1, 64 * array("i").itemsize)).cast("i")
 _connections[:] = array("i", [_NO_PROCESS] * 64)
 
 
 class WebWorker(ThreadWorker):
-    """gunicorn's own takes whatever connection it is the first to see: of 16 clients 12 may come to one process, and
-    wait three times as long there as the other four. It also gives a connection back to its main thread after each
-    request, which waits for the next one and then wakes another thread: a twelfth of what a photo takes, and a proxy
-    under load, or a client on a good line, sends the next one at once.
+    """gunicorn's own accepts every connection that it sees first: of 16 clients 12 may get to one process, and wait
+    three times as long there as the other four. It also returns a connection to its main thread after each request,
+    which waits for the next one and then wakes another thread: a twelfth of the CPU time of a photo, although a proxy
+    under load, or a client on a fast line, sends the next request at once.
 
-    Of slow clients, gunicorn's own keeps a thread of each that has sent nothing for five seconds, and of each that
+    As for slow clients, gunicorn's own lets a client that sends nothing occupy a thread for five seconds, and one that
     sends its head or its unread body byte by byte for ever; and its main thread waits up to two seconds for each
-    connection that it ends.
+    connection that it closes.
     """
 
     def __init__(self, *args, **kwargs):
@@ -52,21 +52,21 @@ class WebWorker(ThreadWorker):
         self.closing = deque()  # Closing, the oldest first
 
     def notify(self):
-        """gunicorn calls this before each wait for something to happen."""
+        """gunicorn calls this before each wait for events."""
         super().notify()
         self._end_overdue()
         _connections[_place_of(self)] = self.nr_conns if self.alive else _NO_PROCESS
 
     def accept(self, listener):
-        """Leaves the connection to a process that has at least two fewer, if that takes it within a moment."""
+        """Leaves the connection to a process that has at least two fewer, if that one accepts it within a moment."""
         for _ in range(COURTESY_MILLISECONDS):
             if self.nr_conns <= min(_connections) + 1:
                 break
             time.sleep(0.001)
-        super().accept(listener)  # which does nothing if the connection has gone
+        super().accept(listener)  # which does nothing if another process has accepted it
 
     def enqueue_req(self, conn):
-        """A new connection gets a thread once something has come."""
+        """A new connection gets a thread once the first bytes have arrived."""
         if conn.initialized or conn.data_ready or _readable(conn.sock, milliseconds=0):
             conn.data_ready = True
             super().enqueue_req(conn)
@@ -76,7 +76,7 @@ class WebWorker(ThreadWorker):
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
     def handle(self, conn):
-        """Answers requests of this connection. True: it is to be kept, and nothing more has come by now."""
+        """Serves requests on this connection. Returns True to keep it, when no further request has arrived yet."""
         for _ in range(MOST_IN_A_ROW):
             conn.head = Brief(conn.sock, seconds=HEAD_SECONDS)
             with conn.head:
@@ -86,12 +86,12 @@ class WebWorker(ThreadWorker):
         return kept
 
     def handle_request(self, req, conn):
-        """The head is whole. What follows has other bounds."""
+        """The head is complete. What follows has other limits."""
         conn.head.end()
         return super().handle_request(req, conn)
 
     def _keepalive_after(self, conn, keepalive):
-        """Whether the connection is good for another request. gunicorn's own looks at its clock once for each KiB."""
+        """Whether the connection can be used for another request. gunicorn's own reads its clock once per KiB."""
         body = conn.parser.mesg.body
         return (
             keepalive
@@ -106,7 +106,7 @@ class WebWorker(ThreadWorker):
     # --- Ending connections, in the main thread ---
 
     def finish_request(self, conn, fs):
-        """gunicorn calls this when a thread is done with a connection."""
+        """gunicorn calls this when a thread has finished with a connection."""
         if not fs.cancelled() and not fs.exception() and not fs.result():
             self._begin_closing(conn)
         else:
@@ -127,8 +127,8 @@ class WebWorker(ThreadWorker):
             self._close(closing)
 
     def _end_overdue(self) -> None:
-        """Connections that are being closed, or have sent nothing yet: each has its time, and less in a crowd, since
-        they are among those that a process may have.
+        """Close connections whose time is over: those that are being closed, and those that have sent nothing yet. Both
+        count among the connections that a process may have, so they get less time when there are many.
         """
         now = time.monotonic()
         while self.closing and now > self.closing[0].until - _hurry(self.closing, CLOSING_SECONDS):
@@ -139,9 +139,9 @@ class WebWorker(ThreadWorker):
             self._close(self.pending_conns.popleft())
 
     def wait_for_and_dispatch_events(self, timeout):
-        """Not for so long that somebody's time is over long before it returns."""
-        somebody = self.closing or self.pending_conns
-        super().wait_for_and_dispatch_events(min(timeout, CROWD_SECONDS / 2) if somebody else timeout)
+        """Waits only briefly while there are connections to close in time."""
+        has_deadlines = self.closing or self.pending_conns
+        super().wait_for_and_dispatch_events(min(timeout, CROWD_SECONDS / 2) if has_deadlines else timeout)
 
     def _close(self, connection: "TConn | Closing") -> None:
         self.poller.unregister(connection.sock)
@@ -150,7 +150,7 @@ class WebWorker(ThreadWorker):
 
 
 class Closing:
-    """A connection that is to be closed once the client has closed its side, or has had its time (RFC 9112, 9.6)."""
+    """A connection to be closed once the client has closed its side, or its time is over (RFC 9112, section 9.6)."""
 
     def __init__(self, sock: socket.socket):
         self.sock = sock
@@ -161,10 +161,10 @@ class Closing:
             sock.setblocking(False)
             sock.shutdown(socket.SHUT_WR)
         except OSError:
-            self._is_over = True  # it has gone by itself
+            self._is_over = True  # the client has closed it
 
     def is_over(self) -> bool:
-        """Takes what has come. Never waits."""
+        """Whether it can be closed. Reads what has arrived, and never waits."""
         while not self._is_over:
             try:
                 portion = self.sock.recv(16 * 1024)
@@ -182,7 +182,7 @@ class Closing:
 
 
 def forget(worker: WebWorker) -> None:
-    """To be called when a process has ended. It would have few connections for ever, and the others wait for it."""
+    """Call this when a process has ended: its count would stay low, and the others would leave connections to it."""
     _connections[_place_of(worker)] = _NO_PROCESS
 
 
@@ -191,7 +191,7 @@ def _place_of(worker: WebWorker) -> int:
 
 
 def _hurry(waiting: deque, seconds: float) -> float:
-    """How much less than `seconds` each may wait."""
+    """By how much the `seconds` that each may wait are shortened."""
     return seconds - CROWD_SECONDS if len(waiting) > CROWD else 0
 
 

@@ -13,10 +13,10 @@ ENCODED_PARAMETER = re.compile(r"\*\d*\*?\s*=")  # name*= and name*0= of RFC 223
 
 
 class Request(WSGIRequest):
-    """Django's own, which no Content-Type can break.
+    """Django's own, but safe from a malformed Content-Type.
 
-    Django and REST framework raise on encoded parameters that the standard library cannot read (a charset that is none,
-    parts in disorder), before anything could turn that into an answer.
+    Django and REST framework raise on encoded parameters that the standard library cannot read (an unknown charset,
+    parts in the wrong order), before any code could turn that into a response.
     """
 
     def __init__(self, environ):

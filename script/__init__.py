@@ -1,1 +1,1 @@
-"""What script/server and script/test call. install.py runs on any bare Python; the rest runs inside .venv."""
+"""The commands of this folder. install.py runs on any bare Python; the rest runs inside .venv."""

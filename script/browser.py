@@ -1,7 +1,7 @@
-"""Finds a Chromium, and gets one where there is none: for tests in a real browser, and the pictures in docs/pictures.
+"""Finds a Chromium, and installs one if there is none: for tests in a browser, and the pictures in docs/pictures.
 
-As root on a Debian it comes from there, elsewhere from where Playwright keeps its own. Where neither can be had the
-tests that need it are skipped.
+As root on Debian it is installed with apt, elsewhere with Playwright. Where neither works, the tests that need it are
+skipped.
 """
 
 import os
@@ -16,7 +16,7 @@ REQUIREMENTS = ROOT / "requirements-browser.txt"
 NEEDED = "needs a browser: script/browser gets one"  # what skipped tests say
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 GET_WITHIN_SECONDS = 240
-# With a font: a bare image has none, and a page without letters is not what people see.
+# With a font: a bare image has none, and pages would have no letters.
 PACKAGES = (NAMES[0], "fonts-dejavu-core")
 DEBIAN = (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "--no-install-recommends", *PACKAGES])
 
@@ -28,7 +28,7 @@ def main() -> int:
         get_chromium()
         find_chromium.cache_clear()
         path = find_chromium()
-    print(f"Chromium: {path or 'none to be had here; the tests that need it are skipped'}")
+    print(f"Chromium: {path or 'not available here; the tests that need it are skipped'}")
     return 0 if path else 1
 
 
@@ -54,7 +54,7 @@ def find_chromium() -> str | None:
 
 
 def get_chromium() -> None:
-    """Tries one way after the other; each command has GET_WITHIN_SECONDS."""
+    """Tries apt, then Playwright; each command has GET_WITHIN_SECONDS."""
     as_root_on_debian = hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get")
     if as_root_on_debian and all(works(command) for command in DEBIAN):
         return

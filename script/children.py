@@ -1,4 +1,4 @@
-"""Child processes that live and die together: started, watched, and all ended whatever ends this process.
+"""Child processes that live and die together: started, watched, and all ended with this process, however it ends.
 
 Nothing here uses threads: the code that runs between fork and exec (see `_before_exec`) is only safe without them.
 """
@@ -33,7 +33,7 @@ class StopAsked(Exception):
 
 
 class ChildFailed(Exception):
-    """A child ended that should have gone on, or did not come up; the text names it and ends with its last output."""
+    """A child ended that should not have, or did not start; the text names it and ends with its last output."""
 
 
 class Child:
@@ -144,7 +144,7 @@ class Children:
         return ending[-1].process.returncode
 
     def watch(self, *, seconds: float, may_end: Collection[Child] = ()) -> None:
-        """Takes in what the children print for a while, at most; then looks whether all are well."""
+        """Reads what the children print, for at most `seconds`; then checks that all are alive."""
         self._read_output(seconds=seconds)
         self._raise_if_asked_to_stop()
         for child in self._children:
@@ -173,7 +173,7 @@ class Children:
     def _take_line(self, child: Child, line: str) -> None:
         child.last_lines.append(line)
         if self.echoes_output:
-            # A reader that went away (`script/server | head`) is no reason to leave the children's pipes full.
+            # A reader that has exited (`script/server | head`) is no reason to leave the children's pipes full.
             with contextlib.suppress(BrokenPipeError):
                 print(f"{child.name:>8} | {line}", flush=True)
 

@@ -1,6 +1,6 @@
-"""A hopla as it looks after a busy hour, for the pictures: photos on their way, tried again, failed, stored.
+"""A hopla after a busy hour, for the pictures: photos in progress, retried, failed, stored.
 
-Django must be set up on the database of the hopla at `url`, and that must be one for demonstration alone.
+Django must be set up on the database of the hopla at `url`, which must be for demonstration only.
 """
 
 import io
@@ -31,7 +31,7 @@ STORED_WITHIN_SECONDS = 60
 
 
 def live_through_a_busy_hour(*, url: str, sandbox: SandboxServer) -> Ticket:
-    """Fill it, and answer the ticket to look at: of its photos three are stored, one failed, one waits."""
+    """Fill it, and return the ticket to show: of its photos three are stored, one failed, one waits."""
     dice = random.Random(7)  # the same hour each time
     people = [
         User.objects.create_user(username, email=f"{username}@example.com", name=name)
@@ -90,7 +90,7 @@ def remember_completed_ticket(owner: User, *, dice: random.Random) -> None:
 
 
 class Client:
-    """The demo user, by the API."""
+    """The demo user, as a client of the API."""
 
     def __init__(self, url: str):
         self.api = f"{url}/api/v1"
@@ -109,9 +109,9 @@ class Client:
         self._post("support/tickets/", json={"title": title, "body_text": text})
 
     def _post(self, path: str, **body) -> dict:
-        answer = self.session.post(f"{self.api}/{path}", timeout=60, **body)
-        answer.raise_for_status()
-        return answer.json()
+        response = self.session.post(f"{self.api}/{path}", timeout=60, **body)
+        response.raise_for_status()
+        return response.json()
 
 
 def colourful_photo(seed: int, *, size: tuple[int, int]) -> bytes:

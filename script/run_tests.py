@@ -44,7 +44,7 @@ DEPENDS_ON_DATABASE = [
     ),
 ]
 
-# The sandbox's account where nothing listens: a test that wants Cloudinary starts a sandbox of its own.
+# The sandbox's account, where nothing listens: a test that needs Cloudinary starts a sandbox of its own.
 NO_CLOUDINARY = "cloudinary://sandbox-key:sandbox-secret@sandbox?upload_prefix=http://127.0.0.1:9"
 PROGRESS_EVERY_SECONDS = {True: 0.5, False: 20}  # on a terminal, where a line replaces the last one, and elsewhere
 
@@ -61,7 +61,7 @@ class Part:
 
 @dataclass
 class Run:
-    """A part under way. Its report, its progress and its output are files in a folder of ours."""
+    """A part that is running. Its report, its progress and its output are files in a folder of ours."""
 
     part: Part
     child: Child
@@ -70,7 +70,7 @@ class Run:
     def progress(self) -> str:
         try:
             done, total, failed = self.path("progress").read_text().split()
-        except (OSError, ValueError):  # not begun, or being written
+        except (OSError, ValueError):  # not started, or being written
             return f"{self.part.name} starting"
         return f"{self.part.name} {done}/{total}" + (f", {failed} failed" if failed != "0" else "")
 
@@ -171,7 +171,7 @@ def named(database_url: str, name: str) -> str:
 
 
 class Progress:
-    """Says now and then how far the runs are."""
+    """Prints the progress of the runs now and then."""
 
     def __init__(self, runs: list[Run], started: float):
         self._runs, self._started = runs, started

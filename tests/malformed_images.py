@@ -32,7 +32,7 @@ from tests.photographs import SourcePackage, download_source
 CACHE = Path(__file__).resolve().parent.parent / "var" / "malformed-images"
 PILLOW = SourcePackage("pillow", "11.3.0", "3828ee7586cd0b2091b6209e5ad53e20d0649bbe87164a459d0676e035e8f523")
 GDK_PIXBUF_TESTS = "gdk-pixbuf-tests"
-# What the API may answer to a photo by its header: taken, too large in bytes, too large in pixels.
+# What the API may return for a photo by its header: accepted, too large in bytes, too large in pixels.
 ANSWERS_TO_PHOTOS = {202, 413, 422}
 ANSWERS_TO_OTHERS = {400, 413, 415}
 
@@ -148,7 +148,7 @@ class Server:
         self.http = urllib3.PoolManager(timeout=urllib3.Timeout(60), retries=False)
 
     def post_all(self, verdicts: dict[Path, str]) -> list[str]:
-        """Posts every file and prints how often each status came; answers what was wrong, a line each."""
+        """Posts every file and prints how often each status came; returns what was wrong, a line each."""
         statuses: Counter[int] = Counter()
         wrong = []
         for number, (path, verdict) in enumerate(verdicts.items()):

@@ -59,7 +59,7 @@ ROUTES = routes_of(get_resolver())
 
 
 def methods_of(view) -> set[str]:
-    """What the class of a view answers; of a plain function nothing can be told."""
+    """What the class of a view returns; nothing is known of a plain function."""
     view_class = getattr(view, "view_class", None) or getattr(view, "cls", None)
     return {method for method in METHODS if hasattr(view_class, method.lower())}
 
@@ -177,7 +177,7 @@ class AccessTestCase(ApiTestCase):
         }.get(route, {})
 
     def outcome(self, client, method: str, path: str, body=None, **extra) -> str:
-        """The status of the answer, or `login`. What the request did to the database is undone."""
+        """The status of the response, or `login`. What the request did to the database is undone."""
         with transaction.atomic():
             response = getattr(client, method.lower())(path, body or {}, **extra)
             transaction.set_rollback(True)

@@ -109,7 +109,7 @@ class ComposeTests(SimpleTestCase):
 
 
 class ImageTests(SimpleTestCase):
-    def test_runs_the_procfiles_web_as_nobody_in_particular(self):
+    def test_runs_the_procfiles_web_as_an_unprivileged_user(self):
         steps = dict(stages()["hopla"])
         self.assertEqual(shlex.join(json.loads(steps["CMD"])), procfile()["web"])
         self.assertRegex(steps["USER"], r"^[1-9]\d+:[1-9]\d+$")
@@ -134,7 +134,7 @@ class ImageTests(SimpleTestCase):
         self.assertEqual(len(installs), 1)
         self.assertRegex(installs[0], r"--require-hashes .*--requirement requirements\.lock")
 
-    def test_health_check_tells_a_server_that_answers_from_none(self):
+    def test_health_check_fails_without_a_server(self):
         [check] = [argument for instruction, argument in stages()["hopla"] if instruction == "HEALTHCHECK"]
         python, *arguments = json.loads(check.partition("CMD ")[2])
         self.assertEqual(python, "python")

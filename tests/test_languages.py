@@ -36,5 +36,5 @@ class AnswerTests(ApiTestCase):
         self.assertEqual(spanish["errors"][0]["code"], english["errors"][0]["code"])
         self.assertNotEqual(spanish["errors"][0]["detail"], english["errors"][0]["detail"])
 
-    def test_unknown_language_is_answered_in_english(self):
+    def test_unknown_language_gets_english(self):
         self.assertEqual(self.problem_in("ja")["title"], "Bad Request")

@@ -43,7 +43,7 @@ class Sent:
     @property
     def expected_status(self) -> str | None:
         """None where a script of its own decides."""
-        found = re.match(r'pm\.test\("answers (\d+)"', self.after)
+        found = re.match(r'pm\.test\("its status is (\d+)"', self.after)
         return found and found[1]
 
     @property
@@ -166,7 +166,7 @@ class SchemaTests(TestCase):
             [body] = [parameter["schema"] for parameter in parameters if parameter["in"] == "body"] or [{}]
             if "$ref" in body:
                 body = self.schema["definitions"][body["$ref"].rpartition("/")[2]]
-            if "not_changeable" not in sent.after:  # or it is there in answers alone
+            if "not_changeable" not in sent.after:  # or it is in responses alone
                 self.assertEqual(set(sent.json_fields) - body.get("properties", {}).keys(), set(), sent.name)
 
     def test_every_query_parameter_is_in_the_schema(self):

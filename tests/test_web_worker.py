@@ -55,7 +55,7 @@ class CourtesyTests(SimpleTestCase):
     def test_process_with_more_takes_it_if_the_other_does_not(self):
         self.assertEqual(self.naps(), web_worker.COURTESY_MILLISECONDS)
 
-    def test_nobody_waits_for_a_process_that_stops_or_has_ended(self):
+    def test_no_process_waits_for_one_that_stops_or_has_ended(self):
         self.other.alive = False
         self.other.notify()
         self.assertEqual(self.naps(), 0)
@@ -81,7 +81,7 @@ class LingeringTests(SimpleTestCase):
         with mock.patch.object(ThreadWorker, "handle", side_effect=kept) as handle:
             return self.worker.handle(mock.Mock(sock=self.ours)), handle.call_count
 
-    def test_next_request_is_answered_at_once(self):
+    def test_next_request_is_served_at_once(self):
         self.theirs.send(b"GET")
 
         self.assertEqual(self.handle(kept=[True, False]), (False, 2))
@@ -177,7 +177,7 @@ class ClosingTests(SimpleTestCase):
     def is_open(self, conn: TConn) -> bool:
         return conn.sock.fileno() >= 0
 
-    def test_connection_ends_when_the_client_has_read_its_answer(self):
+    def test_connection_ends_when_the_client_has_read_its_response(self):
         conn, client = self.connection()
         conn.sock.send(b"answer")
         self.finish(conn)

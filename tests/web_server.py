@@ -25,7 +25,7 @@ def running_web_server(application: str = "hopla.wsgi", **environment: str):
 
 
 def tell_process(environ, start_response):
-    """An application that answers in which process it runs."""
+    """An application that returns the process it runs in."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
 

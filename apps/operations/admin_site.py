@@ -1,7 +1,7 @@
 """The admin: Django's own, under hopla's name and look (templates/admin/, static/hopla/admin.css).
 
-Without a theme from PyPI, on purpose: what is well kept runs on inline scripts or on code in attributes, which the
-Content-Security-Policy keeps out, and speaks neither Spanish nor Polish.
+It uses no theme from PyPI, on purpose: the maintained ones need inline scripts or code in attributes, which the
+Content-Security-Policy forbids, and have no Spanish or Polish translation.
 """
 
 from django.contrib.admin import AdminSite
@@ -9,9 +9,9 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.operations.dashboard import dashboard_for
 
-# The apps on the first page and in the sidebar, those asked for most often first.
+# The apps on the first page and in the sidebar, the most used first.
 ORDER = ("tickets", "support", "accounts", "django_rq")
-# Models of other people's apps that are about accounts.
+# Third-party apps whose models are about accounts.
 ABOUT_ACCOUNTS = ("auth", "token_blacklist")
 
 
@@ -20,7 +20,7 @@ class HoplaAdminSite(AdminSite):
     index_title = _("Overview")
 
     def get_app_list(self, request, app_label=None):
-        """Under hopla's own headings; the page of a single app as Django has it."""
+        """The apps under hopla's own headings; for the page of a single app, as in Django."""
         apps = {app["app_label"]: app for app in super().get_app_list(request, app_label)}
         if app_label is not None:
             return list(apps.values())

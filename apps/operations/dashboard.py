@@ -1,7 +1,7 @@
-"""The figures on the admin's first page: what someone on call wants to know within a minute.
+"""The stats on the admin's first page: what the person on call wants to know within a minute.
 
-Every query looks at what is under way or recent alone (apps/tickets/stats.py), and Redis is asked for a handful of
-keys. With Redis away the page says so, and shows the rest.
+Every query reads only rows that are in progress or recent (apps/tickets/stats.py), and Redis is asked for a handful of
+keys. While Redis is unavailable the page says so, and shows the rest.
 """
 
 import logging
@@ -25,15 +25,15 @@ from apps.tickets.staging import store
 logger = logging.getLogger(__name__)
 
 PERMISSION = "tickets.view_image"
-JOBS_LOOKED_AT = 1000  # of those in hand, to tell whose they are
+JOBS_LOOKED_AT = 1000  # of the started jobs, to count them by worker
 PLOT_HEIGHT = 100
 BAR_WIDTH = 10
 
 
 @dataclass(frozen=True)
-class WorkerFigures:
+class WorkerStats:
     name: str
-    key: str  # in Redis, which is what the RQ dashboard asks for
+    key: str  # in Redis; the RQ dashboard has it in its URLs
     host: str
     jobs_in_hand: int
     jobs_done: int
@@ -42,14 +42,14 @@ class WorkerFigures:
 
 
 @dataclass(frozen=True)
-class QueueFigures:
+class QueueStats:
     waiting: int
-    workers: list[WorkerFigures]
+    workers: list[WorkerStats]
     pause: Pause | None
 
 
 @dataclass(frozen=True)
-class StagingFigures:
+class StagingStats:
     used: int  # bytes
     limit: int  # bytes
 
@@ -95,20 +95,20 @@ def dashboard_for(user) -> dict:
         "failed_in_a_day": stats.failed_since(timezone.now() - timedelta(days=1)),
         "last_error": stats.last_upload_error(),
         "plot": plot_of(stats.stored_by_minute()),
-        "queue": queue_figures() if checks["redis"] == "ok" else None,
-        "staging": staging_figures() if checks["staging"] == "ok" else None,
+        "queue": queue_stats() if checks["redis"] == "ok" else None,
+        "staging": staging_stats() if checks["staging"] == "ok" else None,
     }
 
 
-def queue_figures() -> QueueFigures | None:
-    """None when Redis does not answer."""
+def queue_stats() -> QueueStats | None:
+    """None when Redis is unavailable."""
     try:
         queue = default_queue()
         in_hand = jobs_in_hand(queue)
-        return QueueFigures(
+        return QueueStats(
             waiting=queue.count,
             workers=[
-                WorkerFigures(
+                WorkerStats(
                     name=worker.name,
                     key=worker.key,
                     host=f"{worker.hostname} ({worker.pid})",
@@ -122,7 +122,7 @@ def queue_figures() -> QueueFigures | None:
             pause=current_pause(),
         )
     except redis.RedisError as error:
-        logger.warning("no figures of the queue: %r", error)
+        logger.warning("no stats of the queue: %r", error)
         return None
 
 
@@ -135,17 +135,17 @@ def jobs_in_hand(queue: Queue) -> Counter:
         return Counter(name.decode() for name in pipeline.execute() if name)
 
 
-def staging_figures() -> StagingFigures | None:
-    """None when its Redis does not answer."""
+def staging_stats() -> StagingStats | None:
+    """None when its Redis is unavailable."""
     try:
-        return StagingFigures(used=store.bytes_in_use(), limit=settings.STAGING_MAX_BYTES)
+        return StagingStats(used=store.bytes_in_use(), limit=settings.STAGING_MAX_BYTES)
     except redis.RedisError as error:
-        logger.warning("no figures of staging: %r", error)
+        logger.warning("no stats of staging: %r", error)
         return None
 
 
 def plot_of(by_minute: list[tuple[datetime, int]]) -> Plot:
-    """A bar for each minute, the highest as high as the plot; a minute with any photo at all shows."""
+    """A bar for each minute, the highest as high as the plot; a minute with only one photo is still visible."""
     peak = max(photos for _, photos in by_minute) or 1
     heights = [max(PLOT_HEIGHT * photos // peak, 2 if photos else 0) for _, photos in by_minute]
     bars = [

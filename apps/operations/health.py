@@ -1,6 +1,6 @@
-"""What a load balancer or an orchestrator asks: is the process alive, and can hopla do its work?
+"""Probes for load balancers and orchestrators: is the process alive, and can hopla do its work?
 
-Open to everyone, so the answers name what is missing and not why; the log says why.
+They need no credentials, so the responses name what is unavailable and not why; the log says why.
 """
 
 import logging
@@ -31,14 +31,14 @@ RETRY_AFTER_SECONDS = 5
 @never_cache
 @require_safe
 def healthz(request):
-    """200 as long as this process answers at all."""
+    """200 as long as this process is alive."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
 @never_cache
 @require_safe
 def readyz(request):
-    """200 when tickets can be opened, photos taken in and sent on; else 503. `checks` has `ok` or what is missing."""
+    """200 when tickets can be opened and photos accepted and uploaded, else 503. `checks` has `ok` or what is wrong."""
     checks = look_around()
     if all(outcome == "ok" for outcome in checks.values()):
         return JsonResponse({"status": "ready", "checks": checks})
@@ -48,7 +48,7 @@ def readyz(request):
 
 
 def look_around() -> dict[str, str]:
-    """`ok`, or what is missing, for each thing that hopla needs; within DEADLINE_SECONDS."""
+    """`ok`, or what is wrong, for each thing that hopla needs; within DEADLINE_SECONDS."""
     futures = {name: executor.submit(check) for name, (executor, check) in CHECKS.items()}
     wait(futures.values(), timeout=DEADLINE_SECONDS)
     return {name: _outcome(name, future) for name, future in futures.items()}
@@ -56,7 +56,7 @@ def look_around() -> dict[str, str]:
 
 def _outcome(name: str, future: Future) -> str:
     if not future.done():
-        future.cancel()  # one that waits behind a hanging check need not run
+        future.cancel()  # a check that waits behind a hanging one need not run
         return f"no answer within {DEADLINE_SECONDS} seconds"
     if error := future.exception():
         logger.warning("not ready: %s: %r", name, error)
@@ -65,7 +65,7 @@ def _outcome(name: str, future: Future) -> str:
 
 
 class ProbesMiddleware:
-    """Answers probes before anything else looks at the request: they come by IP address, which is no allowed host."""
+    """Responds to probes before all other middleware: they come to an IP address, which is not an allowed host."""
 
     def __init__(self, get_response):
         self.get_response = get_response
@@ -76,7 +76,7 @@ class ProbesMiddleware:
 
 
 class NotReady(Exception):
-    """Its text is fit for everyone's eyes."""
+    """A check failed; the text may be shown to anyone."""
 
 
 def check_database():
@@ -111,11 +111,11 @@ def check_worker():
 
 
 def check_cloudinary():
-    """Asks nobody: the worker that was refused has left word in Redis, which expires when its next try is due."""
+    """Reads from Redis what the worker that was refused wrote there; it expires when the next attempt is due."""
     try:
         pause = current_pause()
     except redis.RedisError:
-        return  # the check of Redis names it
+        return  # the check of Redis reports it
     if pause is not None and pause.code == CredentialsError.code:
         raise NotReady("Cloudinary refuses the credentials in CLOUDINARY_URL")
 
@@ -125,7 +125,7 @@ def _redis(url: str) -> redis.Redis:
     return new_client(url, socket_connect_timeout=DEADLINE_SECONDS, socket_timeout=DEADLINE_SECONDS, retry=once)
 
 
-# One thread for each check: a check that hangs delays neither the others nor the answer, and does not hang twice.
+# One thread for each check: a check that hangs delays neither the others nor the response, and does not hang twice.
 CHECKS = {
     name: (ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"readyz-{name}"), check)
     for name, check in (

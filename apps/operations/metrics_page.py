@@ -1,8 +1,8 @@
-"""/metrics, for Prometheus: what was counted (apps/common/observability/metrics.py), and how things stand at this
-moment.
+"""/metrics, for Prometheus: counters and histograms (apps/common/observability/metrics.py), and the current state.
 
-Asked with `Authorization: Bearer <METRICS_TOKEN>`; without such a setting there is no such page. What cannot be asked
-for, because the database or Redis is away, is left out, and `hopla_up` says so: a page that fails would hide the rest.
+Requests need `Authorization: Bearer <METRICS_TOKEN>`; without that setting the page is 404. What cannot be read,
+because the database or Redis is unavailable, is left out, and `hopla_up` says so: a page that fails would hide the
+rest.
 """
 
 import hmac
@@ -37,7 +37,7 @@ from apps.tickets.staging import store
 
 logger = logging.getLogger(__name__)
 
-# Label values that are there before they were counted: `increase` misses what a series begins with.
+# Label values that exist before they are counted: `increase` misses the value with which a series begins.
 FROM_THE_BEGINNING = {
     name: [(code,) for code in ERROR_CODES] for name in ("hopla_photos_failed", "hopla_upload_retries")
 } | {"hopla_unforeseen_errors": [(place,) for place in PLACES]}
@@ -65,7 +65,7 @@ class Collector:
     """All of hopla's metrics, for one scrape."""
 
     def describe(self) -> list[Metric]:
-        return []  # or registering it would collect once for nothing
+        return []  # otherwise registering it would collect once in vain
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("hopla_up", "Whether this part could be asked.", labels=["part"])
@@ -101,7 +101,7 @@ def collect_staging() -> Iterator[Metric]:
 
 
 def collect_database() -> Iterator[Metric]:
-    """Each query looks at what is under way alone, or asks a partial index, however many images are stored."""
+    """Each query reads only what is in progress, or a partial index, however many images are stored."""
     try:
         found = stats.in_flight()
         waiting = GaugeMetricFamily("hopla_photos_waiting", "Photos accepted and not settled.", labels=["status"])
@@ -130,7 +130,7 @@ def gauge(name: str, documentation: str, value: float) -> Metric:
 
 
 def counted(totals: dict[tuple, float]) -> Iterator[Metric]:
-    """The counters and histograms, at 0 too where their labels are known: Prometheus wants to see a series begin."""
+    """The counters and histograms, with 0 where their labels are known: Prometheus has to see a series begin."""
     by_name = defaultdict(lambda: defaultdict(dict))
     for (name, labels, part), amount in totals.items():
         by_name[name][labels][part] = amount

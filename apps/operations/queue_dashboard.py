@@ -1,7 +1,7 @@
-"""The RQ dashboard, a page of the admin: jobs can be read, run again and deleted there, e-mail addresses included.
+"""The RQ dashboard, a page of the admin where jobs can be read (e-mail addresses included), run again and deleted.
 
-django-rq's own lets every staff user in. Here it takes the permission that django-rq defines, `django_rq.admin`:
-superusers have it, no role does.
+django-rq's own lets every staff user in. Here users need the permission that django-rq defines, `django_rq.admin`,
+which superusers have and no role has.
 """
 
 from functools import wraps
@@ -18,7 +18,7 @@ from django_rq.urls import get_admin_urlpatterns, get_api_urlpatterns
 PERMISSION = "django_rq.admin"
 
 # The style elements of django-rq 4.2's pages. Their one script is left out by templates/django_rq/; the `onclick` on
-# rows of results is not let in, and they have a link as well.
+# rows of results is not allowed, but the rows have a link as well.
 INLINE_STYLES = {
     "style-src": [
         "'sha256-KKjBAGERxCMkpnyRzzx30Ft5uJyWEE4TggCMJ9MJhMw='",
@@ -33,7 +33,7 @@ admin.site.unregister(Dashboard)
 @admin.register(Dashboard)
 class QueueDashboard(QueueAdmin):
     def get_urls(self):
-        """django-rq's pages alone: those of a model would look for a table that does not exist."""
+        """Only django-rq's pages: those of a model would need a table that does not exist."""
         pages = get_admin_urlpatterns(name_prefix="django_rq_") + get_api_urlpatterns(name_prefix="django_rq_")
         for page in pages:
             page.callback = self._guarded(page.callback)

@@ -1,4 +1,4 @@
-"""Whose cloud the sandbox plays: the three values of a CLOUDINARY_URL."""
+"""The account that the sandbox serves: the three values of a CLOUDINARY_URL."""
 
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit

@@ -9,21 +9,21 @@ import time
 from datetime import datetime, timezone
 from urllib.parse import unquote
 
-from apps.sandbox.answers import Answer, Refused, json_answer
 from apps.sandbox.assets import Asset
 from apps.sandbox.cloud import Cloud, Request
+from apps.sandbox.responses import Refused, Response, json_response
 from apps.sandbox.signatures import check_basic
 
 MAX_IDS_A_CALL = 100
 MAX_RESULTS = 500
 
 
-def administer(cloud: Cloud, request: Request, segments: list[str]) -> Answer:
-    """Answer `/v1_1/{cloud}/{segments…}`. Raises Refused: 401 without the account's Basic credentials, 404."""
+def administer(cloud: Cloud, request: Request, segments: list[str]) -> Response:
+    """The response to `/v1_1/{cloud}/{segments…}`. Raises Refused: 401 without the account's Basic credentials, 404."""
     check_basic(request.headers.get("Authorization"), cloud.account)
     match request.method, [unquote(segment) for segment in segments]:
         case "GET", ["ping"]:
-            return json_answer({"status": "ok"})
+            return json_response({"status": "ok"})
         case "GET", ["usage", *_]:
             return _usage(cloud)
         case "GET", ["resources", "image"]:
@@ -37,9 +37,9 @@ def administer(cloud: Cloud, request: Request, segments: list[str]) -> Answer:
     raise Refused(404, f"The sandbox knows no {request.method} {request.path}")
 
 
-def _usage(cloud: Cloud) -> Answer:
+def _usage(cloud: Cloud) -> Response:
     assets = list(cloud.assets)
-    return json_answer(
+    return json_response(
         {
             "plan": "Sandbox",
             "last_updated": datetime.now(timezone.utc).date().isoformat(),
@@ -53,23 +53,23 @@ def _usage(cloud: Cloud) -> Answer:
     )
 
 
-def _details(cloud: Cloud, request: Request, type: str, public_id: str) -> Answer:
+def _details(cloud: Cloud, request: Request, type: str, public_id: str) -> Response:
     asset = cloud.assets.find(type=type, public_id=public_id)
     if asset is None or not _visible(asset, request):
         raise Refused(404, f"Resource not found - {public_id}")
     extra = {name: value for name, value in asset.details.items() if name in ("tags", "context")}
-    return json_answer(_summary(cloud, asset, request) | {"etag": asset.etag, "derived": []} | extra)
+    return json_response(_summary(cloud, asset, request) | {"etag": asset.etag, "derived": []} | extra)
 
 
-def _named(cloud: Cloud, request: Request, type: str) -> Answer:
+def _named(cloud: Cloud, request: Request, type: str) -> Response:
     """The assets among `public_ids`; those that do not exist are left out."""
     found = [cloud.assets.find(type=type, public_id=public_id) for public_id in _public_ids(request)]
-    return json_answer(
+    return json_response(
         {"resources": [_summary(cloud, asset, request) for asset in found if asset and _visible(asset, request)]}
     )
 
 
-def _listed(cloud: Cloud, request: Request, type: str) -> Answer:
+def _listed(cloud: Cloud, request: Request, type: str) -> Response:
     """A page of assets by public_id, so that a cursor stays true while others are stored."""
     prefix, after = request.params.get("prefix", ""), _cursor_value(request.params.get("next_cursor", ""))
     limit = _max_results(request.params.get("max_results", "10"))
@@ -84,12 +84,12 @@ def _listed(cloud: Cloud, request: Request, type: str) -> Answer:
     page = {"resources": [_summary(cloud, asset, request) for asset in matching[:limit]]}
     if len(matching) > limit:
         page["next_cursor"] = base64.urlsafe_b64encode(matching[limit - 1].public_id.encode()).decode()
-    return json_answer(page)
+    return json_response(page)
 
 
-def _delete(cloud: Cloud, request: Request, type: str) -> Answer:
+def _delete(cloud: Cloud, request: Request, type: str) -> Response:
     removed = {public_id: cloud.assets.remove(type=type, public_id=public_id) for public_id in _public_ids(request)}
-    return json_answer(
+    return json_response(
         {
             "deleted": {public_id: "deleted" if gone else "not_found" for public_id, gone in removed.items()},
             "deleted_counts": {public_id: {"original": int(gone), "derived": 0} for public_id, gone in removed.items()},

@@ -41,7 +41,7 @@ class Asset:
 
 
 class MemoryShelf:
-    """The bytes of photos, in memory, gone with the process."""
+    """The bytes of photos, in memory."""
 
     def __init__(self):
         self._photos: dict[str, bytes] = {}
@@ -106,8 +106,8 @@ class FolderShelf:
 class AssetStore:
     """Every asset, safe to use from many threads.
 
-    The bytes are kept in memory, or under `folder` when one is given. Over `max_bytes` the oldest photo's bytes go
-    and its record stays.
+    The bytes are kept in memory, or under `folder` when one is given. Above `max_bytes` the oldest photos'
+    bytes are dropped and their records stay.
     """
 
     def __init__(self, *, folder: Path | None = None, max_bytes: int = DEFAULT_MAX_BYTES):
@@ -138,7 +138,7 @@ class AssetStore:
         return self._assets.get((type, public_id))
 
     def read(self, asset: Asset) -> bytes | None:
-        """The photo's bytes, None once the cap has pushed them out."""
+        """The photo's bytes, None once they were dropped because of the cap."""
         with self._lock:
             return self._shelf.get(asset)
 

@@ -1,4 +1,4 @@
-"""One cloud: its account, its assets, what arrived, and what is to go wrong."""
+"""One cloud: its account, its assets, the journal of requests, and the faults in force."""
 
 from dataclasses import dataclass, field
 from urllib.parse import quote

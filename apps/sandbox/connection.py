@@ -1,4 +1,4 @@
-"""One client's connection: Cloudinary's paths, the sandbox's own, and on demand every way a network goes wrong."""
+"""One client's connection: Cloudinary's paths, the sandbox's own, and on demand every kind of network failure."""
 
 import logging
 import secrets
@@ -10,24 +10,24 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 
 from apps.sandbox.admin_api import administer
-from apps.sandbox.answers import Answer, Refused
 from apps.sandbox.cloud import Request
 from apps.sandbox.control import control
 from apps.sandbox.delivery import deliver
 from apps.sandbox.faults import MESSAGES, Misbehaviour, after_storing_500, refusal, spoil
 from apps.sandbox.forms import Body, fields_of, read_form
 from apps.sandbox.journal import Arrival
+from apps.sandbox.responses import Refused, Response
 from apps.sandbox.upload_api import destroy, upload
 
 logger = logging.getLogger(__name__)
 
-PREFLIGHT = Answer(
+PREFLIGHT = Response(
     status=204, headers={"Access-Control-Allow-Methods": "GET, POST, OPTIONS", "Access-Control-Allow-Headers": "*"}
 )
 
 
 class Connection(BaseHTTPRequestHandler):
-    """Kept alive from request to request. Its server gives `cloud`, and `stopping`, set when it is time to go."""
+    """A connection that is kept alive. Its server has `cloud`, and `stopping`, an event that is set when it stops."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -37,8 +37,8 @@ class Connection(BaseHTTPRequestHandler):
         try:
             self._respond()
         except Refused as refused:
-            self.close_connection = True  # part of the body may lie unread
-            self._send(refused.answer())
+            self.close_connection = True  # part of the body may be unread
+            self._send(refused.response())
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = respond
 
@@ -58,14 +58,14 @@ class Connection(BaseHTTPRequestHandler):
             return
         request = self._request(path, misbehaviour)
         arrival = self._note(action, request)
-        # A slow server carries out what it was asked, also when the client has long given up.
+        # Like a slow server, it carries out the request even when the client has given up.
         if self.server.stopping.wait(cloud.latency_seconds + misbehaviour.latency_seconds):
             self._drop()
         elif not self._failed_before_storing(request):
-            answer = self._answer(action, request)
+            response = self._response_to(action, request)
             if arrival:
-                arrival.stored = answer.status == 200
-            self._send_or_spoil(answer, request)
+                arrival.stored = response.status == 200
+            self._send_or_spoil(response, request)
 
     def _action(self, path: str) -> str:
         if not path.startswith("/v1_1/"):
@@ -102,15 +102,15 @@ class Connection(BaseHTTPRequestHandler):
         arrival = Arrival(params.get("public_id", ""), params.get("type") or "upload", photo.size, photo.etag)
         return self.server.cloud.journal.note(arrival)
 
-    def _answer(self, action: str, request: Request) -> Answer:
+    def _response_to(self, action: str, request: Request) -> Response:
         try:
             if "store_half" in request.misbehaviour and request.photo:
                 request = replace(request, photo=request.photo.half())
             return self._routed(action, request)
         except Refused as refused:
-            return refused.answer()
+            return refused.response()
 
-    def _routed(self, action: str, request: Request) -> Answer:
+    def _routed(self, action: str, request: Request) -> Response:
         cloud = self.server.cloud
         if action == "delivery":
             return deliver(cloud, request)
@@ -135,40 +135,40 @@ class Connection(BaseHTTPRequestHandler):
         elif "hang" in misbehaviour:
             self._hang(misbehaviour["seconds"])
         elif "wrong_credentials" in misbehaviour:
-            self._send(Refused(401, MESSAGES[401]).answer())
+            self._send(Refused(401, MESSAGES[401]).response())
         elif "refuse" in misbehaviour:
             self._send(refusal(misbehaviour.fault))
         else:
             return False
         return True
 
-    def _send_or_spoil(self, answer: Answer, request: Request) -> None:
+    def _send_or_spoil(self, response: Response, request: Request) -> None:
         misbehaviour = request.misbehaviour
         if "store_then_drop" in misbehaviour:
             self._drop()
         elif "store_then_hang" in misbehaviour:
             self._hang(misbehaviour["seconds"])
         elif "store_then_500" in misbehaviour:
-            self._send(after_storing_500() if answer.status == 200 else answer)
+            self._send(after_storing_500() if response.status == 200 else response)
         elif "drip" in misbehaviour:
-            self._drip(answer, misbehaviour["interval_seconds"])
+            self._drip(response, misbehaviour["interval_seconds"])
         elif "cut_answer" in misbehaviour:
-            whole = answer.as_bytes()
-            self.wfile.write(whole[: len(whole) - len(answer.body) // 2])
+            whole = response.as_bytes()
+            self.wfile.write(whole[: len(whole) - len(response.body) // 2])
             self._drop()
         else:
-            self._send(spoil(answer, misbehaviour.fault) if misbehaviour.fault else answer)
+            self._send(spoil(response, misbehaviour.fault) if misbehaviour.fault else response)
 
-    def _send(self, answer: Answer) -> None:
-        headers = {"X-Request-Id": secrets.token_hex(16)} | answer.headers
+    def _send(self, response: Response) -> None:
+        headers = {"X-Request-Id": secrets.token_hex(16)} | response.headers
         if self.close_connection:
             headers["Connection"] = "close"
-        answer = replace(answer, headers=headers)
-        self.log_request(answer.status, len(answer.body))
-        self.wfile.write(answer.as_bytes(with_body=self.command != "HEAD"))
+        response = replace(response, headers=headers)
+        self.log_request(response.status, len(response.body))
+        self.wfile.write(response.as_bytes(with_body=self.command != "HEAD"))
 
-    def _drip(self, answer: Answer, interval_seconds: float) -> None:
-        for byte in answer.as_bytes():
+    def _drip(self, response: Response, interval_seconds: float) -> None:
+        for byte in response.as_bytes():
             self.wfile.write(bytes([byte]))
             if not self._wait(interval_seconds):
                 self._drop()
@@ -179,7 +179,7 @@ class Connection(BaseHTTPRequestHandler):
         self._drop()
 
     def _wait(self, seconds: float) -> bool:
-        """Let time pass; False at once when the client leaves or the sandbox stops, so that no thread lingers."""
+        """Wait. Returns False at once when the client disconnects or the sandbox stops, so that no thread is left."""
         deadline = time.monotonic() + seconds
         while not self.server.stopping.is_set():
             left = deadline - time.monotonic()
@@ -199,7 +199,7 @@ class Connection(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _reset(self) -> None:
-        """Close with a TCP reset instead of a goodbye."""
+        """Close with a TCP reset instead of an orderly shutdown."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
         self.close_connection = True

@@ -4,26 +4,26 @@
 |---|---|---|---|---|
 | `/_sandbox/faults` | rules and seed | replace them: `{"seed": 1, "rules": [{"kind", "action", "times", "rate", …}]}` | add one rule | lift all |
 | `/_sandbox/assets` | every asset | | | forget all |
-| `/_sandbox/requests` | counts by action, uploads received | | | start anew |
+| `/_sandbox/requests` | counts by action, uploads received | | | forget all |
 """  # noqa: E501
 
 import json
 from dataclasses import asdict
 
-from apps.sandbox.answers import Answer, Refused, json_answer
 from apps.sandbox.cloud import Cloud
 from apps.sandbox.faults import Fault, FaultError, make_fault
+from apps.sandbox.responses import Refused, Response, json_response
 
 
-def control(cloud: Cloud, method: str, path: str, body: bytes) -> Answer:
-    """Answer a request below `/_sandbox/`. Raises Refused: 400 for a rule that makes no sense, 404, 405."""
+def control(cloud: Cloud, method: str, path: str, body: bytes) -> Response:
+    """The response to a request below `/_sandbox/`. Raises Refused: 400 for a rule that makes no sense, 404, 405."""
     paths = {"/_sandbox/faults": _faults, "/_sandbox/assets": _assets, "/_sandbox/requests": _requests}
     if path.rstrip("/") not in paths:
         raise Refused(404, f"The sandbox knows no {path}; it has {', '.join(paths)}")
     return paths[path.rstrip("/")](cloud, method, body)
 
 
-def _faults(cloud: Cloud, method: str, body: bytes) -> Answer:
+def _faults(cloud: Cloud, method: str, body: bytes) -> Response:
     if method == "PUT":
         asked = _object(body)
         if not isinstance(asked.get("rules", []), list) or not isinstance(asked.get("seed", 0), int):
@@ -35,24 +35,24 @@ def _faults(cloud: Cloud, method: str, body: bytes) -> Answer:
         cloud.faults.clear()
     elif method != "GET":
         raise Refused(405, "Method not allowed")
-    return json_answer({"seed": cloud.faults.seed, "rules": [rule.as_dict() for rule in cloud.faults.rules]})
+    return json_response({"seed": cloud.faults.seed, "rules": [rule.as_dict() for rule in cloud.faults.rules]})
 
 
-def _assets(cloud: Cloud, method: str, body: bytes) -> Answer:
+def _assets(cloud: Cloud, method: str, body: bytes) -> Response:
     if method == "DELETE":
         cloud.assets.clear()
     elif method != "GET":
         raise Refused(405, "Method not allowed")
-    return json_answer({"assets": [asdict(asset) for asset in cloud.assets]})
+    return json_response({"assets": [asdict(asset) for asset in cloud.assets]})
 
 
-def _requests(cloud: Cloud, method: str, body: bytes) -> Answer:
+def _requests(cloud: Cloud, method: str, body: bytes) -> Response:
     if method == "DELETE":
         cloud.journal.clear()
     elif method != "GET":
         raise Refused(405, "Method not allowed")
     uploads = [asdict(arrival) for arrival in cloud.journal.uploads]
-    return json_answer({"counts": cloud.journal.requests, "uploads": uploads})
+    return json_response({"counts": cloud.journal.requests, "uploads": uploads})
 
 
 def _rule(asked) -> Fault:

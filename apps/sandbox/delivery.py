@@ -6,10 +6,10 @@ https://cloudinary.com/documentation/advanced_url_delivery_options
 import re
 from urllib.parse import unquote
 
-from apps.sandbox.answers import Answer, Refused
 from apps.sandbox.assets import Asset
 from apps.sandbox.cloud import Cloud, Request
 from apps.sandbox.pictures import ALIASES, CONTENT_TYPES, WRITTEN, NotAPicture, has_transparency, render
+from apps.sandbox.responses import Refused, Response
 from apps.sandbox.signatures import delivery_signatures
 
 SIGNATURE = re.compile(r"s--[\w-]+--")
@@ -17,8 +17,8 @@ VERSION = re.compile(r"v\d+")
 TRANSFORMATION = re.compile(r"[a-z]{1,3}_[^/]+")
 
 
-def deliver(cloud: Cloud, request: Request) -> Answer:
-    """Answer `/{cloud}/image/{type}/[s--sig--/][transformation/…][v1/]public_id[.ext]`.
+def deliver(cloud: Cloud, request: Request) -> Response:
+    """The response to `/{cloud}/image/{type}/[s--sig--/][transformation/…][v1/]public_id[.ext]`.
 
     Raises Refused: 404 for anything unknown, 401 for a missing or wrong signature.
     """
@@ -37,7 +37,7 @@ def deliver(cloud: Cloud, request: Request) -> Answer:
     if steps or format != asset.format:
         data = _rendered(data, steps, format)
     headers = {"Cache-Control": "public, max-age=3600", "Vary": "Accept"}
-    return Answer(body=data, content_type=CONTENT_TYPES[format], headers=headers)
+    return Response(body=data, content_type=CONTENT_TYPES[format], headers=headers)
 
 
 def _find(cloud: Cloud, type: str, segments: list[str]) -> tuple[Asset, list[str], str, str | None]:
@@ -76,7 +76,7 @@ def _step(transformation: str) -> dict[str, str]:
 
 
 def _format(steps: list[dict[str, str]], extension: str | None, asset: Asset, data: bytes, accept: str) -> str:
-    """The format asked for: f_… first, then the extension; f_auto gives what the browser says it takes."""
+    """The format asked for: f_… first, then the extension; f_auto gives one that the browser accepts."""
     asked = next((step["f"] for step in reversed(steps) if "f" in step), extension) or asset.format
     if asked == "auto":
         if "image/webp" in accept:

@@ -1,4 +1,4 @@
-"""How the sandbox is told to misbehave: rules that say what goes wrong, to which action, and how often."""
+"""How the sandbox is told to misbehave: rules that say what goes wrong, with which action, and how often."""
 
 import random
 import threading
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import formatdate
 
-from apps.sandbox.answers import HTML, Answer, Refused, json_answer
+from apps.sandbox.responses import HTML, Refused, Response, json_response
 
 ACTIONS = ("upload", "destroy", "admin", "delivery")
 API = ("upload", "destroy", "admin")  # what a rule for "any" means
 
-# Each kind with its parameters and their defaults. An action that fails on its own merits is answered as it would be
-# without the fault, where the fault needs something stored or an answer to spoil.
+# Each kind with its parameters and their defaults. A fault that needs a stored photo, or a response to spoil, changes
+# nothing when the action fails anyway.
 KINDS: dict[str, dict] = {
     "latency": {"seconds": 1.0},  # before anything is stored; comes on top of other faults
     "admin_lag": {"seconds": 5.0},  # an asset is invisible to the Admin API for so long after it was stored
@@ -29,12 +29,12 @@ KINDS: dict[str, dict] = {
     },
     "drop_before_reading": {},
     "reset_before_storing": {},
-    "hang": {"seconds": 600.0},  # nothing stored, no answer
+    "hang": {"seconds": 600.0},  # nothing stored, no response
     "store_then_hang": {"seconds": 600.0},
     "store_then_drop": {},
     "store_then_500": {},
-    "store_half": {},  # half of the bytes are stored, and the answer says so
-    "drip": {"interval_seconds": 1.0},  # the answer, byte by byte, headers too
+    "store_half": {},  # half of the bytes are stored, and the response says so
+    "drip": {"interval_seconds": 1.0},  # the response, byte by byte, headers too
     "cut_answer": {},  # half of the promised Content-Length, then the connection closes
     "truncated_json": {},
     "null_body": {},
@@ -67,7 +67,7 @@ class FaultError(ValueError):
 
 @dataclass(eq=False)
 class Fault:
-    """One rule. Without `times` it never wears out; `rate` is its probability, 0 to 1; `fired` counts."""
+    """One rule. Without `times` it applies for ever; `rate` is its probability, 0 to 1; `fired` counts."""
 
     kind: str
     action: str
@@ -87,7 +87,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Misbehaviour:
-    """What goes wrong with one request. `fault` is None when nothing but slowness does."""
+    """What goes wrong with one request. `fault` is None when it is only slow."""
 
     latency_seconds: float = 0.0
     admin_lag_seconds: float = 0.0
@@ -133,7 +133,7 @@ def _check_parameter(name: str, value) -> None:
 
 
 class Faults:
-    """The rules in force, in order, safe to use from many threads. One seed makes the dice repeatable."""
+    """The rules in force, in order. Thread-safe. With the same seed, chance repeats itself."""
 
     def __init__(self, *, seed: int = 0):
         self._lock = threading.Lock()
@@ -158,7 +158,7 @@ class Faults:
             self.rules.clear()
 
     def draw(self, action: str) -> Misbehaviour:
-        """Throw the dice for one request and wear out the rules that fire."""
+        """Decide by chance which rules apply to one request, and count their use."""
         with self._lock:
             fired: list[Fault] = []
             for rule in self.rules:
@@ -176,8 +176,8 @@ class Faults:
         )
 
 
-def refusal(fault: Fault) -> Answer:
-    """The answer of a `refuse` rule, with the headers that Cloudinary sends along with its status."""
+def refusal(fault: Fault) -> Response:
+    """The response of a `refuse` rule, with the headers that Cloudinary sends along with its status."""
     status, asked = fault.parameters["status"], fault.parameters
     reset = time.time() + asked["reset_in_seconds"]
     headers = {str(name): str(value) for name, value in (asked["headers"] or {}).items()}
@@ -189,26 +189,26 @@ def refusal(fault: Fault) -> Answer:
         headers = {"Retry-After": str(retry_after)} | headers
     page = asked["body"] or (GATEWAY_PAGE.format(status=status) if status in (502, 504) else None)
     if page:
-        return Answer(status=status, body=page.encode(), content_type=HTML, headers=headers)
+        return Response(status=status, body=page.encode(), content_type=HTML, headers=headers)
     until = datetime.fromtimestamp(reset, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
     message = asked["message"] or MESSAGES.get(status, "General Error").format(reset=until)
-    return Refused(status, message, headers).answer()
+    return Refused(status, message, headers).response()
 
 
-def spoil(answer: Answer, fault: Fault) -> Answer:
-    """The answer as a lying or broken server would give it; kinds that do not touch the answer leave it alone."""
+def spoil(response: Response, fault: Fault) -> Response:
+    """The response as a faulty server would send it, unchanged for kinds of faults that do not concern it."""
     kind = fault.kind
     if kind == "truncated_json":
-        return Answer(status=answer.status, body=answer.body[: len(answer.body) // 2])
+        return Response(status=response.status, body=response.body[: len(response.body) // 2])
     if kind == "null_body":
-        return Answer(status=answer.status, body=b"null")
+        return Response(status=response.status, body=b"null")
     if kind == "html_page":
-        return Answer(body=b"<html><body>Welcome to the captive portal</body></html>", content_type=HTML)
-    return answer
+        return Response(body=b"<html><body>Welcome to the captive portal</body></html>", content_type=HTML)
+    return response
 
 
 def spoil_fields(fields: dict, fault: Fault) -> dict:
-    """The fields of a good answer with the one that the rule names made wrong."""
+    """The fields of a good response with the one that the rule names made wrong."""
     if fault.kind == "wrong_public_id":
         return fields | {"public_id": fields["public_id"] + "-of-another"}
     if fault.kind == "wrong_etag":
@@ -218,5 +218,5 @@ def spoil_fields(fields: dict, fault: Fault) -> dict:
     return fields
 
 
-def after_storing_500() -> Answer:
-    return json_answer({"error": {"message": "General Error"}}, status=500)
+def after_storing_500() -> Response:
+    return json_response({"error": {"message": "General Error"}}, status=500)

@@ -10,14 +10,14 @@ from django.core.files.uploadhandler import FileUploadHandler
 from django.http import QueryDict
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
-from apps.sandbox.answers import Refused
+from apps.sandbox.responses import Refused
 
 MAX_FORM_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Photo:
-    """`data` is empty when `size`, in bytes, is over the limit: such a photo is counted and thrown away."""
+    """`data` is empty when `size`, in bytes, is over the limit: such a photo is counted and dropped."""
 
     filename: str
     size: int
@@ -56,7 +56,7 @@ class Body:
 
 
 class PhotoHandler(FileUploadHandler):
-    """Keeps the multipart part named `file` in memory, and of too large a one only the size."""
+    """Keeps the multipart part named `file` in memory, or only its size when it is too large."""
 
     chunk_size = 256 * 1024
 

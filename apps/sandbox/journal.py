@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Arrival:
-    """A photo received whole. `stored` is False when it was refused or a fault came between."""
+    """A photo received whole. `stored` is False when it was refused, or lost to a fault."""
 
     public_id: str
     type: str

@@ -25,7 +25,7 @@ class PortInUseError(OSError):
 
 
 class SandboxServer:
-    """A Cloudinary of one's own, answering from threads of this process.
+    """A Cloudinary that runs in threads of this process.
 
     As a context manager it serves inside the block. `port=0` picks a free one, which `url` then names; after `stop`
     a second `start` comes back at the same address with the same assets. `image_max_bytes` is the largest photo
@@ -76,22 +76,22 @@ class SandboxServer:
 
     @property
     def requests(self) -> dict[str, int]:
-        """How many requests of each action came: upload, destroy, admin, delivery."""
+        """The number of requests of each action: upload, destroy, admin, delivery."""
         return self.cloud.journal.requests
 
     def misbehave(self, kind: str, **rule) -> Fault:
-        """Put a rule in force (see faults.KINDS and make_fault); its `fired` counts. Raises FaultError."""
+        """Add a rule (see faults.KINDS and make_fault), and return it; its `fired` counts. Raises FaultError."""
         return self.cloud.faults.add(make_fault(kind, **rule))
 
     def behave(self, fault: Fault | None = None) -> None:
-        """Lift one rule, or all of them."""
+        """Remove one rule, or all of them."""
         if fault:
             self.cloud.faults.lift(fault)
         else:
             self.cloud.faults.clear()
 
     def start(self) -> "SandboxServer":
-        """Listen and answer. Raises PortInUseError."""
+        """Listen and serve. Raises PortInUseError."""
         try:
             self._listener = Listener(self.cloud, self.host, self.port)
         except OSError as exc:
@@ -104,7 +104,7 @@ class SandboxServer:
         return self
 
     def stop(self) -> None:
-        """Stop listening and cut every connection, also one in the middle of an answer. Safe to call twice."""
+        """Stop listening and cut every connection, also one in the middle of a response. Safe to call twice."""
         if self._listener:
             self._listener.stop()
             self._listener = None
@@ -152,8 +152,8 @@ class Listener(ThreadingHTTPServer):
 
     def handle_error(self, request, client_address):
         error = sys.exc_info()[1]
-        if not isinstance(error, OSError):  # a client that left is everyday life
-            logger.error("The sandbox failed to answer %s", client_address, exc_info=error)
+        if not isinstance(error, OSError):  # clients that disconnect are normal
+            logger.error("The sandbox failed to serve %s", client_address, exc_info=error)
 
 
 def cut(connection: socket.socket) -> None:

@@ -10,7 +10,7 @@ import time
 from datetime import datetime, timezone
 
 from apps.sandbox.account import Account
-from apps.sandbox.answers import Refused
+from apps.sandbox.responses import Refused
 
 NEVER_SIGNED = {"file", "cloud_name", "resource_type", "api_key", "signature"}
 ALGORITHMS = {40: "sha1", 64: "sha256"}  # by the length of the hex digest

@@ -6,20 +6,20 @@ https://cloudinary.com/documentation/image_upload_api_reference
 import re
 import secrets
 
-from apps.sandbox.answers import Answer, Refused, json_answer
 from apps.sandbox.assets import Asset
 from apps.sandbox.cloud import Cloud, Request
 from apps.sandbox.faults import spoil_fields
 from apps.sandbox.forms import Photo
 from apps.sandbox.pictures import ALIASES, NotAPicture, Picture, describe
+from apps.sandbox.responses import Refused, Response, json_response
 from apps.sandbox.signatures import check_basic, check_signed, sign
 
 TYPES = ("upload", "private", "authenticated")
 FORBIDDEN_IN_PUBLIC_ID = re.compile(r"[?&#\\%<>+]")
 
 
-def upload(cloud: Cloud, request: Request) -> Answer:
-    """Store the photo; the answer describes the asset. Raises Refused."""
+def upload(cloud: Cloud, request: Request) -> Response:
+    """Store the photo; the response describes the asset. Raises Refused."""
     _check_signer(cloud, request)
     params = request.params
     photo = _photo_of(cloud, request)
@@ -37,17 +37,17 @@ def upload(cloud: Cloud, request: Request) -> Answer:
         fields["overwritten" if overwrite else "existing"] = True
     if request.misbehaviour.fault:
         fields = spoil_fields(fields, request.misbehaviour.fault)
-    return json_answer(fields)
+    return json_response(fields)
 
 
-def destroy(cloud: Cloud, request: Request) -> Answer:
+def destroy(cloud: Cloud, request: Request) -> Response:
     """Delete the asset; `{"result": "ok"}`, or "not found", both with 200. Raises Refused."""
     _check_signer(cloud, request)
     public_id = request.params.get("public_id")
     if not public_id:
         raise Refused(400, "Missing required parameter - public_id")
     removed = cloud.assets.remove(type=_type_of(request.params), public_id=public_id)
-    return json_answer({"result": "ok" if removed else "not found"})
+    return json_response({"result": "ok" if removed else "not found"})
 
 
 def _check_signer(cloud: Cloud, request: Request) -> None:
@@ -113,7 +113,7 @@ def _details_of(public_id: str, photo: Photo, params: dict[str, str]) -> dict:
 
 def _described(cloud: Cloud, asset: Asset, request: Request) -> dict:
     url = cloud.delivery_url(asset, base_url=request.base_url)
-    # Answers are signed with version 1 of the scheme, whatever version the request used.
+    # Responses are signed with version 1 of the scheme, even if the request used another version.
     signed = {"public_id": asset.public_id, "version": str(asset.version)}
     return {
         "asset_id": asset.asset_id,

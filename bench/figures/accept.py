@@ -1,4 +1,4 @@
-"""How fast photos of 1 MB are accepted, with no worker running. Processor time is that of the web server's processes
+"""How fast photos of 1 MB are accepted, with no worker running. CPU time is that of the web server's processes
 (`python`), Redis and PostgreSQL; the clients' own is not counted, but they share the cores. "With keys": each request
 has an Idempotency-Key of its own, which the textbook way knows nothing of.
 """

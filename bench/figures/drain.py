@@ -1,5 +1,5 @@
 """How fast a backlog of photos of 1 MB reaches a Cloudinary that answers after 200 ms, by one `rqworker default`:
-textbook's, hopla's, and RQ's stock worker on hopla's own jobs. Processor time is that of the worker with all it has
+textbook's, hopla's, and RQ's stock worker on hopla's own jobs. CPU time is that of the worker with all it has
 started (`python`), Redis and PostgreSQL; memory is the resident memory of the worker at its peak, its forks included.
 """
 

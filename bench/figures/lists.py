@@ -52,7 +52,7 @@ def measure(stage: Stage, options) -> list[Table]:
 
 def fill(contender, images: str, *, tickets: int) -> None:
     contender.start_web()
-    assert contender.token  # the one who reads is made here
+    assert contender.token  # creates the reader
     contender.web.stop()
     owner = contender.query(f"SELECT max(id) FROM {contender.tables['users']}")[0][0]
     copy_user(contender, owner)

@@ -19,7 +19,7 @@ def measure(stage: Stage, options) -> list[Table]:
 
 def measure_round(contender, table: Table) -> None:
     web = contender.start_web()
-    contender.load(clients=4, requests=40, photo_bytes=10_000)  # all that is imported late is there
+    contender.load(clients=4, requests=40, photo_bytes=10_000)  # loads what is imported late
     written = process_tree.written_bytes(web.pid)
     with process_tree.PeakMemory(web.pid) as memory:
         contender.load(clients=CLIENTS, requests=2 * CLIENTS, photo_bytes=PHOTO_BYTES)

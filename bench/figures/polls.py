@@ -1,6 +1,6 @@
 """What a poll of a ticket with 20 photos costs: answered in full, and answered 304 to an `If-None-Match`.
 
-Four clients; processor time is that of the web server's processes (`python`), Redis and PostgreSQL.
+Four clients; CPU time is that of the web server's processes (`python`), Redis and PostgreSQL.
 """
 
 import statistics

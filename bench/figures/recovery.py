@@ -32,7 +32,7 @@ def measure(stage: Stage, options) -> list[Table]:
         measure_round(stage.hopla, table)
     behind = Table(f"From the kill, with {BACKLOG:,} photos waiting and due")
     behind.note(f"Given up after {GIVE_UP_BACKLOG_AFTER_SECONDS} seconds, which then stand for more.")
-    measure_with_backlog(stage.hopla, behind)  # once: taking the backlog in is what takes long
+    measure_with_backlog(stage.hopla, behind)  # once: accepting the backlog takes long
     return [table, behind]
 
 

@@ -1,4 +1,4 @@
-"""What a photo of 1 MB costs the servers behind hopla besides processor time, from the client to Cloudinary: bytes and
+"""What a photo of 1 MB costs the servers behind hopla besides CPU time, from the client to Cloudinary: bytes and
 commands of Redis, transactions of PostgreSQL (reads included) and what it logs of them, and Redis' memory while the
 photo waits. For the arithmetic of docs/scaling.md.
 """
@@ -13,7 +13,7 @@ from bench.stage import Stage, wait_for
 LATENCY_SECONDS = 0.2
 PHOTO_BYTES = 1_000_000
 PHOTOS = {"textbook": 20, "hopla": 200}
-SETTLED_AFTER_SECONDS = 12  # PostgreSQL's processes tell their statistics once they have been idle for ten seconds
+SETTLED_AFTER_SECONDS = 12  # PostgreSQL's processes report their statistics once they have been idle for ten seconds
 
 
 def measure(stage: Stage, options) -> list[Table]:
@@ -48,7 +48,7 @@ def measure_round(stage: Stage, contender, table: Table) -> None:
 
 
 def counters(stage: Stage, contender) -> dict[str, float]:
-    """What the servers have counted so far, once all is quiet."""
+    """What the servers have counted so far, once they are idle."""
     time.sleep(SETTLED_AFTER_SECONDS)
     with redis.Redis.from_url(contender.redis_url) as client:
         info = client.info()

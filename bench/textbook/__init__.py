@@ -1,1 +1,1 @@
-"""The same job in the way that tutorials teach, to measure hopla against: no more than the job asks for."""
+"""The same job the way tutorials teach it, to compare hopla with: no more than the job needs."""

@@ -1,4 +1,4 @@
-"""The fields that answers have, at least: those of tickets and images are the serializers' own."""
+"""The fields that responses have, at least: those of tickets and images are the serializers' own."""
 
 from apps.tickets.api.serializers import (
     ImageSerializer,

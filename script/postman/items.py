@@ -1,6 +1,6 @@
 """Requests and folders in Postman's collection format 2.1 (https://schema.postman.com/collection/json/v2.1.0/).
 
-What a request expects becomes JavaScript that Postman and newman run after the answer came.
+What a request expects becomes JavaScript that Postman and newman run after the response.
 """
 
 import json as json_format
@@ -13,7 +13,7 @@ API = "api/v1/"
 NUMBER_MARK = "number:"
 
 
-def nobody() -> dict:
+def no_auth() -> dict:
     """No credentials, for what needs none."""
     return {"type": "noauth"}
 
@@ -52,7 +52,7 @@ def request(
     call: str,
     *,
     about: str,
-    answers: int,
+    status: int,
     has: tuple[str, ...] = (),
     code: str = "",
     errors: tuple[tuple[str, str], ...] = (),
@@ -69,9 +69,9 @@ def request(
 ) -> dict:
     """One call, such as `POST tickets/`, below /api/v1/ unless it begins with a slash.
 
-    It answers with the status `answers`, the fields `has`, for a problem its `code` and, for invalid input, `errors`
+    Its response has `status`, the fields `has`, for a problem its `code` and, for invalid input, `errors`
     (pairs of field and code). `tests` are JavaScript by the sentence that they prove, `keeps` JavaScript by the
-    collection variable that keeps its value; in both, `answer` is the JSON that came. `before` runs ahead of the
+    collection variable that keeps its value; in both, `body` is the JSON of the response. `before` runs ahead of the
     request; `after`, when given, replaces all the tests. `auth` is the user's opaque token when it is None.
     The body: `json`, text that is sent `raw`, or the path of a `file` for the form field `image`.
     """
@@ -93,23 +93,23 @@ def request(
     elif file is not None:
         sent["body"] = {"mode": "formdata", "formdata": [{"key": "image", "type": "file", "src": file}]}
     if after is None:
-        after = _expectations(answers, has, code, errors, tests or {}, keeps or {})
+        after = _expectations(status, has, code, errors, tests or {}, keeps or {})
     return {"name": name, "request": sent, "response": []} | _events(prerequest=before, test=after)
 
 
-def _expectations(answers, has, code, errors, tests, keeps) -> str:
-    lines = [f'pm.test("answers {answers}", () => pm.response.to.have.status({answers}));']
+def _expectations(status, has, code, errors, tests, keeps) -> str:
+    lines = [f'pm.test("its status is {status}", () => pm.response.to.have.status({status}));']
     if code:
-        tests = {f"its code is {code}": f'pm.expect(answer.code).to.eql("{code}")'} | tests
+        tests = {f"its code is {code}": f'pm.expect(body.code).to.eql("{code}")'} | tests
     if errors:
         pairs = json_format.dumps([list(pair) for pair in errors])
-        found = "answer.errors.map((error) => [error.field, error.code])"
+        found = "body.errors.map((error) => [error.field, error.code])"
         names = ", ".join(field for field, _ in errors)
         tests |= {f"it names what is wrong: {names}": f"pm.expect({found}).to.have.deep.members({pairs})"}
-    if any("answer" in script for script in (*tests.values(), *keeps.values())) or has:
-        lines.append("const answer = pm.response.json();")
+    if any("body" in script for script in (*tests.values(), *keeps.values())) or has:
+        lines.append("const body = pm.response.json();")
     if has:
-        lines.append(f'pm.test("has its fields", () => pm.expect(answer).to.include.all.keys({keys(has)}));')
+        lines.append(f'pm.test("has its fields", () => pm.expect(body).to.include.all.keys({keys(has)}));')
     lines += [f"pm.test({json_format.dumps(name)}, () => {script});" for name, script in tests.items()]
     lines += [f'pm.collectionVariables.set("{name}", {script});' for name, script in keeps.items()]
     return "\n".join(lines)
@@ -120,7 +120,7 @@ def keys(names: tuple[str, ...]) -> str:
     return ", ".join(json_format.dumps(name) for name in names)
 
 
-# What hopla promises of every answer, whatever was asked.
+# What hopla promises for every response.
 ALWAYS = f"""
 const requestId = pm.response.headers.get("X-Request-ID");
 pm.test("carries X-Request-ID", () => pm.expect(requestId).to.be.a("string").that.is.not.empty);

@@ -23,8 +23,8 @@ const sha256 = crypto.SHA256(crypto.enc.Latin1.parse(pm.variables.get("photo")))
 """
 
 QUEUED = {
-    "it is queued": 'pm.expect(answer.status).to.eql("queued")',
-    "Location is its address": 'pm.expect(pm.response.headers.get("Location")).to.include(answer.id)',
+    "it is queued": 'pm.expect(body.status).to.eql("queued")',
+    "Location is its address": 'pm.expect(pm.response.headers.get("Location")).to.include(body.id)',
 }
 BARE = {"Content-Type": "image/bmp"}
 POST = "POST tickets/{{ticketId}}/images/"
@@ -60,10 +60,10 @@ UPLOADING = folder(
         ].join("\\r\\n"));
         """,
         raw="{{form}}",
-        answers=202,
+        status=202,
         has=IMAGE,
-        tests=QUEUED | {"it keeps its name": 'pm.expect(answer.filename).to.eql("kitchen.bmp")'},
-        keeps={"imageId": "answer.id"},
+        tests=QUEUED | {"it keeps its name": 'pm.expect(body.filename).to.eql("kitchen.bmp")'},
+        keeps={"imageId": "body.id"},
     ),
     request(
         "Post a photo as bare bytes",
@@ -71,8 +71,8 @@ UPLOADING = folder(
         about="""
         The photo is the body, `Content-Type` any `image/…`. Two headers make it safe on a bad network:
 
-        - `Idempotency-Key`: a UUID for each photo, kept until the answer came. A repeat with the same key and bytes
-          is answered as the first was and takes no second place.
+        - `Idempotency-Key`: a UUID for each photo, kept until the response. A repeat with the same key and bytes
+          gets the same response as the first and takes no second place.
         - `Content-Digest`: `sha-256=:<base64>:` of the bytes (RFC 9530). Should they arrive changed, 400
           `digest_mismatch`.
         """,
@@ -90,24 +90,24 @@ pm.collectionVariables.set("photoKey", pm.variables.replaceIn("{{$guid}}"));
 pm.collectionVariables.set("sentPhoto", pm.variables.get("photo"));
 """,
         raw="{{photo}}",
-        answers=202,
+        status=202,
         has=IMAGE,
         tests=QUEUED
         | {
-            "it keeps its name": 'pm.expect(answer.filename).to.eql("bath.bmp")',
-            "it has the bytes that were sent": 'pm.expect(answer.sha256).to.eql(pm.variables.get("sha256"))',
+            "it keeps its name": 'pm.expect(body.filename).to.eql("bath.bmp")',
+            "it has the bytes that were sent": 'pm.expect(body.sha256).to.eql(pm.variables.get("sha256"))',
         },
-        keeps={"sentImageId": "answer.id"},
+        keeps={"sentImageId": "body.id"},
     ),
     request(
         "The same photo again: no second place",
         POST,
-        about="As after a lost answer: same key, same bytes. The first answer again, with `Idempotent-Replayed: true`.",
+        about="After a lost response: same key and bytes. The first response again, with `Idempotent-Replayed: true`.",
         headers=BARE | {"Idempotency-Key": "{{photoKey}}"},
         raw="{{sentPhoto}}",
-        answers=202,
+        status=202,
         tests={
-            "it is the same image": 'pm.expect(answer.id).to.eql(pm.variables.get("sentImageId"))',
+            "it is the same image": 'pm.expect(body.id).to.eql(pm.variables.get("sentImageId"))',
             "it says so": 'pm.expect(pm.response.headers.get("Idempotent-Replayed")).to.eql("true")',
         },
     ),
@@ -117,7 +117,7 @@ pm.collectionVariables.set("sentPhoto", pm.variables.get("photo"));
         about="422: the app has mixed up its keys. (While the first is being received: 409 `idempotency_in_flight`.)",
         headers=BARE | {"Idempotency-Key": "{{photoKey}}"},
         raw="{{photo}}",
-        answers=422,
+        status=422,
         code="idempotency_key_reused",
     ),
     request(
@@ -126,7 +126,7 @@ pm.collectionVariables.set("sentPhoto", pm.variables.get("photo"));
         about="The digest is of other bytes. Send the photo again.",
         headers=BARE | {"Content-Digest": "sha-256=:{{digest}}:"},
         raw="{{photo}}",
-        answers=400,
+        status=400,
         code="digest_mismatch",
     ),
     request(
@@ -135,7 +135,7 @@ pm.collectionVariables.set("sentPhoto", pm.variables.get("photo"));
         about="The content decides, not the name or the `Content-Type`: 415 `unsupported_image`.",
         headers={"Content-Type": "image/jpeg"},
         raw="I am a photo, believe me.",
-        answers=415,
+        status=415,
         code="unsupported_image",
     ),
     request(
@@ -144,29 +144,29 @@ pm.collectionVariables.set("sentPhoto", pm.variables.get("photo"));
         about="400 `image_missing`; an empty file is `image_empty`, two files are `one_image_per_request`.",
         headers={"Content-Type": "multipart/form-data; boundary=photo-boundary"},
         raw="--photo-boundary--",
-        answers=400,
+        status=400,
         code="image_missing",
     ),
     request(
         "How many are missing",
         "GET tickets/{{ticketId}}/status/",
-        about="The refusals took no place: one of three remains. After a restart of the app, this tells where it was.",
-        answers=200,
+        about="The refusals took no place: one of three remains. After a restart of the app, this says where it was.",
+        status=200,
         has=TICKET_STATUS,
         tests={
-            "one place is left": "pm.expect(answer.progress).to.include({received: 2, remaining: 1})",
-            "it is under way": 'pm.expect(answer.status).to.eql("in_progress")',
+            "one place is left": "pm.expect(body.progress).to.include({received: 2, remaining: 1})",
+            "it is in progress": 'pm.expect(body.status).to.eql("in_progress")',
         },
     ),
     request(
         "Post the last photo",
         POST,
-        about="`position` tells the order of arrival.",
+        about="`position` is the order of arrival.",
         headers=BARE,
         raw="{{photo}}",
-        answers=202,
+        status=202,
         has=IMAGE,
-        tests=QUEUED | {"it is the third": "pm.expect(answer.position).to.eql(3)"},
+        tests=QUEUED | {"it is the third": "pm.expect(body.position).to.eql(3)"},
     ),
     request(
         "One photo too many",
@@ -177,19 +177,19 @@ pm.collectionVariables.set("sentPhoto", pm.variables.get("photo"));
         """,
         headers=BARE,
         raw="{{photo}}",
-        answers=409,
-        tests={"its code says why": 'pm.expect(answer.code).to.be.oneOf(["ticket_full", "ticket_completed"])'},
+        status=409,
+        tests={"its code says why": 'pm.expect(body.code).to.be.oneOf(["ticket_full", "ticket_completed"])'},
     ),
     request(
         "List the images",
         "GET tickets/{{ticketId}}/images/",
         about="In pages, by position.",
-        answers=200,
+        status=200,
         has=PAGE,
         tests={
-            "there are three": "pm.expect(answer.count).to.eql(3)",
-            "by position": "pm.expect(answer.results.map((image) => image.position)).to.eql([1, 2, 3])",
-            "ours is among them": "pm.expect(answer.results.map((image) => image.id))"
+            "there are three": "pm.expect(body.count).to.eql(3)",
+            "by position": "pm.expect(body.results.map((image) => image.position)).to.eql([1, 2, 3])",
+            "ours is among them": "pm.expect(body.results.map((image) => image.id))"
             '.to.include(pm.variables.get("imageId"))',
         },
     ),
@@ -207,21 +207,21 @@ OWN_FILES = folder(
         "POST tickets/",
         about="Answer: `ownTicketId`, for the requests of this folder.",
         json={"num_images": 1, "title": "My own photo"},
-        answers=201,
+        status=201,
         has=TICKET,
-        keeps={"ownTicketId": "answer.id"},
+        keeps={"ownTicketId": "body.id"},
     ),
     request(
         "Post a photo file",
         "POST tickets/{{ownTicketId}}/images/",
         about="202 when a file is chosen and found, else 400 `image_missing` or `image_empty`.",
         file=SAMPLE,
-        answers=202,
+        status=202,
         after="""
         // Without the file this cannot show anything: its tests are skipped then, and the run goes on.
         const isFileMissing = ["image_missing", "image_empty"].includes(pm.response.json().code);
         const test = isFileMissing ? pm.test.skip : pm.test;
-        test("answers 202", () => pm.response.to.have.status(202));
+        test("its status is 202", () => pm.response.to.have.status(202));
         test("it is queued", () => pm.expect(pm.response.json().status).to.eql("queued"));
         test("it keeps its name", () => pm.expect(pm.response.json().filename).to.be.a("string").that.is.not.empty);
         """,
@@ -230,7 +230,7 @@ OWN_FILES = folder(
         "Watch it",
         "GET tickets/{{ownTicketId}}/status/",
         about="Send it again until `status` is `completed`; folder 5 shows how an app does.",
-        answers=200,
+        status=200,
         has=TICKET_STATUS,
     ),
 )

@@ -1,6 +1,6 @@
-"""What is refused whatever the endpoint: nobody's, another's, unknown, not allowed, not JSON."""
+"""What every endpoint refuses: no token, another user's, unknown, not allowed, not JSON."""
 
-from script.postman.items import bearer, folder, nobody, request, token
+from script.postman.items import bearer, folder, no_auth, request, token
 
 REFUSALS = folder(
     "9. Refusals",
@@ -16,8 +16,8 @@ REFUSALS = folder(
         "Without credentials",
         "GET tickets/",
         about="401 `not_authenticated`.",
-        auth=nobody(),
-        answers=401,
+        auth=no_auth(),
+        status=401,
         code="not_authenticated",
     ),
     request(
@@ -25,24 +25,24 @@ REFUSALS = folder(
         "GET tickets/",
         about="401 `authentication_failed`: sign in again.",
         auth=token("username"),
-        answers=401,
+        status=401,
         code="authentication_failed",
     ),
     request(
         "Log in as someone else",
         "POST auth/jwt/create/",
         about="The second account of folder 1.",
-        auth=nobody(),
+        auth=no_auth(),
         json={"email": "{{secondEmail}}", "password": "{{password}}"},
-        answers=200,
-        keeps={"strangerAccess": "answer.access"},
+        status=200,
+        keeps={"strangerAccess": "body.access"},
     ),
     request(
         "Another user's ticket",
         "GET tickets/{{ticketId}}/",
-        about="404, as if there were none: nobody learns which tickets there are.",
+        about="404, as if there were none: a user cannot find out which tickets exist.",
         auth=bearer("strangerAccess"),
-        answers=404,
+        status=404,
         code="not_found",
     ),
     request(
@@ -52,21 +52,21 @@ REFUSALS = folder(
         auth=bearer("strangerAccess"),
         headers={"Content-Type": "image/jpeg"},
         raw="not looked at",
-        answers=404,
+        status=404,
         code="not_found",
     ),
     request(
         "An image that there is not",
         "GET tickets/{{ticketId}}/images/00000000-0000-4000-8000-000000000000/",
         about="404, as for a ticket that there is not.",
-        answers=404,
+        status=404,
         code="not_found",
     ),
     request(
         "An endpoint that there is not",
         "GET nothing/",
         about="404, as a problem document like any other. Mind the slash at the end of every path.",
-        answers=404,
+        status=404,
         code="not_found",
     ),
     request(
@@ -74,7 +74,7 @@ REFUSALS = folder(
         "PATCH tickets/{{ticketId}}/",
         about="Clients never change or delete a ticket: 405, with `Allow`.",
         json={"num_images": 2},
-        answers=405,
+        status=405,
         code="method_not_allowed",
         tests={"Allow names what is": 'pm.expect(pm.response.headers.get("Allow")).to.include("GET")'},
     ),
@@ -82,7 +82,7 @@ REFUSALS = folder(
         "Delete a ticket",
         "DELETE tickets/{{ticketId}}/",
         about="405 as well; staff can, in the admin.",
-        answers=405,
+        status=405,
         code="method_not_allowed",
     ),
     request(
@@ -91,7 +91,7 @@ REFUSALS = folder(
         about="400 `parse_error`.",
         headers={"Content-Type": "application/json"},
         raw='{"num_images": ',
-        answers=400,
+        status=400,
         code="parse_error",
     ),
     request(
@@ -100,7 +100,7 @@ REFUSALS = folder(
         about="415 `unsupported_media_type`: apart from photos, bodies are JSON.",
         headers={"Content-Type": "text/plain"},
         raw="num_images=3",
-        answers=415,
+        status=415,
         code="unsupported_media_type",
     ),
     request(
@@ -108,11 +108,11 @@ REFUSALS = folder(
         "GET tickets/999999999999/",
         about="`title` and `detail` follow `Accept-Language`, `code` does not.",
         headers={"Accept-Language": "es"},
-        answers=404,
+        status=404,
         code="not_found",
         tests={
             "it says which language": 'pm.expect(pm.response.headers.get("Content-Language")).to.eql("es")',
-            "it answers in Spanish": 'pm.expect(answer.title).to.eql("No encontrado")',
+            "it is in Spanish": 'pm.expect(body.title).to.eql("No encontrado")',
         },
     ),
 )

@@ -1,7 +1,7 @@
 """What staff may, with the demo user of script/server."""
 
 from script.postman.fields import PAGE, SESSION, TICKET
-from script.postman.items import folder, nobody, request, token
+from script.postman.items import folder, no_auth, request, token
 
 STAFF_TOKEN = token("staffToken")
 
@@ -14,13 +14,13 @@ STAFF = folder(
     request(
         "Log in as staff",
         "POST auth/login/",
-        about="As anyone does. `user.is_staff` tells an app what to show.",
-        auth=nobody(),
+        about="As anyone does. An app can decide by `user.is_staff` what to show.",
+        auth=no_auth(),
         json={"username": "{{staffUsername}}", "password": "{{staffPassword}}"},
-        answers=200,
+        status=200,
         has=SESSION,
-        tests={"it is staff": "pm.expect(answer.user.is_staff).to.eql(true)"},
-        keeps={"staffToken": "answer.token"},
+        tests={"it is staff": "pm.expect(body.user.is_staff).to.eql(true)"},
+        keeps={"staffToken": "body.token"},
     ),
     request(
         "Find a user",
@@ -28,12 +28,12 @@ STAFF = folder(
         about="`search` looks at username, e-mail address, name and phone.",
         auth=STAFF_TOKEN,
         query=(("search", "{{username}}"),),
-        answers=200,
+        status=200,
         has=PAGE,
         tests={
-            "the user is found": "pm.expect(answer.results.map((user) => user.username))"
+            "the user is found": "pm.expect(body.results.map((user) => user.username))"
             '.to.eql([pm.variables.get("username")])',
-            "no password is in the answer": 'pm.expect(pm.response.text()).to.not.include("password")',
+            "no password is in the response": 'pm.expect(pm.response.text()).to.not.include("password")',
         },
     ),
     request(
@@ -42,10 +42,10 @@ STAFF = folder(
         about="Staff see everyone's tickets when they name the `owner`; without it, their own.",
         auth=STAFF_TOKEN,
         query=(("owner", "{{userId}}"),),
-        answers=200,
+        status=200,
         has=PAGE,
         tests={
-            "the ticket is there": "pm.expect(answer.results.map((ticket) => String(ticket.id)))"
+            "the ticket is there": "pm.expect(body.results.map((ticket) => String(ticket.id)))"
             '.to.include(String(pm.variables.get("ticketId")))'
         },
     ),
@@ -54,7 +54,7 @@ STAFF = folder(
         "GET tickets/{{ticketId}}/",
         about="Staff may read any.",
         auth=STAFF_TOKEN,
-        answers=200,
+        status=200,
         has=(*TICKET, "images"),
     ),
 )

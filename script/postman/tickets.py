@@ -18,17 +18,17 @@ OPENING = folder(
         `images_url` and `status_url`: no need to put addresses together.
         """,
         json={"num_images": 3, "title": "Flat 12", "description": "{{username}}: kitchen, bath, meter"},
-        answers=201,
+        status=201,
         has=TICKET,
         tests={
-            "it is pending": 'pm.expect(answer.status).to.eql("pending")',
-            "it counts": f"pm.expect(answer.progress).to.include.all.keys({keys(PROGRESS)})",
-            "it takes three photos": "pm.expect(answer.progress.remaining).to.eql(3)",
-            "Location leads to it": 'pm.expect(pm.response.headers.get("Location")).to.include("/" + answer.id + "/")',
+            "it is pending": 'pm.expect(body.status).to.eql("pending")',
+            "it counts": f"pm.expect(body.progress).to.include.all.keys({keys(PROGRESS)})",
+            "it takes three photos": "pm.expect(body.progress.remaining).to.eql(3)",
+            "Location leads to it": 'pm.expect(pm.response.headers.get("Location")).to.include("/" + body.id + "/")',
         },
         keeps={
-            "ticketId": "answer.id",
-            "today": "answer.created_at.slice(0, 10)",
+            "ticketId": "body.id",
+            "today": "body.created_at.slice(0, 10)",
             "statusEtag": "'\"\"'",
             "polls": "0",
         },
@@ -37,25 +37,25 @@ OPENING = folder(
         "Open a ticket, safely repeatable",
         "POST tickets/",
         about="""
-        With an `Idempotency-Key`, made up by the app and kept until the answer came: should the answer get lost, send
+        With an `Idempotency-Key`, made up by the app and kept until the response: if the response is lost, send
         the same request with the same key again, within 24 hours. Use a new UUID for each ticket.
         """,
         before='pm.collectionVariables.set("ticketKey", pm.variables.replaceIn("{{$guid}}"));',
         headers={"Idempotency-Key": "{{ticketKey}}"},
         json={"num_images": 1, "title": "Flat 13"},
-        answers=201,
+        status=201,
         has=TICKET,
-        keeps={"otherTicketId": "answer.id"},
+        keeps={"otherTicketId": "body.id"},
     ),
     request(
         "The same again: no second ticket",
         "POST tickets/",
-        about="The first answer is repeated, with `Idempotent-Replayed: true`.",
+        about="The first response is repeated, with `Idempotent-Replayed: true`.",
         headers={"Idempotency-Key": "{{ticketKey}}"},
         json={"num_images": 1, "title": "Flat 13"},
-        answers=201,
+        status=201,
         tests={
-            "it is the same ticket": 'pm.expect(String(answer.id)).to.eql(String(pm.variables.get("otherTicketId")))',
+            "it is the same ticket": 'pm.expect(String(body.id)).to.eql(String(pm.variables.get("otherTicketId")))',
             "it says so": 'pm.expect(pm.response.headers.get("Idempotent-Replayed")).to.eql("true")',
         },
     ),
@@ -65,7 +65,7 @@ OPENING = folder(
         about="A key stands for one request. For another one it is refused, as it would hide a mistake of the app.",
         headers={"Idempotency-Key": "{{ticketKey}}"},
         json={"num_images": 2, "title": "Flat 14"},
-        answers=422,
+        status=422,
         code="idempotency_key_reused",
     ),
     request(
@@ -73,7 +73,7 @@ OPENING = folder(
         "POST tickets/",
         about='From 1 to `TICKET_MAX_IMAGES` (500) photos. A number is a number: `"3"` is refused as well.',
         json={"num_images": 0},
-        answers=400,
+        status=400,
         code="invalid",
         errors=(("num_images", "min_value"),),
     ),
@@ -86,16 +86,16 @@ if (Number(pm.collectionVariables.get("polls")) > 0) setTimeout(() => {}, 500);
 WATCH_AFTER = f"""
 const polls = Number(pm.collectionVariables.get("polls")) + 1;
 pm.collectionVariables.set("polls", polls);
-pm.test("answers 200, or 304 while nothing changed", () => pm.expect(pm.response.code).to.be.oneOf([200, 304]));
+pm.test("its status is 200, or 304 while nothing changed", () => pm.expect(pm.response.code).to.be.oneOf([200, 304]));
 if (pm.response.code === 200) {{
-    const answer = pm.response.json();
+    const body = pm.response.json();
     pm.test("has its fields", () => {{
-        pm.expect(answer).to.include.all.keys({keys(TICKET_STATUS)});
-        pm.expect(answer.progress).to.include.all.keys({keys(PROGRESS)});
+        pm.expect(body).to.include.all.keys({keys(TICKET_STATUS)});
+        pm.expect(body.progress).to.include.all.keys({keys(PROGRESS)});
     }});
-    pm.test("no photo failed", () => pm.expect(answer.progress.failed).to.eql(0));
+    pm.test("no photo failed", () => pm.expect(body.progress.failed).to.eql(0));
     pm.collectionVariables.set("statusEtag", pm.response.headers.get("ETag"));
-    pm.collectionVariables.set("ticketStatus", answer.status);
+    pm.collectionVariables.set("ticketStatus", body.status);
 }}
 const isUnderWay = ["pending", "in_progress"].includes(pm.collectionVariables.get("ticketStatus"));
 if (isUnderWay && polls < 120 && pm.response.code < 400) {{
@@ -122,7 +122,7 @@ WATCHING = folder(
         """,
         headers={"If-None-Match": "{{statusEtag}}"},
         before=WATCH_BEFORE,
-        answers=200,
+        status=200,
         after=WATCH_AFTER,
     ),
     request(
@@ -130,31 +130,31 @@ WATCHING = folder(
         "GET tickets/{{ticketId}}/status/",
         about="The state that the app knows is the latest: 304, and no body.",
         headers={"If-None-Match": "{{statusEtag}}"},
-        answers=304,
+        status=304,
         tests={"there is no body": "pm.expect(pm.response.text()).to.eql('')"},
     ),
     request(
         "Read the ticket with its photos",
         "GET tickets/{{ticketId}}/",
         about="The ticket and all of its images: `url` shows the photo, `thumbnail_url` one of 400 x 400 pixels.",
-        answers=200,
+        status=200,
         has=TICKET_WITH_IMAGES,
         tests={
-            "it is completed": 'pm.expect(answer.status).to.eql("completed")',
-            "it knows when": "pm.expect(answer.completed_at).to.match(/Z$/)",
-            "three are stored": "pm.expect(answer.progress).to.include({declared: 3, stored: 3, percent: 100})",
-            "it has three images": "pm.expect(answer.images).to.have.lengthOf(3)",
-            "every image is stored": 'answer.images.forEach((image) => pm.expect(image.status).to.eql("stored"))',
-            "every image can be shown": "answer.images.forEach((image) => pm.expect(image.url).to.match(/^http/))",
+            "it is completed": 'pm.expect(body.status).to.eql("completed")',
+            "it knows when": "pm.expect(body.completed_at).to.match(/Z$/)",
+            "three are stored": "pm.expect(body.progress).to.include({declared: 3, stored: 3, percent: 100})",
+            "it has three images": "pm.expect(body.images).to.have.lengthOf(3)",
+            "every image is stored": 'body.images.forEach((image) => pm.expect(image.status).to.eql("stored"))',
+            "every image can be shown": "body.images.forEach((image) => pm.expect(image.url).to.match(/^http/))",
         },
         keeps={"ticketEtag": 'pm.response.headers.get("ETag")'},
     ),
     request(
         "Read the ticket: nothing new",
         "GET tickets/{{ticketId}}/",
-        about="With the `ETag` of the answer before.",
+        about="With the `ETag` of the last response.",
         headers={"If-None-Match": "{{ticketEtag}}"},
-        answers=304,
+        status=304,
     ),
     request(
         "Read one image",
@@ -163,13 +163,13 @@ WATCHING = folder(
         An image is `queued`, `uploading`, `stored` or `failed`. A failed one says why in `error` and has given its
         place back: post the photo again.
         """,
-        answers=200,
+        status=200,
         has=IMAGE,
         tests={
-            "it is stored": 'pm.expect(answer.status).to.eql("stored")',
-            "its size in pixels is known": "pm.expect(answer).to.include({width: 16, height: 16})",
-            "it has a thumbnail": "pm.expect(answer.thumbnail_url).to.match(/^http/)",
-            "nothing went wrong": "pm.expect(answer.error).to.eql(null)",
+            "it is stored": 'pm.expect(body.status).to.eql("stored")',
+            "its size in pixels is known": "pm.expect(body).to.include({width: 16, height: 16})",
+            "it has a thumbnail": "pm.expect(body.thumbnail_url).to.match(/^http/)",
+            "nothing went wrong": "pm.expect(body.error).to.eql(null)",
         },
     ),
     request(
@@ -178,13 +178,13 @@ WATCHING = folder(
         about="Completed is completed: 409 `ticket_completed`. The app can forget this photo.",
         headers={"Content-Type": "image/bmp"},
         raw="too late",
-        answers=409,
+        status=409,
         code="ticket_completed",
     ),
 )
 
 OURS = 'String(pm.variables.get("ticketId"))'
-HAS_OURS = f"pm.expect(answer.results.map((ticket) => String(ticket.id))).to.include({OURS})"
+HAS_OURS = f"pm.expect(body.results.map((ticket) => String(ticket.id))).to.include({OURS})"
 
 LISTING = folder(
     "7. List tickets",
@@ -196,12 +196,12 @@ LISTING = folder(
         "The newest",
         "GET tickets/",
         about="`next` and `previous` are whole addresses, or null.",
-        answers=200,
+        status=200,
         has=PAGE,
         tests={
             "the ticket is there": HAS_OURS,
-            "newest first": "pm.expect(answer.results.map((ticket) => ticket.created_at))"
-            ".to.eql(answer.results.map((ticket) => ticket.created_at).sort().reverse())",
+            "newest first": "pm.expect(body.results.map((ticket) => ticket.created_at))"
+            ".to.eql(body.results.map((ticket) => ticket.created_at).sort().reverse())",
         },
     ),
     request(
@@ -209,11 +209,11 @@ LISTING = folder(
         "GET tickets/",
         about="`status` may be repeated: `pending`, `in_progress`, `completed`, `cancelled`, `expired`.",
         query=(("status", "completed"), ("status", "cancelled")),
-        answers=200,
+        status=200,
         has=PAGE,
         tests={
             "the ticket is there": HAS_OURS,
-            "no other status is": "answer.results.forEach("
+            "no other status is": "body.results.forEach("
             '(ticket) => pm.expect(ticket.status).to.be.oneOf(["completed", "cancelled"]))',
         },
     ),
@@ -225,7 +225,7 @@ LISTING = folder(
         `created_after=2026-11-21T10:00:00Z`.
         """,
         query=(("created_after", "{{today}}"), ("created_before", "{{today}}")),
-        answers=200,
+        status=200,
         has=PAGE,
         tests={"the ticket is there": HAS_OURS},
     ),
@@ -234,9 +234,9 @@ LISTING = folder(
         "GET tickets/",
         about="Nothing found is 200 and an empty page.",
         query=(("created_before", "2020-01-01"),),
-        answers=200,
+        status=200,
         has=PAGE,
-        tests={"there is none": "pm.expect(answer.count).to.eql(0)"},
+        tests={"there is none": "pm.expect(body.count).to.eql(0)"},
     ),
     request(
         "In another order",
@@ -246,11 +246,11 @@ LISTING = folder(
         it round.
         """,
         query=(("ordering", "-num_images"),),
-        answers=200,
+        status=200,
         has=PAGE,
         tests={
-            "more photos first": "pm.expect(answer.results.map((ticket) => ticket.num_images))"
-            ".to.eql(answer.results.map((ticket) => ticket.num_images).sort((a, b) => b - a))",
+            "more photos first": "pm.expect(body.results.map((ticket) => ticket.num_images))"
+            ".to.eql(body.results.map((ticket) => ticket.num_images).sort((a, b) => b - a))",
         },
     ),
     request(
@@ -258,11 +258,11 @@ LISTING = folder(
         "GET tickets/",
         about="In title and description, without regard to case.",
         query=(("search", "KITCHEN"),),
-        answers=200,
+        status=200,
         has=PAGE,
         tests={
             "the ticket is there": HAS_OURS,
-            "no other is": "answer.results.forEach((ticket) => pm.expect(ticket.description).to.include('kitchen'))",
+            "no other is": "body.results.forEach((ticket) => pm.expect(ticket.description).to.include('kitchen'))",
         },
     ),
     request(
@@ -270,11 +270,11 @@ LISTING = folder(
         "GET tickets/",
         about="Numbered pages know the `count`. A ticket opened meanwhile shifts them; cursors do not.",
         query=(("page", "2"), ("page_size", "1")),
-        answers=200,
+        status=200,
         has=PAGE,
         tests={
-            "it is one long": "pm.expect(answer.results).to.have.lengthOf(1)",
-            "there is one before": "pm.expect(answer.previous).to.be.a('string')",
+            "it is one long": "pm.expect(body.results).to.have.lengthOf(1)",
+            "there is one before": "pm.expect(body.previous).to.be.a('string')",
         },
     ),
     request(
@@ -282,7 +282,7 @@ LISTING = folder(
         "GET tickets/",
         about="404. Stop when `next` is null.",
         query=(("page", "100000"),),
-        answers=404,
+        status=404,
         code="not_found",
     ),
     request(
@@ -293,12 +293,12 @@ LISTING = folder(
         the thousandth costs what the first does; they have no `count`.
         """,
         query=(("cursor", ""), ("page_size", "1")),
-        answers=200,
+        status=200,
         has=CURSOR_PAGE,
-        tests={"it is one long": "pm.expect(answer.results).to.have.lengthOf(1)"},
+        tests={"it is one long": "pm.expect(body.results).to.have.lengthOf(1)"},
         keeps={
-            "cursor": "/[?&]cursor=([^&]*)/.exec(answer.next)[1]",
-            "shownTicketId": "answer.results[0].id",
+            "cursor": "/[?&]cursor=([^&]*)/.exec(body.next)[1]",
+            "shownTicketId": "body.results[0].id",
         },
     ),
     request(
@@ -306,11 +306,11 @@ LISTING = folder(
         "GET tickets/",
         about="An app simply follows `next`, whose cursor this request takes over.",
         query=(("cursor", "{{cursor}}"), ("page_size", "1")),
-        answers=200,
+        status=200,
         has=CURSOR_PAGE,
         tests={
-            "it goes on": 'pm.expect(answer.results[0].id).to.be.below(Number(pm.variables.get("shownTicketId")))',
-            "and back": "pm.expect(answer.previous).to.be.a('string')",
+            "it goes on": 'pm.expect(body.results[0].id).to.be.below(Number(pm.variables.get("shownTicketId")))',
+            "and back": "pm.expect(body.previous).to.be.a('string')",
         },
     ),
     request(
@@ -318,7 +318,7 @@ LISTING = folder(
         "GET tickets/",
         about="400, and `errors` names the parameter.",
         query=(("status", "done"),),
-        answers=400,
+        status=400,
         code="invalid",
         errors=(("status", "invalid_choice"),),
     ),

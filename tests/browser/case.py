@@ -63,7 +63,7 @@ class BrowserTestCase(CommittingTestCase):
     def open_browser(
         self, *, user: User | None, scheme: str = "light", size: dict = DESKTOP, language: str = "en"
     ) -> "Tab":
-        """A tab of a fresh browser in which this user, or nobody, is logged in to the admin."""
+        """A tab of a fresh browser in which this user, or none, is logged in to the admin."""
         context = self.chromium.new_context(color_scheme=scheme, viewport=size, locale=language, base_url=self.url)
         self.addCleanup(context.close)
         if user is not None:
@@ -83,10 +83,10 @@ class Tab:
         page.on("console", lambda message: self._note_message(message.type, message.text))
         page.on("pageerror", lambda error: self._complaints.append(str(error)))
         page.on("request", lambda request: self._note_request(request.url, hosts))
-        page.on("response", lambda response: self._note_answer(response.status, response.url))
+        page.on("response", lambda response: self._note_response(response.status, response.url))
 
     def open(self, path: str) -> list[str]:
-        """Go there, and answer what went wrong on the way: errors, answers that failed, words with hosts
+        """Go there, and return what went wrong on the way: errors, failed responses, words with hosts
         other than hopla's and its photos'."""
         self.page.goto(path, wait_until="load")
         return self.complaints()
@@ -114,6 +114,6 @@ class Tab:
         if urlsplit(url).netloc not in {"", *hosts}:
             self._complaints.append(f"asks {url}")
 
-    def _note_answer(self, status: int, url: str) -> None:
+    def _note_response(self, status: int, url: str) -> None:
         if status >= 400:
             self._complaints.append(f"{status} from {url}")

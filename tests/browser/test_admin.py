@@ -67,7 +67,7 @@ class AdminPageTests(BrowserTestCase):
                     self.assertEqual(tab.cut_off(), [])
                     self.assertEqual(tab.is_dark(), scheme == "dark")
 
-    def test_login_page_needs_nobody_logged_in(self):
+    def test_login_page_needs_no_user(self):
         tab = self.open_browser(user=None, size=PHONE)
 
         self.assertEqual(tab.open("/admin/"), [])
@@ -95,7 +95,7 @@ class AdminPageTests(BrowserTestCase):
                 self.assertIn(groups, tab.page.locator(".breadcrumbs").inner_text())
                 self.assertEqual(tab.complaints(), [])
 
-    def test_first_page_shows_its_figures(self):
+    def test_first_page_shows_its_stats(self):
         make_image(Ticket.objects.get(), position=4, status="uploading")
         tab = self.open_browser(user=self.superuser, size=PHONE)
         tab.open("/admin/")

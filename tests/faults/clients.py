@@ -22,11 +22,11 @@ LONGEST_WAIT_SECONDS = 2
 
 
 class OutOfPatienceError(Exception):
-    """The request got no final answer in all that time."""
+    """The request got no final response in all that time."""
 
 
 class RefusedError(Exception):
-    """A final answer, but not the one that was hoped for."""
+    """A final response, but not the expected one."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Client:
     # --- One request ---
 
     def once(self, method: str, path: str, body: bytes | None = None, **headers) -> Answer:
-        """One exchange. Raises urllib3's HTTPError when no answer came."""
+        """One exchange. Raises urllib3's HTTPError when there is no response."""
         headers = self.headers | {name.replace("_", "-"): value for name, value in headers.items()}
         try:
             response = self._http.request(method, f"{self.url}/api/v1/{path}", body=body, headers=headers)
@@ -83,7 +83,7 @@ class Client:
         return answer
 
     def repeatedly(self, method: str, path: str, body: bytes | None = None, **headers) -> Answer:
-        """Repeat until the answer is final: not 5xx, not 429, not 408, not 409 over the same key in flight."""
+        """Repeat until the response is final: not 5xx, not 429, not 408, not 409 over the same key in flight."""
         give_up_at = time.monotonic() + self.patience_seconds
         while True:
             try:
@@ -109,7 +109,7 @@ class Client:
         return answer.body["id"]
 
     def post_photo(self, ticket_id: int, content: bytes, *, key: str | None = None) -> Answer:
-        """The final answer to this photo; 202 unless the ticket takes no more."""
+        """The final response to this photo; 202 unless the ticket takes no more."""
         self._remember(content)
         headers = {"Content_Type": "image/jpeg", "Idempotency_Key": key or new_key()}
         answer = self.repeatedly("POST", f"tickets/{ticket_id}/images/", content, **headers)

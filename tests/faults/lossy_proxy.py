@@ -1,4 +1,4 @@
-"""A TCP proxy between client and server that loses answers: the request arrives, what it came to is never told."""
+"""A TCP proxy between client and server that loses responses: the request arrives, and its response does not."""
 
 import contextlib
 import random
@@ -11,7 +11,7 @@ PIECE_BYTES = 64 * 1024
 
 
 class LossyProxy:
-    """Listens at `url` and passes on to `target`. Of all answers it drops the share `loss`, closing the connection.
+    """Listens at `url` and passes on to `target`. Of all responses it drops the share `loss`, closing the connection.
 
     As a context manager it runs inside the block; one seed makes the dice repeatable.
     """
@@ -48,7 +48,7 @@ class LossyProxy:
             self._pass_on(client, server)
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
-        """Until one side closes, or an answer is lost."""
+        """Until one side closes, or a response is lost."""
         both = selectors.DefaultSelector()
         both.register(client, selectors.EVENT_READ)
         both.register(server, selectors.EVENT_READ)

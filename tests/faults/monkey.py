@@ -201,7 +201,7 @@ def _is_still_at(image_id, attempt: int) -> bool:
 
 
 def from_database(query):
-    """What the query answers, also when the database is away for a while. No connection is kept afterwards."""
+    """What the query returns, even when the database is unavailable for a while. No connection is kept afterwards."""
     give_up_at = time.monotonic() + GIVE_UP_AFTER_SECONDS
     while True:
         try:

@@ -19,7 +19,7 @@ class NotReadyError(Exception):
 
 
 class Process:
-    """A command that can be killed and started anew. It runs in a session of its own, so that all it starts go with it.
+    """A command that can be killed and restarted. It runs in a session of its own, so that all it starts go with it.
 
     Its output goes to a file, of which `output` is the text.
     """
@@ -71,9 +71,9 @@ class Process:
         self._running.wait()
 
     def freeze(self) -> None:
-        """It keeps its connections and answers nothing, until `thaw`."""
+        """It keeps its connections and does not respond, until `thaw`."""
         os.killpg(self.pid, signal.SIGSTOP)
-        # Until then some of its threads may go on: the signal waits for the main one to be given processor time.
+        # Until then some of its threads may go on: the signal waits until the main one gets CPU time.
         os.waitpid(self.pid, os.WUNTRACED)
 
     def thaw(self) -> None:

@@ -42,7 +42,7 @@ class CloudinaryTests(FaultsTestCase):
         self.assert_books_balance()
 
     @needs_postgres
-    def test_photo_stored_whenever_its_answer_is_lost_fails_in_the_end_and_leaves_no_asset(self):
+    def test_photo_stored_whenever_its_response_is_lost_fails_in_the_end_and_leaves_no_asset(self):
         with self.misbehaving("store_then_drop"):
             ticket = self.post(1)
             self.wait_until(lambda: self.images("failed"))

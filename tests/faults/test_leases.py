@@ -47,7 +47,7 @@ class LeaseTests(FaultsTestCase):
 
         os.kill(self.first.pid, signal.SIGTERM)
 
-        self.assertEqual(self.first.wait(60), 0, self.first.output)  # it has read Cloudinary's answer
+        self.assertEqual(self.first.wait(60), 0, self.first.output)  # it has read Cloudinary's response
         self.assertEqual([(image.status, image.attempts) for image in self.images()], [("stored", 2)])
         self.assert_books_balance()
 

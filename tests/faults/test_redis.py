@@ -80,7 +80,7 @@ class RedisTests(FaultsTestCase):
 
         self.assert_books_balance()
 
-    def test_photo_posted_to_a_hanging_redis_is_refused_and_taken_once_it_answers(self):
+    def test_photo_posted_to_a_hanging_redis_is_refused_and_accepted_once_it_responds(self):
         ticket = self.open_ticket(1)
         self.world.redis.freeze()
         try:

@@ -10,7 +10,7 @@ PHOTOS = 12
 
 @needs_postgres
 class RepeatingClientTests(FaultsTestCase):
-    def test_each_request_three_times_over_a_line_that_loses_answers_makes_each_photo_once(self):
+    def test_each_request_three_times_over_a_line_that_loses_responses_makes_each_photo_once(self):
         with LossyProxy(self.world.url, loss=0.2, seed=3) as proxy, ThreadPoolExecutor(3 * PHOTOS) as pool:
             client = Client(proxy.url, token_for(make_user()), diary=self.diary)
             ticket = client.open_ticket(PHOTOS)

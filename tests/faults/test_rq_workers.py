@@ -52,7 +52,7 @@ class RQWorkersTests(FaultsTestCase):
         self.assert_ends_in_good_order(pool)
         self.assertNotIn("Traceback", pool.output)
 
-    def test_no_worker_runs_what_somebody_else_put_into_redis(self):
+    def test_no_worker_runs_jobs_that_hopla_did_not_queue(self):
         redis = redis_at(settings.REDIS_URL)
         for command in (
             ("rqworker",),

@@ -39,7 +39,7 @@ class TwoWorkersTests(FaultsTestCase):
 
 @contextmanager
 def completions_noted():
-    """Answers a function: which tickets were completed by now, each as often as it was, by the database's own word."""
+    """Returns a function that returns the completed tickets, each as often as the database completed it."""
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE completions (ticket_id bigint)")
         cursor.execute(

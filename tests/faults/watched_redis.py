@@ -16,7 +16,7 @@ DOWN_AFTER_MILLISECONDS = 2000
 
 
 class WatchedRedis:
-    """`url` names the Sentinel, after another one where nobody listens."""
+    """`url` names the Sentinel, after an address at which nothing listens."""
 
     def __init__(self, processes: Processes):
         self._processes = processes
@@ -43,7 +43,7 @@ class WatchedRedis:
 
     @contextmanager
     def no_failover(self):
-        """Inside, the Sentinel takes a master that does not answer for a busy one."""
+        """Inside, the Sentinel takes a master that does not respond for a busy one."""
         self._sentinel_client.sentinel_set(MASTER, "down-after-milliseconds", 600_000)
         try:
             yield

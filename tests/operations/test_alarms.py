@@ -1,4 +1,4 @@
-"""The alarms and the dashboard speak of metrics that /metrics has, and each alarm is explained to whoever it wakes."""
+"""The alarms and the dashboard use metrics that /metrics has, and docs/operations.md explains each alarm."""
 
 import json
 import re

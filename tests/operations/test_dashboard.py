@@ -32,7 +32,7 @@ class DashboardTests(ApiTestCase):
         worker.register_birth()
         return worker
 
-    def figures(self) -> dict:
+    def stats(self) -> dict:
         return self.admin.get("/admin/").context["dashboard"]
 
     def test_photos_on_their_way_and_stored_ones_are_shown(self):
@@ -66,7 +66,7 @@ class DashboardTests(ApiTestCase):
         worker.prepare_execution(job)
         worker.prepare_job_execution(job)
 
-        (shown,) = self.figures()["queue"].workers
+        (shown,) = self.stats()["queue"].workers
 
         self.assertEqual((shown.name, shown.jobs_in_hand), (worker.name, 1))
 
@@ -89,7 +89,7 @@ class DashboardTests(ApiTestCase):
         self.assertContains(page, "Uploads are paused until")
         self.assertContains(page, "The account is at its limit.")
 
-    def test_page_renders_with_redis_away(self):
+    def test_page_renders_while_redis_is_unavailable(self):
         make_image(self.ticket, status="stored", stored_at=timezone.now())
         with (
             override_settings(REDIS_URL=NOBODY_LISTENS, STAGING_REDIS_URL=NOBODY_LISTENS),
@@ -100,9 +100,9 @@ class DashboardTests(ApiTestCase):
         self.assertContains(page, "Redis does not answer")
         self.assertContains(page, "1 photo in the last hour")
 
-    def test_page_renders_with_staging_alone_away(self):
+    def test_page_renders_while_staging_alone_is_unavailable(self):
         with override_settings(STAGING_REDIS_URL=NOBODY_LISTENS), self.assertLogs("apps.operations.health", "WARNING"):
-            shown = self.figures()
+            shown = self.stats()
 
         self.assertIsNone(shown["staging"])
         self.assertEqual(shown["queue"].waiting, 0)
@@ -110,7 +110,7 @@ class DashboardTests(ApiTestCase):
     def test_photos_cost_no_queries(self):
         def queries() -> int:
             with CaptureQueriesContext(connection) as captured:
-                self.figures()
+                self.stats()
             return len(captured)
 
         before = queries()
@@ -119,7 +119,7 @@ class DashboardTests(ApiTestCase):
 
         self.assertEqual(queries(), before)
 
-    def test_staff_who_may_not_see_photos_see_no_figures(self):
+    def test_staff_who_may_not_see_photos_see_no_stats(self):
         clerk = make_user(is_staff=True)
         clerk.user_permissions.add(Permission.objects.get(codename="view_email"))
         self.admin.force_login(clerk)

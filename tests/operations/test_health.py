@@ -18,7 +18,7 @@ NOBODY_LISTENS = "redis://127.0.0.1:1/0"
 
 
 class HealthzTests(TransactionTestCase):
-    def test_answers_without_looking_at_anything(self):
+    def test_responds_without_checking_anything(self):
         with self.assertNumQueries(0), override_settings(REDIS_URL=NOBODY_LISTENS):
             response = self.client.get("/healthz")
         self.assertEqual((response.status_code, response.content), (200, b"ok\n"))
@@ -48,7 +48,7 @@ class ReadyzTests(TransactionTestCase):
         self.assertEqual((response.status_code, response.json()), (200, {"status": "ready", "checks": checks}))
         self.assertIn("no-store", response["Cache-Control"])
 
-    def test_probe_by_ip_address_is_answered(self):
+    def test_probe_by_ip_address_gets_a_response(self):
         with override_settings(ALLOWED_HOSTS=["hopla.example"]):
             self.assertEqual(self.client.get("/readyz", headers={"host": "10.1.2.3"}).status_code, 200)
             self.assertEqual(self.client.get("/healthz", headers={"host": "10.1.2.3"}).status_code, 200)
@@ -75,21 +75,21 @@ class ReadyzTests(TransactionTestCase):
         call_command("rqresume")
         self.assertEqual(self.client.get("/readyz").status_code, 200)
 
-    def test_queue_away_is_named(self):
+    def test_unavailable_queue_is_named(self):
         with override_settings(REDIS_URL=NOBODY_LISTENS), self.assertLogs("apps.operations.health", "WARNING"):
             self.assert_missing("redis", "worker")
 
-    def test_staging_away_is_named(self):
+    def test_unavailable_staging_is_named(self):
         with override_settings(STAGING_REDIS_URL=NOBODY_LISTENS), self.assertLogs("apps.operations.health", "WARNING"):
             self.assert_missing("staging")
 
-    def test_redis_that_never_answers_is_named(self):
+    def test_redis_that_never_responds_is_named(self):
         with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as silent:
             url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
             with override_settings(STAGING_REDIS_URL=url):
                 self.assert_missing("staging")
 
-    def test_database_away_is_named(self):
+    def test_unavailable_database_is_named(self):
         source = (
             "from django.test import Client; response = Client(HTTP_HOST='localhost').get('/readyz');"
             "print(response.status_code, response.content.decode())"
@@ -103,7 +103,7 @@ class ReadyzTests(TransactionTestCase):
         missing = {name for name, outcome in json.loads(body)["checks"].items() if outcome != "ok"}
         self.assertEqual((status, missing), ("503", {"database"}))
 
-    def test_answers_do_not_say_why(self):
+    def test_responses_do_not_say_why(self):
         secret = "redis://:a-secret@127.0.0.1:1/0"
         with override_settings(STAGING_REDIS_URL=secret), self.assertLogs("apps.operations.health", "WARNING"):
             self.assertEqual(self.client.get("/readyz").json()["checks"]["staging"], "cannot be reached")

@@ -64,7 +64,7 @@ class TokenTests(MetricsTestCase):
         with override_settings(METRICS_TOKEN=""):
             self.assertEqual(self.client.get("/metrics", headers={"Authorization": "Bearer "}).status_code, 404)
 
-    def test_scrape_by_ip_address_is_answered(self):
+    def test_scrape_by_ip_address_gets_a_response(self):
         with override_settings(ALLOWED_HOSTS=["hopla.example"]):
             headers = {"host": "10.1.2.3", "Authorization": f"Bearer {TOKEN}"}
             self.assertEqual(self.client.get("/metrics", headers=headers).status_code, 200)
@@ -185,7 +185,7 @@ class AddingUpTests(MetricsTestCase):
 
         self.assertEqual(self.scrape()["hopla_photos_stored_total",], 4)
 
-    def test_sums_outlive_a_redis_that_is_away(self):
+    def test_sums_survive_an_unavailable_redis(self):
         metrics.count("hopla_photos_stored")
         with override_settings(REDIS_URL=NOBODY_LISTENS):
             seen = self.scrape()
@@ -195,7 +195,7 @@ class AddingUpTests(MetricsTestCase):
 
         self.assertEqual(self.scrape()["hopla_photos_stored_total",], 1)
 
-    def test_staging_that_is_away_hides_nothing_else(self):
+    def test_unavailable_staging_hides_nothing_else(self):
         with override_settings(STAGING_REDIS_URL=NOBODY_LISTENS):
             seen = self.scrape()
         self.assertEqual((seen["hopla_up", "part=staging"], seen["hopla_up", "part=redis"]), (0, 1))

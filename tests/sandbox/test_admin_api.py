@@ -7,7 +7,7 @@ from tests.sandbox.photos import photo
 
 
 class AdminApiTest(SandboxTestCase):
-    def test_ping_answers_ok(self):
+    def test_ping_returns_ok(self):
         self.assertEqual(api.ping(**self.sdk)["status"], "ok")
 
     def test_usage_names_the_limits(self):

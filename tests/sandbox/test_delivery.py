@@ -14,7 +14,7 @@ class DeliveryTest(SandboxTestCase):
         )
         return address.replace("https://res.cloudinary.com", self.sandbox.url)
 
-    def test_url_of_the_answer_shows_the_photo_as_sent(self):
+    def test_url_of_the_response_shows_the_photo_as_sent(self):
         data = photo()
         answer = self.upload(data)
 

@@ -26,7 +26,7 @@ class BeforeStoringTest(FaultTestCase):
     def tearDown(self):
         self.assertFalse(self.is_stored)
 
-    def test_hang_answers_nothing(self):
+    def test_hang_sends_no_response(self):
         self.sandbox.misbehave("hang")
 
         self.assert_upload_fails(message="Read timed out", timeout=0.3)
@@ -143,7 +143,7 @@ class AfterStoringTest(FaultTestCase):
 
         self.assert_upload_fails(message=r"Error parsing server response \(200\)")
 
-    def test_drip_gives_the_whole_answer_in_the_end(self):
+    def test_drip_sends_the_whole_response_in_the_end(self):
         self.sandbox.misbehave("drip", interval_seconds=0)
 
         self.assertEqual(self.upload()["public_id"], "hopla/one")

@@ -11,7 +11,7 @@ from tests.sandbox.photos import photo
 
 
 class UploadTest(SandboxTestCase):
-    def test_upload_answers_what_cloudinary_answers(self):
+    def test_upload_returns_what_cloudinary_returns(self):
         data = photo(size=(640, 480))
 
         answer = self.upload(data, tags=["a", "b"], context={"k": "v"}, asset_folder="tickets", display_name="Front")
@@ -29,7 +29,7 @@ class UploadTest(SandboxTestCase):
         self.assertEqual((answer["asset_folder"], answer["display_name"]), ("tickets", "Front"))
         self.assertEqual(answer["url"], f"{self.sandbox.url}/sandbox/image/upload/v{answer['version']}/hopla/one.jpg")
 
-    def test_answer_is_signed_with_version_1(self):
+    def test_response_is_signed_with_version_1(self):
         answer = self.upload()
 
         signed = {"public_id": answer["public_id"], "version": answer["version"]}

@@ -80,7 +80,7 @@ class ChildrenTests(SimpleTestCase):
         program, (child, grandchild) = self.start_family(STAYS)
         program.kill()
         wait_until(lambda: not is_running(child))
-        os.kill(grandchild, signal.SIGKILL)  # nobody is left to end this one
+        os.kill(grandchild, signal.SIGKILL)  # no process is left to end this one
 
 
 class RunTests(SimpleTestCase):

@@ -20,7 +20,7 @@ class PythonChoiceTests(SimpleTestCase):
     def test_python_too_old_is_refused_in_one_sentence(self):
         with tempfile.TemporaryDirectory() as folder:
             old = Path(folder) / "python3.6"
-            old.write_text("#!/bin/sh\nexit 1\n")  # what any interpreter before 3.10 answers when asked for its version
+            old.write_text("#!/bin/sh\nexit 1\n")  # as any interpreter before 3.10 does when asked for its version
             old.chmod(0o755)
             output, exit_code = self.run_with(old)
         self.assertEqual(exit_code, 1)

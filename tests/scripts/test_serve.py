@@ -54,7 +54,7 @@ class MissingServicesTests(SimpleTestCase):
             self.assertEqual(serve.start_what_is_missing(children=None, folder=None, postgres=None), {})
             self.assertEqual({name: os.environ[name] for name in named}, named)
 
-    def test_readiness_is_asked_under_a_name_that_is_answered(self):
+    def test_readiness_is_checked_under_an_allowed_host_name(self):
         self.assertEqual(serve.public_host([".hopla.example"]), "hopla.example")
         self.assertEqual(serve.public_host(["*"]), "localhost")
 

@@ -301,7 +301,9 @@ class ForeignJobTests(WorkerTestCase):
             self.connection.hset(Job.key_for(job_id), "data", data)
         with self.assertLogs("apps.common.jobs.queue", "WARNING") as log:
             self.drain()
-        self.assertEqual((len(set(log.output)), self.queue.job_ids), (2, []))  # RQ may look at one twice, as it cleans up
+        self.assertEqual(
+            (len(set(log.output)), self.queue.job_ids), (2, [])
+        )  # RQ may look at one twice, as it cleans up
 
         make_due(image)
         Email.objects.update(due_at=timezone.now() - timedelta(seconds=1))

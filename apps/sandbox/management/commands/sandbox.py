@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, help="port, likewise; 0 picks a free one")
         parser.add_argument("--folder", type=Path, metavar="DIR", help="keep the photos there instead of in memory")
         parser.add_argument("--max-bytes", type=int, default=512 * 1024 * 1024, metavar="N", help="keep no more than N")
-        parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="wait before each answer")
+        parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="wait before each response")
 
     def handle(self, *, host, port, folder, max_bytes, latency, **options):
         if not settings.DEBUG:
