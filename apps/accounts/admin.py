@@ -1,4 +1,4 @@
-"""Users and what they are logged in with, for superusers: no role governs accounts."""
+"""Users and their tokens in the admin, for superusers: no role has a permission for accounts."""
 
 from django import forms
 from django.contrib import admin, messages
@@ -20,7 +20,7 @@ class HoplaUserChangeForm(UserChangeForm):
     email_verified = forms.BooleanField(
         label=_("address verified"),
         required=False,
-        show_hidden_initial=True,  # the user may have verified it since the page was opened
+        show_hidden_initial=True,  # the user may have verified it after the page was opened
         help_text=_("Whether this user has shown to read its mail. With another address it starts anew."),
     )
 
@@ -67,8 +67,8 @@ class HoplaUserAdmin(LargeAdmin, UserAdmin):
         self.message_user(request, message % {"number": len(users)}, messages.SUCCESS)
 
     def get_deleted_objects(self, objs, request):
-        """Say of whom something must stay, by its numbers: Django would list every ticket."""
-        staying = {user: kept for user in objs if (kept := what_must_stay_of(user))}
+        """Name the users who still own rows, with the number of each kind: Django would list every ticket."""
+        staying = {user: kept for user in objs if (kept := rows_that_protect(user))}
         if not staying:
             return super().get_deleted_objects(objs, request)
         protected = [
@@ -79,11 +79,11 @@ class HoplaUserAdmin(LargeAdmin, UserAdmin):
         return [], {}, set(), protected
 
 
-def what_must_stay_of(user: User) -> dict[str, int]:
-    """`{plural name: number}` of the rows that would go, or could not, with this user."""
+def rows_that_protect(user: User) -> dict[str, int]:
+    """`{plural name: number}` of the rows because of which this user is not deleted."""
     related = user._meta.get_fields(include_hidden=True)
     owning = [relation for relation in related if getattr(relation, "on_delete", None) is PROTECT]
-    # The history of the admin would go with whoever made it.
+    # Deleting a user would delete the admin's history of what the user did.
     owning.append(LogEntry._meta.get_field("user").remote_field)
     kept = {}
     for relation in owning:
@@ -95,13 +95,13 @@ def what_must_stay_of(user: User) -> dict[str, int]:
 
 
 class TokenAdmin(LargeAdmin):
-    """What somebody is logged in with. It is made by logging in, and never changed."""
+    """Base of the pages of tokens, which are made by logging in and never changed."""
 
     list_select_related = ("user",)
     sortable_by = ()
 
     def has_add_permission(self, request):
-        return False  # its secret could be shown to nobody
+        return False  # no page could show its secret
 
     def has_change_permission(self, request, obj=None):
         return False
@@ -164,4 +164,4 @@ class RefreshTokenAdmin(TokenAdmin):
         return request.user.has_perm("token_blacklist.add_blacklistedtoken")
 
     def has_delete_permission(self, request, obj=None):
-        return False  # forgetting a token would not end it
+        return False  # a deleted row would not end its token

@@ -11,8 +11,8 @@ class UsernameOrEmailBackend(ModelBackend):
     def authenticate(self, request, username=None, password=None, **kwargs):
         """The active user whose username or e-mail this is and whose password this is, else None.
 
-        An unknown name costs as many password hashes as a known one: the time of an answer must not tell which accounts
-        exist. (As in Django, one that has not logged in since passwords were hashed in another way is the exception.)
+        An unknown name costs as many password hashes as a known one: the duration must not tell which accounts exist.
+        (As in Django, an account whose password is still hashed in an old way is the exception.)
         """
         if not username or password is None:
             return None

@@ -1,8 +1,8 @@
-"""The e-mails of accounts. They are sent by jobs: a request neither waits for the mail server nor tells by its time
+"""The e-mails of accounts, sent by jobs: a request does not wait for the mail server, and its duration does not tell
 whether an account exists.
 
-To an address that nobody has verified goes no text that a user wrote, and few mails a day: else hopla would carry
-anybody's words to anybody.
+E-mails to an address that is not verified contain no text that a user wrote, and are few a day: otherwise anyone could
+have hopla send their words to any address.
 """
 
 import logging
@@ -28,12 +28,12 @@ TRIES = 5
 
 
 def enqueue_password_reset(email: str, *, language: str) -> None:
-    """Have the mail sent if there is such an account; the same work here whether there is one or not."""
+    """Enqueue the e-mail. The work is the same whether there is such an account or not: the job looks it up."""
     _enqueue(send_password_reset, email, language, description="send a password reset")
 
 
 def enqueue_verification(user: User, *, language: str) -> None:
-    """Have a code and a link sent to the user's address. With the queue away nothing is: it can be asked for again."""
+    """Enqueue a code and a link for the user's address. Without the queue none is sent: the user can ask again."""
     try:
         _enqueue(send_verification, user.pk, language, description="send a verification")
     except RedisError as error:
@@ -41,7 +41,7 @@ def enqueue_verification(user: User, *, language: str) -> None:
 
 
 def _enqueue(job, *arguments, description: str) -> None:
-    mail_id = uuid.uuid4().hex  # a job that is tried again sends the same mail
+    mail_id = uuid.uuid4().hex  # every attempt of the job counts as the same mail
     default_queue().enqueue(
         job,
         *arguments,
@@ -55,7 +55,7 @@ def _enqueue(job, *arguments, description: str) -> None:
 
 @job_function
 def send_password_reset(email: str, language: str, request_id: str = "", mail_id: str = "") -> None:
-    """The job. Sends to the active account of this address, in its own language or else the one of the request."""
+    """Job: send to the active account of this address, in its own language or else that of the request."""
     with on_behalf_of(request_id):
         user = User.objects.named(email, by=("email",))
         if user is None or not user.is_active or not user.has_usable_password():
@@ -69,7 +69,7 @@ def send_password_reset(email: str, language: str, request_id: str = "", mail_id
 
 @job_function
 def send_verification(user_id: int, language: str, request_id: str = "", mail_id: str = "") -> None:
-    """The job. Sends a new code and a new link, which void those before, unless the address is verified meanwhile."""
+    """Job: send a new code and a new link, which void earlier ones, unless the address has been verified by now."""
     with on_behalf_of(request_id):
         user = User.objects.filter(pk=user_id, is_active=True).exclude(email="").first()
         if user is None or user.email_verified:
@@ -95,7 +95,7 @@ def _send(user: User, subject: str, template: str, context: dict, *, mail_id: st
         with jobs.away():
             mail.send()
     except Exception:
-        if code:  # no mail has brought it
+        if code:  # it was not sent
             EmailCode.objects.filter(user=user, link_digest=code.digest).delete()
         raise
     logger.info("%s of user %s: sent", template, user.pk)

@@ -1,4 +1,4 @@
-"""Why someone is not let in, or not believed: each error owns its stable code and its HTTP status."""
+"""Why a log-in, a token or a code is refused: each error has its stable code and its HTTP status."""
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException, AuthenticationFailed
@@ -6,7 +6,7 @@ from rest_framework_simplejwt.exceptions import InvalidToken
 
 
 class InvalidCredentialsError(AuthenticationFailed):
-    """The same for an unknown account, a wrong password and an inactive user: the answer must not tell them apart."""
+    """The same for an unknown account, a wrong password and an inactive user: the response must not tell them apart."""
 
     default_code = "invalid_credentials"
     default_detail = _("The username, e-mail address or password is wrong.")
@@ -19,7 +19,7 @@ class TokenNotValidError(InvalidToken):
 
 
 class CodeInvalidError(APIException):
-    """Wrong, used, expired, tried too often, or of another address: the answer does not tell which."""
+    """Wrong, used, expired, tried too often, or of another address: the response does not tell which."""
 
     status_code = 400
     default_code = "code_invalid"

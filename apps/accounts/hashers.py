@@ -1,4 +1,4 @@
-"""How passwords are hashed: Argon2id with OWASP's parameters (Password Storage Cheat Sheet, 2024), by turns.
+"""How passwords are hashed: Argon2id with OWASP's parameters (Password Storage Cheat Sheet, 2024), one per CPU.
 
 Django's own parameters take 100 MiB and eight threads for each log-in, and a web process has 256 of them.
 """
@@ -8,8 +8,8 @@ from threading import BoundedSemaphore
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
-# More at once would not be faster, and each takes its memory.
-_turns = BoundedSemaphore(os.cpu_count() or 1)
+# More at once would not be faster, and each needs its memory.
+_slots = BoundedSemaphore(os.cpu_count() or 1)
 
 
 class Argon2idHasher(Argon2PasswordHasher):
@@ -18,9 +18,9 @@ class Argon2idHasher(Argon2PasswordHasher):
     parallelism = 1
 
     def encode(self, password, salt):
-        with _turns:
+        with _slots:
             return super().encode(password, salt)
 
     def verify(self, password, encoded):
-        with _turns:
+        with _slots:
             return super().verify(password, encoded)

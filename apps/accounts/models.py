@@ -66,7 +66,7 @@ class User(AbstractUser):
     last_name = None
     name = models.CharField(_("name"), max_length=150, blank=True)
     email = models.EmailField(_("email address"))
-    # Compared with `email`: another address is not verified, whoever wrote it and however.
+    # Compared with `email`, so that a changed address is not verified, in whatever way it was changed.
     verified_email = models.EmailField(blank=True, default="", db_default="", editable=False)
     phone = models.CharField(_("phone"), max_length=16, blank=True, help_text=_("In E.164, such as +34600123456."))
     language = models.CharField(
@@ -87,12 +87,12 @@ class User(AbstractUser):
             ),
         ]
 
-    password_disabled = False  # by set_unusable_password, since this copy was read
+    password_disabled = False  # True once set_unusable_password was called on this instance
 
     @transaction.atomic  # a changed password and the end of the sessions come together, see apps.accounts.tokens
     def save(self, *args, **kwargs):
-        """Save all but `jwt_generation` and `verified_email`, which change in the database alone: an older copy must
-        not set them back.
+        """Save all but `jwt_generation` and `verified_email`, which only UPDATE statements change: an older instance
+        must not set them back.
         """
         if not self._state.adding and kwargs.get("update_fields") is None:
             names = {field.attname for field in self._meta.concrete_fields if not field.primary_key}
@@ -101,24 +101,24 @@ class User(AbstractUser):
 
     @classmethod
     def normalize_username(cls, username):
-        """An address may serve as a username; it is then in the form of addresses."""
+        """An address may serve as a username: its domain is normalised like that of an e-mail address."""
         return one_form(super().normalize_username(username))
 
     def set_password(self, raw_password):
         super().set_password(raw_password if raw_password is None else normal_password(raw_password))
 
     def check_password(self, raw_password):
-        """Whether it is this user's. One hashed in an old way is hashed anew."""
+        """Whether this is the user's password. One that was hashed in an old way is rehashed."""
         for spelling in spellings(raw_password) if raw_password is not None else ():
             is_correct, must_update = verify_password(spelling, self.password)
             if is_correct:
                 if must_update or spelling != normal_password(raw_password):
-                    self._hash_anew(raw_password)
+                    self._rehash(raw_password)
                 return True
         return False
 
-    def _hash_anew(self, raw_password: str) -> None:
-        """No change of the password: no session ends, and one that was changed meanwhile is not set back."""
+    def _rehash(self, raw_password: str) -> None:
+        """Save the same password with today's hasher, unless it has been changed: no session ends."""
         same = type(self)(pk=self.pk)
         same.set_password(raw_password)
         mine = type(self).objects.filter(pk=self.pk)
@@ -126,7 +126,7 @@ class User(AbstractUser):
             self.password = same.password
             return
         now = mine.values_list("password", flat=True).first()
-        if now and verify_password(normal_password(raw_password), now)[0]:  # another log-in was quicker
+        if now and verify_password(normal_password(raw_password), now)[0]:  # another log-in has rehashed it
             self.password = now
 
     def set_unusable_password(self):
@@ -154,18 +154,18 @@ class User(AbstractUser):
 
     @property
     def email_verified(self) -> bool:
-        """Whether somebody has shown that they read what is sent to this address."""
+        """Whether the user has shown that they read what is sent to this address."""
         return self.has_verified(self.email)
 
     def has_verified(self, address: str) -> bool:
         return bool(address) and self.verified_email == address
 
     def may_be_mailed(self, address: str, *, mail_id: str) -> bool:
-        """Whether this mail may go to this address, which counts it where the address is not verified."""
+        """Whether this mail may be sent to this address. Counts it, unless the address is verified."""
         return self.has_verified(address) or MailAllowance.objects.take(address, mail_id=mail_id)
 
     def first_code(self) -> "NewCode | None":
-        """What the first mail to an address that is not verified holds; None when that has been sent."""
+        """The code for the first mail to an address that is not verified; None if an earlier mail brought one."""
         return None if self.email_verified or EmailCode.objects.is_out(self) else EmailCode.objects.renew(self)
 
     def get_full_name(self):
@@ -200,7 +200,7 @@ class AuthToken(AbstractAuthToken):
 
 
 class NewCode(NamedTuple):
-    """In the clear, at the moment of its making alone."""
+    """A code in clear text, which only exists between being made and being sent."""
 
     code: str
     link: str
@@ -209,7 +209,7 @@ class NewCode(NamedTuple):
 
 class EmailCodeManager(models.Manager):
     def renew(self, user: User) -> NewCode:
-        """A new code and a new link for the user's address, which void those before."""
+        """Return a new code and a new link for the user's address; earlier ones are void."""
         code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
         token = secrets.token_urlsafe(32)
         kept = {
@@ -233,7 +233,7 @@ class EmailCodeManager(models.Manager):
 
 
 class EmailCode(models.Model):
-    """What proves that somebody reads an address: a code to type, and a link to follow, both hashed. One for a user."""
+    """A code to type and a link to follow, both hashed, that show that a user reads an address. One for each user."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     address = models.EmailField()
@@ -254,7 +254,7 @@ class EmailCode(models.Model):
 
 
 def code_digest(user_id: int, code: str) -> str:
-    """With a key of the server's: the database alone does not give away so few digits."""
+    """Keyed with SECRET_KEY: so few digits could be guessed from a plain hash in a stolen database."""
     return salted_hmac("accounts.EmailCode", f"{user_id}:{code}", algorithm="sha256").hexdigest()
 
 
@@ -264,7 +264,7 @@ def link_digest(token: str) -> str:
 
 class MailAllowanceManager(models.Manager):
     def take(self, address: str, *, mail_id: str) -> bool:
-        """Count this mail, unless there were as many as may be. A mail that is tried again is counted once."""
+        """Count this mail and return True, or return False once the limit is reached. A retried mail counts once."""
         now = timezone.now().timestamp()
         with transaction.atomic():
             allowance, _is_new = self.select_for_update().get_or_create(mailbox=mailbox_digest(address))
@@ -278,7 +278,7 @@ class MailAllowanceManager(models.Manager):
         return True
 
     def wait_seconds(self, address: str) -> int:
-        """Until another mail may go to the address; 0: now."""
+        """Seconds until another mail may be sent to the address; 0: now."""
         now = timezone.now().timestamp()
         allowance = self.filter(mailbox=mailbox_digest(address)).first()
         recent = allowance.recent(now) if allowance else []
@@ -288,7 +288,7 @@ class MailAllowanceManager(models.Manager):
 
 
 class MailAllowance(models.Model):
-    """The mails of the last day to one mailbox that nobody has verified, whichever accounts named it."""
+    """The mails of the last day to one mailbox that is not verified, counted over all accounts that name it."""
 
     mailbox = models.CharField(primary_key=True, max_length=64)  # see mailbox_digest
     mails = models.JSONField(default=list)  # [id of the mail, seconds since the epoch], oldest first

@@ -1,7 +1,7 @@
-"""Passwords: one form for each, and a change that looks whether another came before it.
+"""Passwords: one form for each, and a change that fails if another came before it.
 
 A password is put into the form NFKC before it is hashed (NIST SP 800-63B, section 3.1.1.2): keyboards and systems spell
-the same letters differently. Hashes from before that rule are of what was typed, so that is tried, too.
+the same letters differently. Hashes from before that rule are of the password as typed, so that is tried, too.
 """
 
 import unicodedata
@@ -16,7 +16,7 @@ def normal_password(password: str) -> str:
 
 
 def spellings(password: str) -> list[str]:
-    """What to compare with a hash: the normal form, and what was typed where it is another."""
+    """What to compare with a hash: the normal form, and the password as typed if that differs."""
     return list(dict.fromkeys([normal_password(password), password]))
 
 
@@ -31,12 +31,12 @@ def decode_uid(uid: str) -> str:
 
 
 class ChangedMeanwhile(Exception):
-    """The password is not the one any more by which somebody showed who they are; or the user is gone or shut out."""
+    """The password has changed since the user was authenticated by it; or the user is deleted or inactive."""
 
 
 def lock_unchanged(user) -> None:
     """Lock the user's row until the transaction ends. Raises ChangedMeanwhile unless its password is still the one that
-    `user` was read with, by which somebody was let in.
+    `user` was read and authenticated with.
     """
     rows = type(user).objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True)
     if list(rows.values_list("password", flat=True)) != [user.password]:
@@ -44,9 +44,9 @@ def lock_unchanged(user) -> None:
 
 
 def change_password(user, password: str, *, surviving_token=None) -> None:
-    """The user's new password. Every token ends but the opaque one named. Raises ChangedMeanwhile."""
+    """Save the new password and end every token but `surviving_token`. Raises ChangedMeanwhile."""
     changed = type(user)(pk=user.pk)
-    changed.set_password(password)  # takes long, so it comes before the lock
+    changed.set_password(password)  # hashing is slow, so it comes before the lock
     with transaction.atomic():
         lock_unchanged(user)
         user.password, user._password = changed.password, changed._password

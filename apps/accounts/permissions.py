@@ -1,4 +1,4 @@
-"""Who may do what with accounts: everyone with one's own, staff see who there is."""
+"""Permissions for accounts: users manage their own, staff list all."""
 
 from rest_framework.permissions import AllowAny, BasePermission, IsAuthenticated
 

@@ -1,4 +1,4 @@
-"""What the published schema says of each operation of accounts beyond what the serializers tell."""
+"""Texts, examples and errors of the operations of accounts for the published schema."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What users look like to a client. A password, hashed or not, is in no answer."""
+"""Users, passwords and tokens as JSON. No response contains a password, hashed or not."""
 
 from typing import NoReturn
 
@@ -45,11 +45,11 @@ class UserSerializer(StrictModelSerializer):
         model = User
         fields = ["id", "username", "email", "email_verified", "name", "phone", "language", "is_staff", "date_joined"]
         read_only_fields = fields
-        extra_kwargs = {"language": {"allow_blank": True}}  # nobody has chosen yet
+        extra_kwargs = {"language": {"allow_blank": True}}  # empty until the user chooses one
 
 
 class ProfileSerializer(NullIsLeftOut, RefusesFixedFields, UserSerializer):
-    """What users change of themselves: name, phone and the language of their e-mails."""
+    """What users can change about themselves: name, phone and the language of their e-mails."""
 
     phone = StrictCharField(required=False, allow_blank=True, max_length=32, help_text="With its country code.")
 
@@ -62,7 +62,7 @@ class ProfileSerializer(NullIsLeftOut, RefusesFixedFields, UserSerializer):
         return e164(value) if value else ""
 
     def update(self, instance, validated_data):
-        """Write what was sent alone: all else in `instance` may be out of date, a password changed meanwhile."""
+        """Save only the fields that were sent: the rest of `instance` may be out of date."""
         for name, value in validated_data.items():
             setattr(instance, name, value)
         instance.save(update_fields=list(validated_data))
@@ -96,7 +96,7 @@ class RegistrationSerializer(NullIsLeftOut, StrictModelSerializer):
         try:
             with transaction.atomic():
                 return User.objects.create_user(**validated_data)
-        except IntegrityError as exc:  # someone else took the name between the check and now
+        except IntegrityError as exc:  # another request took the name after the check
             message = _("This username or e-mail address is taken.")
             raise serializers.ValidationError({"username": [message]}, code="unique") from exc
 
@@ -182,7 +182,7 @@ class ResetPasswordConfirmSerializer(serializers.Serializer):
 
 
 class JwtRefreshSerializer(TokenRefreshSerializer):
-    """simplejwt's own, which does not know ended sessions, and crashes when the user is gone."""
+    """simplejwt's own does not know ended sessions, and crashes when the user is deleted."""
 
     token_class = SingleUseRefreshToken
 
@@ -193,7 +193,7 @@ class JwtRefreshSerializer(TokenRefreshSerializer):
 
 
 class JwtVerifySerializer(TokenVerifySerializer):
-    """simplejwt's own, which answers 400 for a token that was rotated out and knows no ended sessions."""
+    """simplejwt's own returns 400 for a token that was rotated out, and does not know ended sessions."""
 
     def validate(self, attrs):
         require_live(UntypedToken(attrs["token"]))
@@ -204,14 +204,14 @@ class JwtVerifySerializer(TokenVerifySerializer):
 
 
 def require_live(token) -> None:
-    """Raise TokenNotValidError unless the token's user stands, is active and has not ended its sessions."""
+    """Raise TokenNotValidError unless the token's user exists, is active and has not ended this session."""
     user = User.objects.filter(pk=token.get(api_settings.USER_ID_CLAIM), is_active=True).first()
     if user is None or is_ended(token, user):
         raise TokenNotValidError
 
 
 class JwtPairSerializer(serializers.Serializer):
-    """A JWT pair: `access` goes into `Authorization: Bearer`, `refresh` buys the next pair once."""
+    """A JWT pair: `access` goes into `Authorization: Bearer`, `refresh` is traded once for the next pair."""
 
     access = serializers.CharField()
     refresh = serializers.CharField()
@@ -251,7 +251,7 @@ def require_good_password(password: str, user: User, *, field: str) -> None:
 
 
 def e164(number: str) -> str:
-    """The number in E.164, such as +34600123456. Raises a ValidationError for what is no valid international number."""
+    """Return the number in E.164, such as +34600123456. Raises a ValidationError for an invalid one."""
     try:
         parsed = phonenumbers.parse(number)
     except phonenumbers.NumberParseException:

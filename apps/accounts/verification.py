@@ -1,6 +1,6 @@
-"""Somebody shows that they read an address: by the code that was sent there, or by the link.
+"""Verifies that a user reads an e-mail address: by the code that was sent there, or by the link.
 
-A code takes so many attempts, and each is counted before it is compared. Both work once.
+A code can be tried MAX_ATTEMPTS times, and each attempt is counted before it is compared. Both work once.
 """
 
 import re
@@ -15,7 +15,7 @@ MAX_ATTEMPTS = 5
 
 
 def verify_by_code(user: User, code: str) -> bool:
-    """Whether this was the code, so that the user's address is verified now. Spaces and hyphens in it do not count."""
+    """Verify the user's address if this is its code, and return whether it is. Spaces and hyphens are ignored."""
     with transaction.atomic():
         usable = EmailCode.objects.usable().select_for_update()
         sent = usable.filter(user=user, attempts__lt=MAX_ATTEMPTS).first()
@@ -28,12 +28,12 @@ def verify_by_code(user: User, code: str) -> bool:
 
 
 def sent_with_link(token: str) -> EmailCode | None:
-    """What was sent with this link, used or not; None for one that never was, has expired, or was sent again since."""
+    """Return the code sent with this link, used or not; None if it is unknown, expired or replaced by a newer one."""
     return EmailCode.objects.filter(link_digest=link_digest(token), expires_at__gt=timezone.now()).first()
 
 
 def verify_by_link(token: str) -> bool:
-    """Whether the link has verified its address, now or before."""
+    """Verify the address of this link. Returns True if it is verified by this link, now or before."""
     with transaction.atomic():
         sent = EmailCode.objects.usable().select_for_update().filter(link_digest=link_digest(token)).first()
         if sent is not None:
@@ -42,12 +42,12 @@ def verify_by_link(token: str) -> bool:
 
 
 def _use(sent: EmailCode) -> bool:
-    """False when the user has another address by now."""
+    """Returns False if the user has another address by now."""
     sent.used_at = timezone.now()
     sent.save(update_fields=["used_at"])
     return mark_verified(sent.user_id, sent.address)
 
 
 def mark_verified(user_id: int, address: str) -> bool:
-    """False when that is not the user's address."""
+    """Mark the user's address as verified. Returns False if the user has another address."""
     return bool(User.objects.filter(pk=user_id, email=address).exclude(email="").update(verified_email=address))

@@ -1,4 +1,4 @@
-"""Accounts: register, log in and out, look at and change oneself, passwords, JWT."""
+"""The API of accounts: register, log in and out, read and change one's own user, passwords, JWT."""
 
 from contextlib import contextmanager
 
@@ -48,7 +48,7 @@ from apps.common.mail.addresses import one_form
 
 
 class PublicView(GenericAPIView):
-    """Base of what needs no credentials, and so looks at none."""
+    """Base of views that need no credentials, and so read none."""
 
     permission_classes = ANYONE
     authentication_classes = []
@@ -91,7 +91,7 @@ class LogoutView(APIView):
 
     @swagger_auto_schema(**schema.LOGOUT)
     def post(self, request):
-        """The opaque token that was sent ends; a JWT cannot be ended alone, so all of the user's JWTs do."""
+        """End the opaque token that was sent; a JWT cannot be ended alone, so end all of the user's JWTs."""
         if isinstance(request.auth, AuthToken):
             request.auth.delete()
         else:
@@ -167,7 +167,7 @@ class SetPasswordView(GenericAPIView):
 
     @swagger_auto_schema(**schema.SET_PASSWORD)
     def post(self, request):
-        """The token of this request survives when it is an opaque one; every other token of the user ends."""
+        """Keep the token of this request if it is an opaque one; end every other token of the user."""
         change = self.get_serializer(data=request.data)
         change.is_valid(raise_exception=True)
         this_token = request.auth if isinstance(request.auth, AuthToken) else None
@@ -199,7 +199,7 @@ class ResetPasswordConfirmView(PublicView):
             change_password(reset.user, reset.validated_data["new_password"])
         except ChangedMeanwhile:
             reset.fail_token()
-        mark_verified(reset.user.pk, reset.user.email)  # what the mail held has come back
+        mark_verified(reset.user.pk, reset.user.email)  # uid and token were in a mail to this address
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -223,7 +223,7 @@ class ResendVerificationView(APIView):
 
     @swagger_auto_schema(**schema.RESEND_VERIFICATION)
     def post(self, request):
-        """The job has the last word on how many mails there may be; asked here, a client learns how long to wait."""
+        """Refuse early, so that the client learns how long to wait; the job that sends the mail enforces the limit."""
         user = request.user
         if not user.email_verified:
             if wait := MailAllowance.objects.wait_seconds(user.email):
@@ -233,8 +233,8 @@ class ResendVerificationView(APIView):
 
 
 class VerificationPage(View):
-    """Behind the link in an e-mail. GET shows a button, as mail scanners follow links; POST needs no log-in, no cookie
-    and no CSRF token: who has the link may confirm.
+    """The page behind the link in an e-mail. GET shows a button, as mail scanners follow links; POST needs no log-in,
+    no cookie and no CSRF token: the link itself is the credential.
     """
 
     @method_decorator(never_cache)
@@ -292,7 +292,7 @@ def new_session(user: User) -> dict:
 
 @contextmanager
 def refusing_changed_passwords():
-    """Inside, a log-in whose password has been changed since it was compared is refused as any other wrong one."""
+    """Refuse a log-in whose password was changed after it was compared, like any other wrong password."""
     try:
         yield
     except ChangedMeanwhile as exc:

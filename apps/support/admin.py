@@ -1,4 +1,4 @@
-"""The desk for staff: tickets with their thread, answered and moved from the page, which sends the e-mails too."""
+"""The support desk in the admin: staff read tickets, answer them and change their status, which sends the e-mails."""
 
 from django import forms
 from django.contrib import admin, messages
@@ -50,7 +50,7 @@ class AnswerForm(forms.ModelForm):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if "status" in self.fields:
-            self.fields["status"].show_hidden_initial = True  # so that a page opened a while ago changes nothing back
+            self.fields["status"].show_hidden_initial = True  # a page opened earlier must not reset it
 
     def clean(self):
         stays_closed = self.initial["status"] == self.cleaned_data.get("status") == SupportStatus.CLOSED
@@ -88,7 +88,7 @@ class SupportTicketAdmin(LargeAdmin):
         return False  # tickets are opened by their owners, through the API
 
     def save_model(self, request, obj, form, change):
-        """Through the same door as the API, so that events and e-mails are the same."""
+        """Call the same functions as the API, so that events and e-mails are the same."""
         answer = form.cleaned_data["answer"]
         # Only what was chosen here: another agent may have changed the status since this page was opened.
         status = form.cleaned_data["status"] if "status" in form.changed_data else None
@@ -100,13 +100,13 @@ class SupportTicketAdmin(LargeAdmin):
             except SupportTicketClosedError:
                 refusal = gettext("Somebody has closed this ticket meanwhile: your answer was not sent.")
                 self.message_user(request, refusal, messages.ERROR)
-        if status == SupportStatus.CLOSED:  # the last word comes before the door is shut
+        if status == SupportStatus.CLOSED:  # last, as no message can be written on a closed ticket
             change_status(ticket_id=obj.pk, actor=request.user, status=status)
 
 
 @admin.register(Email)
 class EmailAdmin(LargeAdmin):
-    """The e-mails of the desk: sent, waiting, given up. Whoever may change them may have them sent again, no more."""
+    """The e-mails of the desk: sent, waiting, failed. The permission to change them only allows sending again."""
 
     list_display = ("id", "to", "ticket", "event", "state_badge", "attempts", "error", "due_at", "sent_at")
     list_filter = ("state", "audience")

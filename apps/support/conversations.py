@@ -1,6 +1,6 @@
-"""What happens at the desk: a ticket is opened, someone writes, staff change the status.
+"""What happens at the desk: a ticket is opened, its owner or staff write, staff change the status.
 
-Each function is one transaction that writes down the event and the e-mails it calls for; they leave after the commit.
+Each function is one transaction that also writes the event and its e-mails, which are sent after the commit.
 """
 
 from django.db import transaction
@@ -12,7 +12,7 @@ from apps.support.models import Event, EventKind, Message, SupportStatus, Suppor
 
 
 def open_ticket(*, owner, title: str, body_text: str, language: str, ticket=None) -> SupportTicket:
-    """A new ticket, active. `ticket` is an upload ticket of the same owner, which the caller has checked."""
+    """Return a new ticket, active. `ticket` is an upload ticket of the same owner, which the caller has checked."""
     with transaction.atomic():
         opened = SupportTicket.objects.create(
             owner=owner, title=title, body_text=body_text, ticket=ticket, language=language
@@ -22,7 +22,7 @@ def open_ticket(*, owner, title: str, body_text: str, language: str, ticket=None
 
 
 def write_message(*, ticket_id: int, author, text: str) -> Message:
-    """One more message. Owners write on active tickets, staff on frozen ones too, nobody on closed ones.
+    """Return the new message. Owners write on active tickets, staff also on frozen ones; a closed ticket takes none.
 
     Raises SupportTicketFrozenError, SupportTicketClosedError, SupportTicket.DoesNotExist.
     """
@@ -41,7 +41,7 @@ def write_message(*, ticket_id: int, author, text: str) -> Message:
 
 
 def change_status(*, ticket_id: int, actor, status: str) -> bool:
-    """Staff move the ticket to this status. Answers whether that changed anything: the same status tells nobody."""
+    """Change the status for staff. Returns whether it was another one before: else there is no event and no e-mail."""
     with transaction.atomic():
         ticket = SupportTicket.objects.select_for_update().get(pk=ticket_id)
         if ticket.status == status:

@@ -1,10 +1,10 @@
-"""The desk's e-mails: who is told of an event, what the mail says, and how it leaves exactly once.
+"""The desk's e-mails: who gets one for an event, what it says, and how it is sent exactly once.
 
-A mail is a row written with its event. The job sends it under the row's lock and marks it sent, so that a job that runs
-twice sends once. While the mail server is away the worker tries again, and in the end reports it.
+An e-mail is a row written with its event. The job sends it under the row's lock and marks it sent, so that a job that
+runs twice sends once. While the mail server is unavailable the worker tries again, and in the end marks it failed.
 
-To an owner's address that nobody has verified goes no text that a user wrote, neither owner nor staff, and few mails a
-day: anybody can open an account with anybody's address.
+E-mails to an owner's address that is not verified contain no text that a user or staff wrote, and are few a day: anyone
+can open an account with any address.
 """
 
 import logging
@@ -30,13 +30,13 @@ logger = logging.getLogger(__name__)
 RETRY_BASE_SECONDS = 30
 RETRY_CAP_SECONDS = 60 * 60
 MAX_ATTEMPTS = 30
-# Should the job get lost, the worker enqueues another after this long.
-LOOK_AGAIN = timedelta(seconds=60)
+# If the job is lost, the worker enqueues another after this time.
+CHECK_AGAIN_AFTER = timedelta(seconds=60)
 BATCH = 100
 
 
 def announce(event: Event) -> None:
-    """Write down the e-mails that this event calls for; they leave after the commit. Call it in its transaction."""
+    """Create the e-mails for this event, sent after the commit. Call it in the transaction that creates the event."""
     ticket = event.ticket
     by_owner = event.actor_id == ticket.owner_id
     if ticket.owner_subscribed and (event.kind != EventKind.MESSAGE or not by_owner):
@@ -47,9 +47,9 @@ def announce(event: Event) -> None:
 
 def _write(event: Event, audience: str, *, to: str, language: str) -> None:
     email = Email.objects.create(
-        event=event, audience=audience, to=to, language=language, due_at=timezone.now() + LOOK_AGAIN
+        event=event, audience=audience, to=to, language=language, due_at=timezone.now() + CHECK_AGAIN_AFTER
     )
-    # Robust: with the queue away the event stands, and the worker enqueues the mail later.
+    # Robust: with the queue unavailable the event is kept, and the worker enqueues the mail later.
     transaction.on_commit(lambda: enqueue_email(email.pk), robust=True)
 
 
@@ -59,8 +59,8 @@ def enqueue_email(email_id: int) -> None:
 
 @job_function
 def send_email(email_id: int) -> None:
-    """The job. Sends the mail if it is still owed. Safe to run twice and side by side."""
-    if not _may_leave(email_id):
+    """Job: send the mail if it is still queued. Safe to run twice and at the same time."""
+    if not _may_be_sent(email_id):
         return
     with transaction.atomic():
         skip_locked = connection.features.has_select_for_update_skip_locked
@@ -73,8 +73,8 @@ def send_email(email_id: int) -> None:
         email.save()
 
 
-def _may_leave(email_id: int) -> bool:
-    """Whether its address may have another mail today. Asked outside of the lock: what is counted stays counted."""
+def _may_be_sent(email_id: int) -> bool:
+    """Whether its address may get another mail today. Not in a transaction that may be rolled back with its count."""
     owed = Email.objects.filter(pk=email_id, state=EmailState.QUEUED).select_related("event__ticket__owner").first()
     if owed is None:
         return False
@@ -90,7 +90,7 @@ def _may_leave(email_id: int) -> bool:
 def _attempt(email: Email) -> None:
     email.attempts += 1
     try:
-        with transaction.atomic():  # a code that could not be sent is none
+        with transaction.atomic():  # rolls back a code that could not be sent
             mail = compose(email)
             with jobs.away():
                 mail.send()
@@ -102,29 +102,29 @@ def _attempt(email: Email) -> None:
 
 
 def enqueue_due_emails() -> int:
-    """Enqueue the mails that are due again, and answer how many. The worker calls it every second."""
+    """Enqueue the mails that are due again, and return how many. The worker calls it every second."""
     now = timezone.now()
     due = Email.objects.filter(state=EmailState.QUEUED, due_at__lte=now).order_by("due_at")
     pks = list(due.values_list("pk", flat=True)[:BATCH])
-    # Move each on before it is enqueued, so that two workers do not both take it.
-    mine = [pk for pk in pks if Email.objects.filter(pk=pk, due_at__lte=now).update(due_at=now + LOOK_AGAIN)]
+    # Postpone each before it is enqueued, so that two workers do not both take it.
+    mine = [pk for pk in pks if Email.objects.filter(pk=pk, due_at__lte=now).update(due_at=now + CHECK_AGAIN_AFTER)]
     for pk in mine:
         enqueue_email(pk)
     return len(mine)
 
 
 def send_again(email_id: int) -> bool:
-    """Send it now, with all its attempts before it, given up or not. Answers whether it is owed: a sent one is not."""
+    """Queue the mail again, failed or not, with all its attempts. Returns False for one that was sent."""
     with transaction.atomic():
         owed = Email.objects.filter(pk=email_id).exclude(state=EmailState.SENT)
-        if not owed.update(state=EmailState.QUEUED, attempts=0, due_at=timezone.now() + LOOK_AGAIN):
+        if not owed.update(state=EmailState.QUEUED, attempts=0, due_at=timezone.now() + CHECK_AGAIN_AFTER):
             return False
         transaction.on_commit(lambda: enqueue_email(email_id), robust=True)
     return True
 
 
 def compose(email: Email) -> EmailMultiAlternatives:
-    """The mail in its reader's language, as text and HTML, with the headers that keep one ticket in one thread."""
+    """Return the mail in its reader's language, as text and HTML, with headers that keep a ticket in one thread."""
     event = email.event
     ticket = event.ticket
     for_owner = email.audience == Audience.OWNER
@@ -157,7 +157,7 @@ def compose(email: Email) -> EmailMultiAlternatives:
 
 
 def _headers(email: Email, unsubscribe: str) -> dict:
-    """Message-ID follows from the row, so a mail that was sent twice after all is one mail to a mailbox."""
+    """Message-ID is derived from the row, so mailboxes show a mail that was sent twice after all as one."""
     domain = settings.EMAIL_DOMAIN
     thread = f"<support-{email.event.ticket_id}@{domain}>"
     headers = {
@@ -185,8 +185,8 @@ def _postpone_or_fail(email: Email, error: Exception) -> None:
 
 
 def _is_permanent(error: Exception) -> bool:
-    """Whether the server refused the mail for good (5xx): another try would end the same."""
+    """Whether the server refused the mail for good (5xx), so that a retry is of no use."""
     if isinstance(error, SMTPRecipientsRefused):
         return all(code >= 500 for code, _ in error.recipients.values())
-    # A refused log-in (535) is our configuration's fault, not the mail's: it can be mended meanwhile.
+    # A refused log-in (535) is a fault of our configuration, which can be mended before the next attempt.
     return isinstance(error, SMTPResponseException) and error.smtp_code >= 500 and error.smtp_code != 535

@@ -1,4 +1,4 @@
-"""Why the desk refuses: each error owns its stable code and its HTTP status."""
+"""Why the desk refuses a message: each error has its stable code and its HTTP status."""
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException

@@ -1,4 +1,4 @@
-"""Which support tickets a list shows, in which order."""
+"""Filters and orderings of the list of support tickets."""
 
 import django_filters
 from django.db.models import Q

@@ -1,4 +1,4 @@
-"""The support desk: tickets with their thread, everything that happened to them, and the e-mails that tell of it."""
+"""The support desk: tickets with their messages, a log of events, and the e-mails about them."""
 
 from django.conf import settings
 from django.db import models
@@ -18,7 +18,7 @@ class SupportStatus(models.TextChoices):
 
 class SupportTicketQuerySet(models.QuerySet):
     def visible_to(self, user):
-        """One's own, and for staff everyone's."""
+        """The user's own tickets; for staff, all."""
         return self if user.is_staff else self.owned_by(user)
 
     def owned_by(self, user):
@@ -26,7 +26,7 @@ class SupportTicketQuerySet(models.QuerySet):
 
 
 class SupportTicket(models.Model):
-    """What someone needs help with. Its thread is `messages`; only staff change its status."""
+    """A user's request for help. Its thread is `messages`; only staff change its status."""
 
     title = models.CharField(_("title"), max_length=200)
     body_text = models.TextField(_("text"), max_length=10_000)
@@ -62,7 +62,7 @@ class Message(models.Model):
     ticket = models.ForeignKey(SupportTicket, on_delete=models.CASCADE, related_name="messages")
     text = models.TextField(_("text"), max_length=10_000)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
-    is_staff = models.BooleanField(_("by staff"))  # as whom the author wrote: a later promotion changes nothing
+    is_staff = models.BooleanField(_("by staff"))  # when it was written; the author's role may change later
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
     class Meta:
@@ -81,7 +81,7 @@ class EventKind(models.TextChoices):
 
 
 class Event(models.Model):
-    """Who did what to a ticket, and when. Written in the same transaction, and never changed."""
+    """Who did what to a ticket, and when. Created in the same transaction, and never changed."""
 
     ticket = models.ForeignKey(SupportTicket, on_delete=models.CASCADE, related_name="events")
     kind = models.CharField(_("what"), max_length=8, choices=EventKind)
@@ -115,11 +115,11 @@ class EmailState(models.TextChoices):
     QUEUED = "queued", _("queued")
     SENT = "sent", _("sent")
     FAILED = "failed", _("failed")
-    WITHHELD = "withheld", _("withheld")  # its address is not verified and has had its mails of the day
+    WITHHELD = "withheld", _("withheld")  # its address is not verified and got as many mails as it may today
 
 
 class Email(models.Model):
-    """One e-mail that an event calls for: written with the event, sent by a job, at most once for each audience."""
+    """An e-mail about an event: created with the event, sent by a job, at most once for each audience."""
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="emails")
     audience = models.CharField(_("audience"), max_length=8, choices=Audience)
@@ -128,7 +128,7 @@ class Email(models.Model):
     state = models.CharField(_("state"), max_length=8, choices=EmailState, default=EmailState.QUEUED)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     error = models.CharField(_("error"), max_length=500, blank=True)
-    due_at = models.DateTimeField(_("due at"), null=True)  # when the worker looks at it again; null once it is settled
+    due_at = models.DateTimeField(_("due at"), null=True)  # when it is enqueued again; null unless it is queued
     sent_at = models.DateTimeField(_("sent at"), null=True, editable=False)
 
     class Meta:

@@ -1,4 +1,4 @@
-"""Who may do what at the desk: owners see and write on their own tickets, staff on all; only staff change a status."""
+"""Permissions at the desk: owners read and write on their own tickets, staff on all; only staff change a status."""
 
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 

@@ -1,4 +1,4 @@
-"""What the published schema says of each operation of the support desk beyond what the serializers tell."""
+"""Texts, examples and errors of the operations of the support desk for the published schema."""
 
 from functools import partial
 

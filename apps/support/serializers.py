@@ -1,4 +1,4 @@
-"""What the support desk looks like to a client. The field names are the contract's."""
+"""The support desk as JSON. The field names are part of the contract."""
 
 from django.apps import apps
 from django.utils.translation import gettext_lazy as _
@@ -52,7 +52,7 @@ class SupportTicketSerializer(serializers.ModelSerializer):
 
 
 class NewSupportTicketSerializer(NullIsLeftOut, serializers.Serializer):
-    """A ticket to open. `ticket` is the id of an upload ticket of one's own."""
+    """A ticket to open. `ticket` is the id of an upload ticket of the same user."""
 
     class Meta:
         swagger_schema_fields = {

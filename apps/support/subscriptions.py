@@ -1,4 +1,4 @@
-"""Owners leave the e-mails of a ticket, and come back: by the link in each mail, or through the API."""
+"""Owners unsubscribe from the e-mails of a ticket and subscribe again: by the link in each mail, or through the API."""
 
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
@@ -10,12 +10,12 @@ _signer = Signer(salt="support-subscription")
 
 
 def unsubscribe_url(ticket: SupportTicket) -> str:
-    """Works without logging in, for this ticket alone."""
+    """Return the link to the subscription page of this ticket, which works without logging in."""
     return settings.PUBLIC_URL.rstrip("/") + reverse("support-subscription", kwargs={"token": _signer.sign(ticket.pk)})
 
 
 def ticket_of(token: str) -> SupportTicket | None:
-    """The ticket whose link this is, or None for a token that was not made here."""
+    """Return the ticket of a link's token, or None if the token is not signed by hopla."""
     try:
         return SupportTicket.objects.filter(pk=_signer.unsign(token)).first()
     except BadSignature:

@@ -1,4 +1,4 @@
-"""The API of the support desk, and the page behind the link that leaves its e-mails."""
+"""The API of the support desk, and the page behind the link to unsubscribe."""
 
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import get_language
@@ -106,7 +106,7 @@ class MessagesView(ListQueryMixin, ListAPIView):
 
 
 class SubscriptionView(APIView):
-    """Base: the owner leaves, or rejoins, the e-mails of one ticket."""
+    """Base: the owner unsubscribes from, or subscribes to, the e-mails of one ticket."""
 
     subscribed: bool
 
@@ -133,8 +133,8 @@ class SubscribeView(SubscriptionView):
 
 
 class SubscriptionPage(View):
-    """Behind the link in an e-mail. GET shows two buttons (mail scanners follow links); POST is also what a mail
-    program's own unsubscribe button sends (RFC 8058): no log-in, no cookie, no CSRF token.
+    """The page behind the link in an e-mail. GET shows two buttons (mail scanners follow links); POST is also what a
+    mail program's own unsubscribe button sends (RFC 8058): no log-in, no cookie, no CSRF token.
     """
 
     def get(self, request, token):

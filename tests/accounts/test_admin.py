@@ -313,7 +313,7 @@ class UserDeletionTests(AdminTestCase):
 
         self.assertContains(self.delete(self.user), "support tickets: 1")
 
-    def test_whoever_made_history_in_the_admin_stays(self):
+    def test_user_with_a_history_in_the_admin_is_not_deleted(self):
         clerk = make_user("clerk", is_staff=True)
         LogEntry.objects.create(user=clerk, action_flag=CHANGE, object_repr="something")
 

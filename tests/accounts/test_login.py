@@ -115,7 +115,7 @@ class TokenTests(ApiTestCase):
             with self.subTest(header):
                 self.assert_unauthenticated(self.get_with(header), code="authentication_failed")
 
-    def test_scheme_that_nobody_knows(self):
+    def test_unknown_scheme(self):
         self.assert_unauthenticated(self.get_with("Digest abc"))
 
     def test_token_that_has_expired(self):

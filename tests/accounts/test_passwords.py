@@ -190,7 +190,7 @@ class AskForResetTests(PasswordTestCase):
 
         self.assertEqual([sent.extra_headers["X-Request-ID"] for sent in self.mails()], ["forgot-it-1"])
 
-    def test_mail_server_away_at_first(self):
+    def test_mail_server_that_is_unavailable_at_first(self):
         LateEmailBackend.refusals = 2
         self.ask()
 
@@ -273,7 +273,7 @@ class ConfirmResetTests(PasswordTestCase):
         self.assert_unchanged(response, ("token", "invalid_token"))
         self.assertTrue(User.objects.get(pk=stranger.pk).check_password(PASSWORD))
 
-    def test_uid_of_nobody(self):
+    def test_uid_of_no_user(self):
         for uid in ("", encode_uid(10**30), encode_uid(0), encode_uid("ana"), "!", "\u017c", "_w"):
             with self.subTest(uid):
                 self.assert_unchanged(self.confirm(uid=uid), ("uid", "invalid_uid" if uid else "blank"))

@@ -54,7 +54,7 @@ class RegisterTests(ApiTestCase):
         self.assertNotIn(PASSWORD, user.password)
         self.assertTrue(user.check_password(PASSWORD))
 
-    def test_nobody_registers_as_staff(self):
+    def test_user_does_not_register_as_staff(self):
         self.register(is_staff=True, is_superuser=True)
 
         user = User.objects.get()

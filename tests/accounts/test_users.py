@@ -107,7 +107,7 @@ class CreateUserTests(ApiTestCase):
         self.assertNotIn(PASSWORD, content)
         self.assertNotIn(User.objects.get().password, content)
 
-    def test_nobody_becomes_staff(self):
+    def test_user_does_not_become_staff(self):
         self.create(is_staff=True, is_superuser=True, groups=[1])
 
         user = User.objects.get()

@@ -69,7 +69,7 @@ class DeskAdminTests(ApiTestCase):
         self.assertEqual(self.save(status="AC", answer="One more").status_code, 302)
         self.assertEqual(Message.objects.get().text, "One more")
 
-    def test_page_opened_before_somebody_closed_the_ticket_neither_opens_it_nor_loses_the_answer_in_silence(self):
+    def test_page_opened_before_the_ticket_was_closed_neither_reopens_it_nor_drops_the_answer_silently(self):
         SupportTicket.objects.update(status="CL")
 
         response = self.save(**{"answer": "One more thing", "status": "AC", "initial-status": "AC"})

@@ -190,7 +190,7 @@ class MessageTests(DeskTestCase):
         self.assert_problem(self.write(self.as_owner), 409, "support_ticket_frozen")
         self.assertEqual(self.write(self.as_staff).status_code, 201)
 
-    def test_nobody_writes_on_a_closed_ticket(self):
+    def test_closed_ticket_takes_no_message(self):
         change_status(ticket_id=self.ticket.pk, actor=self.staff, status="CL")
         self.assert_problem(self.write(self.as_owner), 409, "support_ticket_closed")
         self.assert_problem(self.write(self.as_staff), 409, "support_ticket_closed")
@@ -203,7 +203,7 @@ class MessageTests(DeskTestCase):
 
 
 class SubscriptionTests(DeskTestCase):
-    def test_owner_leaves_and_rejoins_the_emails_and_nobody_else_can(self):
+    def test_only_the_owner_unsubscribes_and_subscribes_again(self):
         ticket = make_support_ticket(self.owner)
         for action, expected in (("unsubscribe", False), ("subscribe", True)):
             url = f"{DESK}{ticket.pk}/{action}/"

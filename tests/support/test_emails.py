@@ -70,7 +70,7 @@ class RecipientTests(EmailTestCase):
         self.assertEqual(list(mails), ["ana@example.com"])
         self.assertIsNone(mails["ana@example.com"][0]["Reply-To"])
 
-    def test_change_that_is_rolled_back_tells_nobody(self):
+    def test_change_that_is_rolled_back_sends_no_mail(self):
         def open_and_fail():
             with transaction.atomic():
                 make_support_ticket(self.owner)

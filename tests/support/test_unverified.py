@@ -1,4 +1,4 @@
-"""Desk mails to an address that nobody has verified: no user's words, and few a day."""
+"""Desk mails to an address that is not verified: no text that a user wrote, and few a day."""
 
 import re
 

@@ -8,10 +8,10 @@ LONGEST = 320  # octets, by RFC 5321
 
 
 def one_form(address: str) -> str:
-    """The address with its domain in IDNA's ASCII form and small letters: BÜCHER.example is xn--bcher-kva.example.
+    """Return the address with its domain in IDNA's ASCII form and lower case: BÜCHER.example is xn--bcher-kva.example.
 
-    What stands before the @ stays as it was written, and so does a text without one. A domain that IDNA does not know,
-    such as one with an underscore, is put into small letters alone.
+    The part before the @ stays as it was written, and so does a text without an @. A domain that IDNA does not allow,
+    such as one with an underscore, is only put into lower case.
     """
     local, at, domain = address.rpartition("@")
     if not at or len(address) > LONGEST:
@@ -24,9 +24,9 @@ def one_form(address: str) -> str:
 
 
 def mailbox_digest(address: str) -> str:
-    """The same for addresses that commonly lead to one mailbox: case, dots and +tags before the @ make no difference.
+    """Return a digest that is the same for addresses that usually share a mailbox: case, dots and +tags do not count.
 
-    For counting mails alone, never for telling accounts apart.
+    Only for counting mails, never for telling accounts apart.
     """
     local, _, domain = one_form(address).lower().rpartition("@")
     mailbox = local.partition("+")[0].replace(".", "")

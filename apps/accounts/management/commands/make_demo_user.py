@@ -12,7 +12,7 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def handle(self, **options):
-        """Leaves that user with that password, whatever was there before; safe to run again."""
+        """Create or reset the user; safe to run again."""
         if not settings.DEBUG:
             raise CommandError("Everyone knows the demo user's password: there is one only with DEBUG on.")
         users = get_user_model().objects
