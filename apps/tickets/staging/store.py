@@ -16,7 +16,8 @@ import math
 from django.conf import settings
 from redis import Redis
 
-from apps.common.redis.client import exchange, receive, redis_at
+from apps.common.redis.client import redis_at
+from apps.common.redis.wire import exchange, receive
 from apps.tickets.errors import StagingFullError
 
 PREFIX = "hopla:staged:"
