@@ -1,3 +1,4 @@
+import ast
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ PAGES = {path: path.read_text() for path in [*ROOT.glob("*.md"), *(ROOT / "docs"
 
 # What Django asks of every app, and says nothing about ours.
 OF_EVERY_APP = {"__init__.py", "apps.py", "urls.py"}
+NAMED_BY_DJANGO = {"management", "commands", "migrations"}
 NOT_IN_GIT = {"var", "__pycache__", "staticfiles"}
 
 
@@ -51,6 +53,14 @@ class SessionTests(TransactionTestCase):
 
 
 class MapTests(SimpleTestCase):
+    def test_every_package_says_in_a_sentence_what_it_is_for(self):
+        packages = [ROOT / "hopla" / "__init__.py", *(ROOT / "apps").rglob("__init__.py")]
+        packages = [path for path in packages if not NAMED_BY_DJANGO.intersection(path.parts)]
+        self.assertGreater(len(packages), 20)
+        for path in packages:
+            with self.subTest(str(path.relative_to(ROOT))):
+                self.assertRegex(ast.get_docstring(ast.parse(path.read_text())) or "", r"\A\S.{10,}[.]")
+
     def test_every_folder_of_the_checkout_is_on_the_map(self):
         described = set(re.findall(r"^\| `([^`]+/)` \|", section("Find your way"), re.MULTILINE))
         folders = {f"{path.name}/" for path in ROOT.iterdir() if path.is_dir() and path.name not in NOT_IN_GIT}
