@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.common.db.pool import PooledConnection
 from apps.common.observability.logs import FORMATTERS, logging_config
-from apps.common.redis.client import queue_options
+from apps.common.redis.sentinel import queue_options
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

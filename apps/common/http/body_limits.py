@@ -1,6 +1,8 @@
 """Bodies that are read into memory, JSON and forms, come whole and in time, or the request is refused.
 
 Photos have a reader of their own, see apps/tickets/intake/body.py: they are large, and a slow phone may take its time.
+
+Private parts of Django 5.2.19: `django.core.handlers.wsgi.WSGIRequest._stream`.
 """
 
 import io

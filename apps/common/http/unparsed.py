@@ -1,4 +1,7 @@
-"""What gunicorn refuses before hopla sees it, such as a doubled Content-Length, as problem details instead of HTML."""
+"""What gunicorn refuses before hopla sees it, such as a doubled Content-Length, as problem details instead of HTML.
+
+Private parts of gunicorn 27.0.1: `gunicorn.http.message.TOKEN_RE`, `gunicorn.util.write_nonblock`.
+"""
 
 import json
 import uuid

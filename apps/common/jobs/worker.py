@@ -9,6 +9,11 @@ with it: they are safe to run twice, and the reconciler starts them again.
 
 Told to stop it takes no more jobs and ends within STOP_TIMEOUT_SECONDS, before the platform kills it: what it has in
 hand may go on for most of that time, then what is left of it is cut off and queued again for another worker.
+
+Private parts of rq 2.12.0: `rq.worker.base.BaseWorker._exc_handlers`, `._install_signal_handlers`,
+`._ordered_queues`, `._shutdown`, `._shutdown_requested_date`, `._start_scheduler`, `._stop_requested`, `.bootstrap`,
+`.teardown`, `.register_birth`, `.check_for_suspension`, `.run_maintenance_tasks`, `.cleanup_execution`,
+`rq.worker_registration.register`.
 """
 
 import logging
@@ -39,7 +44,7 @@ from apps.common.jobs import periodic
 from apps.common.jobs.periodic import Periodic
 from apps.common.jobs.queue import jobs
 from apps.common.observability import metrics, unforeseen
-from apps.common.redis.client import exchange
+from apps.common.redis.wire import exchange
 
 logger = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""E-mail: what is the same whichever app sends it, and to whom."""
+"""What the apps that send e-mail have in common."""
