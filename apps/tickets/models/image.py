@@ -142,9 +142,8 @@ class Image(models.Model):
         """The name at Cloudinary. It follows from the id alone, so a repeated upload replaces and never doubles."""
         return f"hopla/{self.pk}"
 
-    def check_again_in(self, seconds: float) -> bool:
-        """Stay in flight, and be looked at again by reconcile after that time."""
-        moment = timezone.now() + timedelta(seconds=seconds)
+    def check_again_at(self, moment) -> bool:
+        """Stay in flight, and be looked at again by reconcile then."""
         return self._update(IN_FLIGHT, next_check_at=moment)
 
     def retry_now(self) -> bool:

@@ -8,7 +8,8 @@ from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 
-from apps.tickets.delivery.job import RETRY_CAP_SECONDS, SPREAD_SECONDS, enqueue_delivery, retry_horizon_seconds
+from apps.tickets.delivery.backoff import BACKOFF, SPREAD_SECONDS, retry_horizon_seconds
+from apps.tickets.delivery.job import enqueue_delivery
 from apps.tickets.intake import acceptance
 from apps.tickets.lifecycle import outcomes
 from apps.tickets.models import AssetRemoval, Image, Ticket
@@ -106,7 +107,7 @@ class RateLimitTests(DeliveryTestCase):
         image = self.deliver(self.image)
 
         after = timezone.now()
-        longest = RETRY_CAP_SECONDS + SPREAD_SECONDS
+        longest = BACKOFF.cap_seconds + SPREAD_SECONDS
         self.assertLessEqual(seconds_until(image.next_retry_at, since=after), longest)
 
     @override_settings(UPLOAD_MAX_ATTEMPTS=2)
@@ -135,7 +136,7 @@ class BackoffTests(DeliveryTestCase):
     def test_waits_of_a_photo_grow_with_its_attempts(self):
         self.sandbox.misbehave("refuse", status=503)
         for attempt in range(1, settings.UPLOAD_MAX_ATTEMPTS):
-            longest = min(RETRY_CAP_SECONDS, 2**attempt)
+            longest = min(BACKOFF.cap_seconds, 2**attempt)
             before = timezone.now()
             image = self.deliver_when_due(self.image)
             after = timezone.now()

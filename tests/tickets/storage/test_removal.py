@@ -14,7 +14,7 @@ from apps.tickets.lifecycle import outcomes
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.staging import store
 from apps.tickets.storage import cloudinary
-from apps.tickets.storage.removal import RETRY_CAP_SECONDS, UNDER_WAY_SECONDS, remove_due_assets, schedule_removal
+from apps.tickets.storage.removal import UNDER_WAY_SECONDS, remove_due_assets, schedule_removal
 from apps.tickets.upkeep.reconcile import reconcile
 from apps.tickets.upkeep.staff_actions import ActionNotAllowed, try_again
 from tests.case import ApiTestCase, CommittingTestCase, at_once, staged_photos
@@ -182,7 +182,7 @@ class AwayTests(RemovalTestCase):
             remove_due_assets()
             waits.append(round((AssetRemoval.objects.get().due_at - before).total_seconds()))
 
-        self.assertEqual(waits, [10, 20, 40, 2560, RETRY_CAP_SECONDS, RETRY_CAP_SECONDS])
+        self.assertEqual(waits, [10, 20, 40, 2560, 3600, 3600])
 
     def test_turn_ends_at_the_first_trouble(self):
         for number in range(3):
