@@ -328,7 +328,7 @@ SWAGGER_SETTINGS = {
             "type": "apiKey",
             "in": "header",
             "name": "Authorization",
-            "description": "`Token <token>` with the token that login or register answered, or `Bearer <access>` with "
+            "description": "`Token <token>` with the token that login or register returned, or `Bearer <access>` with "
             "a JWT. The word before it belongs to the value.",
         }
     },

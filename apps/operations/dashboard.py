@@ -35,10 +35,10 @@ class WorkerStats:
     name: str
     key: str  # in Redis; the RQ dashboard has it in its URLs
     host: str
-    jobs_in_hand: int
+    jobs_running: int
     jobs_done: int
     jobs_failed: int
-    heard_of_at: datetime
+    last_heartbeat_at: datetime
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def queue_stats() -> QueueStats | None:
     """None when Redis is unavailable."""
     try:
         queue = default_queue()
-        in_hand = jobs_in_hand(queue)
+        running = running_jobs(queue)
         return QueueStats(
             waiting=queue.count,
             workers=[
@@ -112,10 +112,10 @@ def queue_stats() -> QueueStats | None:
                     name=worker.name,
                     key=worker.key,
                     host=f"{worker.hostname} ({worker.pid})",
-                    jobs_in_hand=in_hand[worker.name],
+                    jobs_running=running[worker.name],
                     jobs_done=worker.successful_job_count,
                     jobs_failed=worker.failed_job_count,
-                    heard_of_at=worker.last_heartbeat,
+                    last_heartbeat_at=worker.last_heartbeat,
                 )
                 for worker in sorted(live_workers(queue.connection), key=lambda worker: worker.name)
             ],
@@ -126,7 +126,7 @@ def queue_stats() -> QueueStats | None:
         return None
 
 
-def jobs_in_hand(queue: Queue) -> Counter:
+def running_jobs(queue: Queue) -> Counter:
     """How many jobs each worker is running, by its name."""
     started = queue.started_job_registry.get_job_ids(0, JOBS_LOOKED_AT - 1, cleanup=False)
     with queue.connection.pipeline(transaction=False) as pipeline:

@@ -68,7 +68,7 @@ class DashboardTests(ApiTestCase):
 
         (shown,) = self.stats()["queue"].workers
 
-        self.assertEqual((shown.name, shown.jobs_in_hand), (worker.name, 1))
+        self.assertEqual((shown.name, shown.jobs_running), (worker.name, 1))
 
     def test_without_a_worker_it_says_so(self):
         page = self.admin.get("/admin/")
