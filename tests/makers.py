@@ -17,6 +17,7 @@ from apps.accounts.verification import mark_verified
 from apps.sandbox.server import SandboxServer
 from apps.tickets.intake import acceptance
 from apps.tickets.intake.stream import StagedPhoto, reserved_stream
+from apps.tickets.lifecycle import moves
 from apps.tickets.models import Image, Ticket
 
 PASSWORD = "correct-horse-battery"
@@ -62,6 +63,14 @@ def make_image(ticket: Ticket, *, position: int = 1, **fields) -> Image:
         "height": 12,
     }
     return Image.objects.create(ticket=ticket, position=position, **described | fields)
+
+
+def begin_attempt(image: Image) -> bool:
+    """Whether an attempt of this image in hand could be begun. It is as the database has it then."""
+    begun = moves.start_upload(image.pk, lease_seconds=30)
+    for field in Image._meta.concrete_fields if begun else ():
+        setattr(image, field.attname, getattr(begun, field.attname))
+    return begun is not None
 
 
 def make_accepted_image(ticket: Ticket, *, seed: int = 0) -> Image:

@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
+from apps.common.jobs.backoff import Backoff
 from apps.common.jobs.queue import default_queue, job_function, jobs
 from apps.common.observability.request_id import has_no_words, on_behalf_of
 from apps.support.models import Audience, Email, EmailState, Event, EventKind
@@ -27,8 +28,7 @@ from apps.support.subscriptions import unsubscribe_url
 logger = logging.getLogger(__name__)
 
 # 30 s, 1 min, 2 min … at most an hour apart: about a day in all.
-RETRY_BASE_SECONDS = 30
-RETRY_CAP_SECONDS = 60 * 60
+BACKOFF = Backoff(base_seconds=30, cap_seconds=60 * 60)
 MAX_ATTEMPTS = 30
 # Should the job get lost, the worker enqueues another after this long.
 LOOK_AGAIN = timedelta(seconds=60)
@@ -179,7 +179,7 @@ def _postpone_or_fail(email: Email, error: Exception) -> None:
         email.state, email.due_at = EmailState.FAILED, None
         logger.error("e-mail %s: given up after %s attempts, %s", email.pk, email.attempts, type(error).__name__)
         return
-    seconds = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** min(email.attempts - 1, 16))
+    seconds = BACKOFF.seconds_after(email.attempts)
     email.due_at = timezone.now() + timedelta(seconds=seconds)
     logger.warning("e-mail %s: again in %s seconds, %s", email.pk, seconds, type(error).__name__)
 

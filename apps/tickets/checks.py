@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import Error, register
 
-from apps.tickets.delivery.job import retry_horizon_seconds
+from apps.tickets.delivery.backoff import retry_horizon_seconds
 
 POSITIVE = (
     "IMAGE_MAX_BYTES",

@@ -6,6 +6,7 @@ what they cost it.
 """
 
 from collections.abc import Callable
+from contextlib import contextmanager
 from functools import cache, cached_property
 
 import psycopg
@@ -46,9 +47,7 @@ class CompiledQuery:
     def rows(self, **values) -> list[tuple]:
         """The rows for these values, one for each Parameter by name."""
         compiler, converters, sql, parameters = self._compiled
-        database = connections[DEFAULT_DB_ALIAS]
-        with cursor_of(database) as cursor:
-            cursor.execute(sql, [_value_of(parameter, values, database) for parameter in parameters])
+        with _executed((sql, parameters), values) as cursor:
             rows = cursor.fetchall()
         return [tuple(row) for row in compiler.apply_converters(rows, converters)] if converters else rows
 
@@ -64,49 +63,88 @@ class CompiledQuery:
 
 
 class CompiledUpdate:
-    """An UPDATE, likewise: `build` answers the queryset and the changes, as a dict of what its update() takes."""
+    """An UPDATE, likewise: `build` returns the queryset and the changes, as a dict of what its update() takes."""
 
     def __init__(self, build: Callable[[], tuple[QuerySet, dict]]):
         self._build = build
 
     def run(self, **values) -> int:
         """How many rows were changed with these values, one for each Parameter by name. No signal is sent."""
-        sql, parameters = self._compiled
-        database = connections[DEFAULT_DB_ALIAS]
-        with cursor_of(database) as cursor:
-            cursor.execute(sql, [_value_of(parameter, values, database) for parameter in parameters])
+        with _executed(self._compiled, values) as cursor:
             return cursor.rowcount
 
     @cached_property
     def _compiled(self) -> tuple:
-        rows, changes = self._build()
-        query = rows.query.chain(UpdateQuery)
-        query.add_update_values(changes)
-        return query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
+        return update_sql(*self._build())
+
+
+class CompiledStatement:
+    """Several of the ORM's statements as one: `build` returns its SQL and parameters, put together from `select_sql`,
+    `update_sql` and `insert_sql`.
+    """
+
+    def __init__(self, build: Callable[[], tuple[str, list]]):
+        self._build = build
+
+    def first(self, **values) -> tuple | None:
+        """The first row as the database returns it, with these values, one for each Parameter by name."""
+        with _executed(self._compiled, values) as cursor:
+            return cursor.fetchone()
+
+    def run(self, **values) -> int:
+        """How many rows were written."""
+        with _executed(self._compiled, values) as cursor:
+            return cursor.rowcount
+
+    @cached_property
+    def _compiled(self) -> tuple:
+        return self._build()
+
+
+def select_sql(rows: QuerySet) -> tuple[str, list]:
+    sql, parameters = rows.query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
+    return sql, list(parameters)
+
+
+def update_sql(rows: QuerySet, changes: dict) -> tuple[str, list]:
+    query = rows.query.chain(UpdateQuery)
+    query.add_update_values(changes)
+    sql, parameters = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
+    return sql, list(parameters)
+
+
+def insert_sql(model: type[Model], **computed: str) -> tuple[str, list]:
+    """`INSERT INTO … SELECT …` of a row, to be followed by FROM or WHERE.
+
+    Its values are the parameters that `values_to_insert` names, unless the statement computes them: then the SQL for
+    that, by column, where `%s` is the parameter.
+    """
+    quote, fields = connections[DEFAULT_DB_ALIAS].ops.quote_name, _fields_to_insert(model)
+    columns = ", ".join(quote(field.column) for field in fields)
+    values = {field: computed.get(field.column, "%s") for field in fields}
+    parameters = [Parameter(_parameter_of(field), field) for field, sql in values.items() if "%s" in sql]
+    return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) SELECT {', '.join(values.values())}", parameters
+
+
+def values_to_insert(instance: Model) -> dict:
+    """What a new row of it is to hold, for the parameters of `insert_sql`."""
+    return {_parameter_of(field): getattr(instance, field.attname) for field in _fields_to_insert(type(instance))}
+
+
+def _parameter_of(field) -> str:
+    return f"{field.model._meta.model_name}.{field.column}"
 
 
 def insert(instance: Model) -> None:
     """Write a new row. No signal is sent, and a key that the database makes is not known afterwards."""
-    with cursor_of(connections[DEFAULT_DB_ALIAS]) as cursor:
-        cursor.execute(_insert_into(type(instance)), list(values_to_insert(instance).values()))
-    instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
-
-
-def values_to_insert(instance: Model) -> dict:
-    """What a new row of it is to hold, by column, as the database takes it; not a key that the database makes."""
     database = connections[DEFAULT_DB_ALIAS]
-    return {
-        field.column: field.get_db_prep_save(getattr(instance, field.attname), database)
-        for field in _fields_to_insert(type(instance))
-    }
-
-
-def columns_and_values(model: type[Model], **computed: str) -> tuple[str, str]:
-    """For a statement that inserts a row among other things: its columns, and the SQL of its values. Those are
-    the parameters of `values_to_insert` by their names, unless the statement computes them.
-    """
-    columns = [field.column for field in _fields_to_insert(model)]
-    return ", ".join(columns), ", ".join(computed.get(column, f"%({column})s") for column in columns)
+    with cursor_of(database) as cursor:
+        values = [
+            field.get_db_prep_save(getattr(instance, field.attname), database)
+            for field in _fields_to_insert(type(instance))
+        ]
+        cursor.execute(_insert_into(type(instance)), values)
+    instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
 
 
 def update(instance: Model, *, only_if: dict | None = None, **changes) -> bool:
@@ -159,6 +197,16 @@ def columns_of(model: type[Model], path: str = "") -> tuple[str, ...]:
 
 def instance_of(model: type[Model], values: tuple) -> Model:
     return model.from_db(DEFAULT_DB_ALIAS, columns_of(model), values)
+
+
+@contextmanager
+def _executed(compiled: tuple[str, list], values: dict):
+    """The cursor, after the statement was run with these values."""
+    sql, parameters = compiled
+    database = connections[DEFAULT_DB_ALIAS]
+    with cursor_of(database) as cursor:
+        cursor.execute(sql, [_value_of(parameter, values, database) for parameter in parameters])
+        yield cursor
 
 
 def _value_of(parameter, values: dict, database):

@@ -232,7 +232,7 @@ class ImageSerializer(serializers.ModelSerializer):
 
 
 class TicketDetailSerializer(TicketSerializer):
-    """A ticket as `Ticket.objects.read_with_images` reads it."""
+    """A ticket as `read_ticket_with_images` reads it."""
 
     images = ImageSerializer(many=True, read_only=True)
 

@@ -35,9 +35,10 @@ from apps.tickets.intake import acceptance, idempotency
 from apps.tickets.intake.body import uploads
 from apps.tickets.intake.digest import announced_sha256, require_digest
 from apps.tickets.intake.parsers import BarePhotoParser, PhotoFormParser
+from apps.tickets.intake.places import require_place
 from apps.tickets.intake.quota import taken_for_photo
 from apps.tickets.intake.stream import FingerprintStream, StagedPhoto, reserved_stream
-from apps.tickets.models import Image, Ticket, progress_of
+from apps.tickets.models import Image, Ticket, progress_of, read_ticket, read_ticket_counted, read_ticket_with_images
 
 # Of a ticket and its status: kept for one reader, who asks each time whether it still holds.
 CACHE_CONTROL = "private, no-cache"
@@ -103,7 +104,7 @@ class ReadTicketView(RetrieveAPIView):
     def retrieve(self, request, *args, **kwargs):
         try:
             if "HTTP_IF_NONE_MATCH" in request.META:
-                etag = self.read(Ticket.objects.read).etag
+                etag = self.read(read_ticket).etag
                 if is_known(request, etag):
                     return Response(status=status.HTTP_304_NOT_MODIFIED, headers=self.headers_with(etag))
             ticket = self.read(self.read_whole)
@@ -127,7 +128,7 @@ def is_known(request, etag: str) -> bool:
 
 class TicketView(ReadTicketView):
     serializer_class = TicketDetailSerializer
-    read_whole = staticmethod(Ticket.objects.read_with_images)
+    read_whole = staticmethod(read_ticket_with_images)
 
     @swagger_auto_schema(**schema.READ_TICKET)
     def get(self, request, ticket_id):
@@ -136,7 +137,7 @@ class TicketView(ReadTicketView):
 
 class TicketStatusView(ReadTicketView):
     serializer_class = TicketStatusSerializer
-    read_whole = staticmethod(Ticket.objects.read_counted)
+    read_whole = staticmethod(read_ticket_counted)
 
     @swagger_auto_schema(**schema.WATCH_TICKET)
     def get(self, request, ticket_id):
@@ -182,7 +183,7 @@ class ImagesView(ListQueryMixin, ListAPIView):
             return self._take(ticket, key)
 
     def _take(self, ticket: Ticket, key: str | None = None) -> Response:
-        acceptance.require_place(ticket)
+        require_place(ticket, taken=ticket.places_taken)  # an unlocked look: only `accept_photo` is certain
         length = self._announced_length()
         digest = announced_sha256(self.request)
         user, size = self.request.user, length and min(length, settings.IMAGE_MAX_BYTES)

@@ -1,14 +1,12 @@
 """The photo's way out: the job, Cloudinary's answer, a retry or a failure."""
 
 import logging
-import random
 import time
 import uuid
 from datetime import datetime, timedelta
 from functools import cache
 
-from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 from redis.exceptions import RedisError
@@ -17,20 +15,17 @@ from rq import get_current_job
 from apps.common.jobs.queue import JobTemplate, job_function
 from apps.common.observability import metrics
 from apps.common.observability.request_id import on_behalf_of
+from apps.tickets.delivery.backoff import next_attempt_at, spread
 from apps.tickets.delivery.leases import held, lease_seconds
 from apps.tickets.delivery.pause import PROBE_EVERY_SECONDS, Pause, current_pause, pause_uploads
 from apps.tickets.lifecycle import moves, outcomes
-from apps.tickets.models import Image, Ticket
+from apps.tickets.models import Image, Ticket, next_check_at_the_latest
 from apps.tickets.models.transition import acting_as
 from apps.tickets.staging import quarantine, store
 from apps.tickets.storage import cloudinary
 
 logger = logging.getLogger(__name__)
 
-# Wait 2 s, 4 s, 8 s … between attempts, at most 5 minutes, each shortened by up to half so that they spread out.
-RETRY_BASE_SECONDS = 2
-RETRY_CAP_SECONDS = 300
-SPREAD_SECONDS = 3
 FAILED_JOB_TTL_SECONDS = 24 * 60 * 60
 
 
@@ -135,7 +130,7 @@ def settle_lost(images: list[Image]) -> None:
     except cloudinary.CloudError as error:
         logger.warning("%d photos without bytes: Cloudinary cannot be asked, %s", len(tried), error.code)
         for image in tried:
-            image.check_again_in(settings.RECONCILE_AFTER_SECONDS)
+            image.check_again_at(next_check_at_the_latest())
         images = [image for image in images if not image.attempts]
         found = {}
     for image in images:
@@ -152,28 +147,24 @@ def settle_lost(images: list[Image]) -> None:
 
 def _start_attempt(image_id: str) -> Image | None:
     """The image with its attempt begun, or None: settled, taken by another worker, not due yet, paused, or deleted."""
-    pause = current_pause()
-    image = None if pause else moves.begin_attempt(uuid.UUID(image_id), lease_seconds=lease_seconds())
-    image = image or _start_the_long_way(image_id, pause)
-    if not connection.in_atomic_block:  # as it is inside a TestCase
-        connection.close()
+    image, pause = None, current_pause()
+    try:
+        if pause is None:
+            image = moves.start_upload(uuid.UUID(image_id), lease_seconds=lease_seconds())
+        else:
+            _wait_for_end_of(pause, image_id)
+    finally:
+        if not connection.in_atomic_block:  # as it is inside a TestCase
+            connection.close()
     if image is not None:
         metrics.count("hopla_upload_attempts")
     return image
 
 
-def _start_the_long_way(image_id: str, pause: Pause | None) -> Image | None:
+def _wait_for_end_of(pause: Pause, image_id: str) -> None:
     image = Image.objects.find(uuid.UUID(image_id))
-    if image is None:
-        return None
-    if pause is not None:
-        image.check_again_in((pause.until - timezone.now()).total_seconds() + _spread())
-        return None
-    with transaction.atomic():
-        started = Ticket.objects.lock_and_touch(image.ticket_id) and image.start_upload(lease_seconds=lease_seconds())
-        if not started:
-            transaction.set_rollback(True)  # for readers of the ticket nothing has changed
-    return image if started else None
+    if image is not None:
+        image.check_again_at(spread(pause.until))
 
 
 def _postpone(image: Image, pause: Pause) -> None:
@@ -184,29 +175,5 @@ def _retry(image: Image, *, code: str, detail: str, not_before=None) -> None:
     if not image.has_attempts_left:
         outcomes.record_failed(image, code=code, detail=detail)
         return
-    moment = next_attempt_at(image.attempts_counted)
-    if not_before is not None:
-        longest = timezone.now() + timedelta(seconds=RETRY_CAP_SECONDS)
-        moment = max(moment, min(not_before, longest) + timedelta(seconds=_spread()))
+    moment = next_attempt_at(image.attempts_counted, not_before=not_before)
     outcomes.record_retry(image, moment=moment, code=code, detail=detail)
-
-
-def _spread() -> float:
-    """A few seconds at random, so that what waited together does not come back together."""
-    return random.uniform(0, SPREAD_SECONDS)  # noqa: S311
-
-
-def retry_horizon_seconds() -> int:
-    """The longest that all attempts of one photo can take, waits included."""
-    waits = sum(_longest_wait_seconds(attempts) for attempts in range(1, settings.UPLOAD_MAX_ATTEMPTS))
-    return waits + settings.UPLOAD_MAX_ATTEMPTS * settings.UPLOAD_TIMEOUT_SECONDS
-
-
-def _longest_wait_seconds(attempts: int) -> int:
-    return min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** (attempts - 1))
-
-
-def next_attempt_at(attempts: int):
-    """When to try again after that many attempts: exponential, capped, with jitter."""
-    seconds = _longest_wait_seconds(attempts)
-    return timezone.now() + timedelta(seconds=seconds * random.uniform(0.5, 1))  # noqa: S311  spreads load, hides nothing

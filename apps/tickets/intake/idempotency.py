@@ -13,10 +13,8 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from functools import cache
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import BigIntegerField, CharField, DateTimeField
 from django.utils import timezone
 from redis.exceptions import RedisError
@@ -24,10 +22,10 @@ from redis.lock import Lock
 
 from apps.common.db.compiled_queries import (
     CompiledQuery,
+    CompiledStatement,
     Parameter,
-    columns_and_values,
     columns_of,
-    cursor_of,
+    insert_sql,
     instance_of,
     values_to_insert,
 )
@@ -129,31 +127,32 @@ def keep_answer(*, user, key: str, **answer) -> None:
     IdempotencyInFlightError.
     """
     kept = IdempotencyKey(user=user, key=key, **answer)
-    with cursor_of(connection) as cursor:
-        cursor.execute(_keep(), values_to_insert(kept) | {"too_old": kept.created_at - KEPT_FOR})
-        if not cursor.rowcount:
-            raise IdempotencyInFlightError
+    if not _KEEP.run(**values_to_insert(kept), too_old=kept.created_at - KEPT_FOR):
+        raise IdempotencyInFlightError
 
 
 # Written over: an answer that is too old, or of a photo that has failed. Any other stays.
 KEEP = """
-INSERT INTO {table} ({columns}) VALUES ({values})
+{insert} WHERE true
 ON CONFLICT (user_id, key) DO UPDATE SET {changes}
-WHERE {table}.created_at <= %(too_old)s
+WHERE {table}.created_at <= %s
     OR EXISTS (SELECT 1 FROM tickets_image WHERE tickets_image.id = {table}.image_id AND status = '{failed}')
 """
 
 
-@cache
-def _keep() -> str:
-    columns, values = columns_and_values(IdempotencyKey)
-    return KEEP.format(
+def _keep() -> tuple[str, list]:
+    insert, parameters = insert_sql(IdempotencyKey)
+    columns = [field.column for field in IdempotencyKey._meta.concrete_fields if not field.primary_key]
+    sql = KEEP.format(
+        insert=insert,
         table=IdempotencyKey._meta.db_table,
-        columns=columns,
-        values=values,
-        changes=", ".join(f"{column} = excluded.{column}" for column in columns.split(", ")),
+        changes=", ".join(f"{column} = excluded.{column}" for column in columns),
         failed=ImageStatus.FAILED.value,
     )
+    return sql, [*parameters, Parameter("too_old", DateTimeField())]
+
+
+_KEEP = CompiledStatement(_keep)
 
 
 def forget_old_keys() -> int:

@@ -1,82 +1,184 @@
-"""The common photo's place, taken by one statement: no place of its ticket before the last is free.
+"""A new photo takes a place of its ticket: a certain position, or the first that is free.
 
-On PostgreSQL alone. Where anything differs nothing is taken, and the long way (intake.py) decides: it locks the ticket
-first and then looks, in six exchanges with the database that cost a photo an eighth of all its processor time.
-
-What the statement counts is as old as the statement; it may have waited for the ticket since, while another photo got
-the place that it has in mind. That no place is given away twice is then the unique constraint's word: nothing is
-written but a version that nobody needed. A ticket whose status has changed meanwhile is not touched: only one photo is
-the first, and writes down that the ticket is in progress.
+On PostgreSQL one statement does it for the common photo, which takes the position after the last. What it sees is as
+old as the statement, which may wait for the ticket; then the unique constraint, or the ticket's status, keeps it from
+taking anything. Whatever it did not take is decided under the ticket's lock, and the same statement is run again with
+the position found. SQLite has no row locks: there the transaction is the lock, and each part a statement of its own.
 """
 
 from functools import cache
 
-from django.db import connection, transaction
+from django.db import connection, models, transaction
+from django.db.models import Count, F, Max, OuterRef, Q, Subquery
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from apps.common.db.compiled_queries import columns_and_values, cursor_of, values_to_insert
-from apps.tickets.models import Image
-from apps.tickets.models.statuses import ImageStatus, TicketStatus
-from apps.tickets.models.transition import Transition, log_transition, new_move
+from apps.common.db.compiled_queries import (
+    CompiledQuery,
+    CompiledStatement,
+    Parameter,
+    insert,
+    insert_sql,
+    select_sql,
+    update_sql,
+    values_to_insert,
+)
+from apps.tickets.errors import TicketCancelledError, TicketCompletedError, TicketExpiredError, TicketFullError
+from apps.tickets.lifecycle.executor import NOW
+from apps.tickets.lifecycle.moves import TICKET_MOVES, begin
+from apps.tickets.models import Image, Ticket, Transition
+from apps.tickets.models.statuses import OPEN_TICKET, TicketStatus, holds_a_place
+from apps.tickets.models.transition import acting_as, log_transition, new_move
 
 TAKE = """
-WITH taken AS (
-    SELECT count(*) AS number, coalesce(max(position), 0) AS last,
-        (array_agg(id ORDER BY created_at) FILTER (WHERE sha256 = %(sha256)s))[1] AS twin
-    FROM tickets_image WHERE ticket_id = %(ticket_id)s AND status <> '{failed}'
-), seen AS MATERIALIZED (
-    SELECT status FROM tickets_ticket WHERE id = %(ticket_id)s
+WITH counted AS MATERIALIZED (
+    {counted}
+), twin AS (
+    {twin}
+), place AS (
+    SELECT *, coalesce(%s::integer, CASE WHEN taken = last THEN last + 1 END) AS position
+    FROM counted WHERE taken < num_images
 ), ticket AS (
-    UPDATE tickets_ticket SET status = '{in_progress}', version = version + 1, updated_at = %(now)s FROM seen
-    WHERE id = %(ticket_id)s AND tickets_ticket.status = seen.status AND seen.status IN ('{pending}', '{in_progress}')
-        AND (expires_at IS NULL OR expires_at > %(now)s)
-        AND (SELECT number = last AND number < num_images FROM taken)
-    RETURNING seen.status AS status_before, 'user ' || owner_id AS actor
+    {update_ticket} RETURNING id
 ), image AS (
-    INSERT INTO tickets_image ({columns}) SELECT {values} FROM ticket, taken
+    {insert_image} FROM ticket, place
     ON CONFLICT DO NOTHING
     RETURNING position, duplicate_of_id
 ), transition AS (
-    INSERT INTO tickets_transition ({move_columns}) SELECT {move_values} FROM ticket, image
-    WHERE status_before = '{pending}'
+    {insert_transition} FROM image, place WHERE place.status = '{pending}'
 )
-SELECT position, duplicate_of_id, status_before, actor FROM image, ticket
+SELECT place.status, place.owner_id, image.position, image.duplicate_of_id FROM image, place
 """
+IS_OPEN = Q(status__in=OPEN_TICKET) & (Q(expires_at=None) | Q(expires_at__gt=NOW))
+
+_TICKET_ID = Parameter("ticket_id", models.BigIntegerField())
+_POSITION = Parameter("position", models.PositiveIntegerField())
 
 
-def take_next_place(image: Image) -> bool:
-    """Write this new image with the next position of its ticket, raise the ticket's version, and answer whether that
-    was possible. The image has its position then, and knows whether another has the same bytes; with the first one
-    the ticket is in progress.
+def places_taken() -> Subquery:
+    """For a query of tickets: how many of its places are taken; None for none."""
+    images = Image.objects.holding_a_place().filter(ticket=OuterRef("pk")).order_by().values("ticket")
+    return Subquery(images.annotate(number=Count("pk")).values("number"))
+
+
+def require_place(ticket: Ticket, *, taken: int) -> None:
+    """Raise what stands against one more photo on this ticket, of whose places so many are taken.
+
+    Certain only under the ticket's lock.
     """
-    if connection.vendor != "postgresql":
-        return False
+    if ticket.status == TicketStatus.COMPLETED:
+        raise TicketCompletedError
+    if ticket.status == TicketStatus.CANCELLED:
+        raise TicketCancelledError
+    if ticket.status == TicketStatus.EXPIRED or ticket.is_overdue:
+        raise TicketExpiredError
+    if taken >= ticket.num_images:
+        raise TicketFullError
+
+
+def free_position(ticket: Ticket, *, wanted: int | None = None) -> int:
+    """The wanted position of a ticket that is locked, or else the first that is free. Raises as `require_place`."""
+    taken = set(ticket.images.holding_a_place().values_list("position", flat=True))
+    require_place(ticket, taken=len(taken))
+    if wanted is not None and wanted not in taken:
+        return wanted
+    return next(position for position in range(1, ticket.num_images + 1) if position not in taken)
+
+
+def take_place(image: Image) -> None:
+    """Write this new image with a free position of its ticket, and raise the ticket's version. The image has its
+    position then, and knows whether another has the same bytes; with the first one the ticket is in progress.
+
+    Raises as `require_place`, and Ticket.DoesNotExist.
+    """
+    if connection.vendor == "postgresql" and _take_at_once(image):
+        return
+    with transaction.atomic():
+        ticket = Ticket.objects.lock(image.ticket_id)
+        position = free_position(ticket)
+        if connection.vendor == "postgresql":
+            _take_at_once(image, position=position)
+        else:
+            _take_in_steps(image, ticket, position=position)
+
+
+def _take_at_once(image: Image, *, position: int | None = None) -> bool:
+    """Without a position: the one after the last, if none before it is free."""
     now = timezone.now()
     begun = new_move(
         ticket_id=image.ticket_id, from_status=TicketStatus.PENDING, to_status=TicketStatus.IN_PROGRESS, at=now
     )
-    with cursor_of(connection) as cursor:
-        cursor.execute(_take(), values_to_insert(begun) | values_to_insert(image) | {"now": now})
-        row = cursor.fetchone()
+    row = _take().first(
+        **values_to_insert(image),
+        **values_to_insert(begun),
+        ticket_id=image.ticket_id,
+        sha256=image.sha256,
+        position=position,
+        now=now,
+    )
     if row is None:
         return False
-    image.position, image.duplicate_of_id, status_before, begun.actor = row
+    status_before, owner_id, image.position, image.duplicate_of_id = row
     image._state.adding, image._state.db = False, connection.alias
     if status_before == TicketStatus.PENDING:
+        begun.actor = f"user {owner_id}"
         transaction.on_commit(lambda: log_transition(begun, {}), robust=True)
     return True
 
 
+def _take_in_steps(image: Image, ticket: Ticket, *, position: int) -> None:
+    twin = _TWIN.first(ticket_id=image.ticket_id, sha256=image.sha256)
+    image.position, image.duplicate_of_id = position, twin and twin[0]
+    insert(image)
+    with acting_as(f"user {ticket.owner_id}"):
+        if not begin(ticket):
+            ticket.touch()
+
+
+def _twin():
+    """The first photo that holds a place of the ticket and has the same bytes."""
+    same = Image.objects.holding_a_place().filter(ticket=_TICKET_ID, sha256=Parameter("sha256", models.CharField()))
+    return same.order_by("created_at").values_list("pk")[:1]
+
+
+_TWIN = CompiledQuery(_twin)
+
+
+def _counted():
+    held = holds_a_place("images__")
+    ticket = Ticket.objects.filter(IS_OPEN, pk=_TICKET_ID).order_by()
+    return ticket.annotate(
+        taken=Count("images", filter=held), last=Coalesce(Max("images__position", filter=held), 0)
+    ).values_list("pk", "status", "owner_id", "num_images", "taken", "last")
+
+
 @cache
-def _take() -> str:
-    columns, values = columns_and_values(Image, position="taken.last + 1", duplicate_of_id="taken.twin")
-    move_columns, move_values = columns_and_values(Transition, actor="ticket.actor")
-    return TAKE.format(
-        failed=ImageStatus.FAILED.value,
-        pending=TicketStatus.PENDING.value,
-        in_progress=TicketStatus.IN_PROGRESS.value,
-        columns=columns,
-        values=values,
-        move_columns=move_columns,
-        move_values=move_values,
+def _take() -> CompiledStatement:
+    return CompiledStatement(_compile_take)
+
+
+def _compile_take() -> tuple[str, list]:
+    counted, counted_parameters = select_sql(_counted())
+    twin, twin_parameters = select_sql(_twin())
+    # Of another status than was seen it stays as it is: only one photo is the first, and writes down that the ticket is
+    # in progress.
+    seen = RawSQL("SELECT status FROM place WHERE position <= num_images", ())
+    update_ticket, ticket_parameters = update_sql(
+        Ticket.objects.filter(IS_OPEN, pk=_TICKET_ID, status=seen),
+        TICKET_MOVES["begin"].values_written() | {"version": F("version") + 1},
     )
+    insert_image, image_parameters = insert_sql(
+        Image, position="place.position", duplicate_of_id="(SELECT pk FROM twin)"
+    )
+    insert_transition, transition_parameters = insert_sql(Transition, actor="'user ' || place.owner_id")
+    sql = TAKE.format(
+        counted=counted,
+        twin=twin,
+        update_ticket=update_ticket,
+        insert_image=insert_image,
+        insert_transition=insert_transition,
+        pending=TicketStatus.PENDING.value,
+    )
+    parameters = [*counted_parameters, *twin_parameters, _POSITION]
+    return sql, [*parameters, *ticket_parameters, *image_parameters, *transition_parameters]

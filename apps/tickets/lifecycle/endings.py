@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from apps.tickets.lifecycle import outcomes
+from apps.tickets.lifecycle import moves, outcomes
 from apps.tickets.models import Ticket
 from apps.tickets.models.statuses import IN_FLIGHT, OPEN_TICKET
 
@@ -16,17 +16,17 @@ EXPIRE_BATCH = 100
 
 
 def cancel_ticket(ticket_id: int) -> bool:
-    """-> cancelled. Answers whether this call made it so: a ticket that has ended already stays as it is."""
-    return _end(ticket_id, Ticket.cancel, code="ticket_cancelled", detail=gettext_noop("The ticket was cancelled."))
+    """-> cancelled. Returns whether this call made it so: a ticket that has ended already stays as it is."""
+    return _end(ticket_id, moves.cancel, code="ticket_cancelled", detail=gettext_noop("The ticket was cancelled."))
 
 
 def expire_ticket(ticket_id: int) -> bool:
     """-> expired, if its `expires_at` has come; likewise."""
-    return _end(ticket_id, Ticket.expire, code="ticket_expired", detail=gettext_noop("The ticket expired."))
+    return _end(ticket_id, moves.expire_if_overdue, code="ticket_expired", detail=gettext_noop("The ticket expired."))
 
 
 def expire_due_tickets() -> int:
-    """Expire the tickets whose time has come, a batch at a time, and answer how many."""
+    """Expire the tickets whose time has come, a batch at a time. Returns how many."""
     due = Ticket.objects.filter(status__in=OPEN_TICKET, expires_at__lte=timezone.now()).order_by("expires_at")
     return sum(expire_ticket(pk) for pk in list(due.values_list("pk", flat=True)[:EXPIRE_BATCH]))
 
@@ -34,9 +34,8 @@ def expire_due_tickets() -> int:
 def _end(ticket_id: int, move, *, code: str, detail: str) -> bool:
     with transaction.atomic():
         ticket = Ticket.objects.lock(ticket_id)
-        if not ticket.takes_photos or (move is Ticket.expire and not ticket.is_overdue):
+        if not move(ticket):
             return False
-        move(ticket)
         for image in ticket.images.filter(status__in=IN_FLIGHT):
             outcomes.record_failed(image, code=code, detail=detail)
     return True

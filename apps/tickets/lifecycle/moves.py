@@ -1,100 +1,164 @@
-"""The two moves that every photo makes, each with all that belongs to it in one statement: the ticket's lock and its
-version, the image, the transition.
+"""Every move that a ticket or an image can make: from which statuses, to which, what changes, and what must hold.
 
-On PostgreSQL alone. Where the image is not as expected nothing is moved, and the long way (delivery.py, outcomes.py)
-decides: it locks the ticket and then moves the image, in three more exchanges with the database. Both ways together
-cost a photo a tenth of the processor time that it takes to send it on.
-
-The statement takes the ticket's lock, by raising its version, before it looks at the image for certain: whoever moves
-an image holds that lock. An image that was moved while the statement waited for it stays as it is, and nothing is
-written but a version that nobody needed.
+The tables say it, the functions below make the moves. All are safe to repeat or to come late: a move that is not
+allowed changes nothing.
 """
 
 from datetime import timedelta
-from functools import cache
 
-from django.db import connection, transaction
+from django.db import models
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from apps.common.db.compiled_queries import columns_and_values, columns_of, cursor_of, instance_of, values_to_insert
-from apps.tickets.models import Image, Ticket
-from apps.tickets.models.statuses import ImageStatus
-from apps.tickets.models.transition import Transition, log_transition, new_move
+from apps.common.db.compiled_queries import Parameter
+from apps.tickets.lifecycle.executor import NOW, ImageMove, TicketMove
+from apps.tickets.models import Image, Ticket, next_check_at_the_latest
+from apps.tickets.models.statuses import IN_FLIGHT, OPEN_TICKET, ImageStatus, TicketStatus
 
-MOVE = """
-WITH ticket AS (
-    UPDATE tickets_ticket SET version = version + 1, updated_at = %(at)s
-    WHERE id = (SELECT ticket_id FROM tickets_image WHERE {condition})
-    RETURNING *
-), image AS (
-    UPDATE tickets_image SET status = %(to_status)s, updated_at = %(at)s, {changes}
-    FROM ticket WHERE {condition}
-    RETURNING tickets_image.*
-), transition AS (
-    INSERT INTO tickets_transition ({move_columns}) SELECT {move_values} FROM image
+MOMENT = Parameter("moment", models.DateTimeField())
+CODE = Parameter("code", models.CharField())
+TROUBLE = {"error_code": CODE, "error_detail": Parameter("detail", models.CharField())}
+NO_TROUBLE = {"error_code": "", "error_detail": ""}
+SETTLED = {"next_retry_at": None, "next_check_at": None}
+
+IS_DUE = Q(next_retry_at=None) | Q(next_retry_at__lte=NOW)
+# No other attempt has begun since the image was read, and staff have not had it tried again.
+SAME_ATTEMPT = Q(
+    attempts=Parameter("attempts", models.PositiveIntegerField()),
+    attempts_uncounted=Parameter("attempts_uncounted", models.PositiveIntegerField()),
 )
-SELECT {columns} FROM image, ticket
-"""
-AS_EXPECTED = "tickets_image.id = %(image_id)s AND tickets_image.status = %(from_status)s"
-IS_DUE = f"{AS_EXPECTED} AND (tickets_image.next_retry_at IS NULL OR tickets_image.next_retry_at <= %(at)s)"
-ATTEMPT_BEGUN = "attempts = tickets_image.attempts + 1, next_retry_at = NULL, next_check_at = %(next_check_at)s"
-IS_SAME_ATTEMPT = f"{AS_EXPECTED} AND tickets_image.attempts = %(attempts)s"
-STORED = """asset_id = %(asset_id)s, asset_version = %(asset_version)s, asset_format = %(asset_format)s,
-    stored_at = %(at)s, error_code = '', error_detail = '', next_retry_at = NULL, next_check_at = NULL"""
+
+IMAGE_MOVES = {
+    "start_upload": ImageMove(
+        [ImageStatus.QUEUED],
+        ImageStatus.UPLOADING,
+        {"attempts": F("attempts") + 1, "next_retry_at": None, "next_check_at": MOMENT},
+        only_if=IS_DUE,
+    ),
+    # From `queued` too: Cloudinary's response came after its attempt was given up, or the asset was found there.
+    "store": ImageMove(
+        IN_FLIGHT,
+        ImageStatus.STORED,
+        {
+            "asset_id": Parameter("asset_id", models.CharField()),
+            "asset_version": Parameter("asset_version", models.BigIntegerField()),
+            "asset_format": Parameter("asset_format", models.CharField()),
+            "stored_at": NOW,
+        }
+        | NO_TROUBLE
+        | SETTLED,
+        only_if=SAME_ATTEMPT,
+    ),
+    "retry_at": ImageMove(
+        [ImageStatus.UPLOADING],
+        ImageStatus.QUEUED,
+        TROUBLE | {"next_retry_at": MOMENT, "next_check_at": MOMENT},
+        only_if=SAME_ATTEMPT,
+        reason=CODE,
+    ),
+    "give_back": ImageMove(
+        [ImageStatus.UPLOADING],
+        ImageStatus.QUEUED,
+        {"attempts_uncounted": F("attempts_uncounted") + 1, "next_retry_at": MOMENT, "next_check_at": MOMENT},
+        only_if=SAME_ATTEMPT,
+        reason="uploads_paused",
+    ),
+    "fail": ImageMove(IN_FLIGHT, ImageStatus.FAILED, TROUBLE | SETTLED, only_if=SAME_ATTEMPT, reason=CODE),
+    "lose_asset": ImageMove([ImageStatus.STORED], ImageStatus.FAILED, TROUBLE, only_if=SAME_ATTEMPT, reason=CODE),
+    "revive": ImageMove(
+        [ImageStatus.FAILED],
+        ImageStatus.QUEUED,
+        {
+            "position": Parameter("position", models.PositiveIntegerField()),
+            "attempts_uncounted": F("attempts"),
+            "next_check_at": MOMENT,
+        }
+        | NO_TROUBLE,
+        only_if=SAME_ATTEMPT,
+        reason="tried_again",
+    ),
+}
 
 
-def begin_attempt(image_id, *, lease_seconds: float) -> Image | None:
-    """What `Image.start_upload` does, under the ticket's lock. Answers the image then; None: nothing was done."""
-    now = timezone.now()
-    values = {"next_check_at": now + timedelta(seconds=lease_seconds)}
-    move = new_move(image_id=image_id, from_status=ImageStatus.QUEUED, to_status=ImageStatus.UPLOADING, at=now)
-    image, _ = _make(move, IS_DUE, ATTEMPT_BEGUN, values)
-    return image
+def _all_images_are_stored() -> Q:
+    """Certain only under the ticket's lock, in a statement that begins after it was taken."""
+    stored = Image.objects.filter(ticket=OuterRef("pk"), status=ImageStatus.STORED).order_by().values("ticket")
+    return Q(num_images=Coalesce(Subquery(stored.annotate(number=Count("*")).values("number")), 0))
+
+
+def _has_images() -> Q:
+    return Q(Exists(Image.objects.filter(ticket=OuterRef("pk"))))
+
+
+TICKET_MOVES = {
+    "begin": TicketMove([TicketStatus.PENDING], TicketStatus.IN_PROGRESS),
+    "complete": TicketMove(
+        [TicketStatus.IN_PROGRESS], TicketStatus.COMPLETED, {"completed_at": NOW}, only_if=_all_images_are_stored
+    ),
+    "cancel": TicketMove(OPEN_TICKET, TicketStatus.CANCELLED),
+    "expire": TicketMove(OPEN_TICKET, TicketStatus.EXPIRED, only_if=Q(expires_at__lte=NOW)),
+    "reopen": TicketMove([TicketStatus.EXPIRED], TicketStatus.IN_PROGRESS, {"expires_at": MOMENT}, only_if=_has_images),
+    "reopen_empty": TicketMove([TicketStatus.EXPIRED], TicketStatus.PENDING, {"expires_at": MOMENT}),
+}
+
+
+def start_upload(image_id, *, lease_seconds: float) -> Image | None:
+    """Begin an attempt. Returns the image then; None: it is not queued, its retry is not due yet, or it is gone.
+
+    After `lease_seconds` the attempt is taken for lost, unless they are prolonged.
+    """
+    made = IMAGE_MOVES["start_upload"].make(image_id, moment=timezone.now() + timedelta(seconds=lease_seconds))
+    return made and made[0]
 
 
 def store(image: Image, *, asset_id: str, asset_version: int, asset_format: str) -> Ticket | None:
-    """What `Image.store` does, to the image too. Answers the ticket then, locked until the transaction ends and its
-    version raised; None: nothing was done.
-    """
-    asset = {"asset_id": asset_id, "asset_version": asset_version, "asset_format": asset_format}
-    move = new_move(image_id=image.pk, from_status=image.status, to_status=ImageStatus.STORED, at=timezone.now())
-    stored, ticket = _make(move, IS_SAME_ATTEMPT, STORED, asset | {"attempts": image.attempts})
-    if stored is not None:
-        for name in columns_of(Image):
-            setattr(image, name, getattr(stored, name))
-    return ticket
-
-
-def _make(move: Transition, condition: str, changes: str, values: dict) -> tuple[Image, Ticket] | tuple[None, None]:
-    if connection.vendor != "postgresql":
-        return None, None
-    with cursor_of(connection) as cursor:
-        cursor.execute(_statement(condition, changes), values_to_insert(move) | values)
-        row = cursor.fetchone()
-    if row is None:
-        return None, None
-    of_image = len(columns_of(Image))
-    image, ticket = instance_of(Image, row[:of_image]), instance_of(Ticket, row[of_image:])
-    move.ticket_id, move.request_id = image.ticket_id, move.request_id or image.request_id
-    transaction.on_commit(lambda: log_transition(move, image.told_of_a_move()), robust=True)
-    return image, ticket
-
-
-@cache
-def _statement(condition: str, changes: str) -> str:
-    move_columns, move_values = columns_and_values(
-        Transition,
-        ticket_id="image.ticket_id",
-        request_id="coalesce(nullif(%(request_id)s, ''), image.request_id)",
+    return IMAGE_MOVES["store"].make_of(
+        image, asset_id=asset_id, asset_version=asset_version, asset_format=asset_format
     )
-    return MOVE.format(
-        condition=condition,
-        changes=changes,
-        move_columns=move_columns,
-        move_values=move_values,
-        columns=", ".join(
-            f"{name}.{field.column}"
-            for name, model in (("image", Image), ("ticket", Ticket))
-            for field in model._meta.concrete_fields
-        ),
-    )
+
+
+def retry_at(image: Image, moment, *, code: str, detail: str) -> Ticket | None:
+    """Passing trouble ended the attempt, the next one starts at `moment`."""
+    return IMAGE_MOVES["retry_at"].make_of(image, moment=moment, code=code, detail=detail[:500])
+
+
+def give_back(image: Image, moment) -> Ticket | None:
+    """The attempt does not count: it failed for a reason that is no photo's fault."""
+    return IMAGE_MOVES["give_back"].make_of(image, moment=moment)
+
+
+def fail(image: Image, *, code: str, detail: str) -> Ticket | None:
+    """The place is free again."""
+    return IMAGE_MOVES["fail"].make_of(image, code=code, detail=detail[:500])
+
+
+def lose_asset(image: Image, *, code: str, detail: str) -> Ticket | None:
+    """Cloudinary does not hold the photo any more."""
+    return IMAGE_MOVES["lose_asset"].make_of(image, code=code, detail=detail[:500])
+
+
+def revive(image: Image, *, position: int) -> Ticket | None:
+    """Staff have it tried again on a place that is free, with all attempts before it."""
+    return IMAGE_MOVES["revive"].make_of(image, position=position, moment=next_check_at_the_latest())
+
+
+def begin(ticket: Ticket) -> bool:
+    return TICKET_MOVES["begin"].make_of(ticket)
+
+
+def complete_if_all_images_are_stored(ticket: Ticket) -> bool:
+    return TICKET_MOVES["complete"].make_of(ticket)
+
+
+def cancel(ticket: Ticket) -> bool:
+    return TICKET_MOVES["cancel"].make_of(ticket)
+
+
+def expire_if_overdue(ticket: Ticket) -> bool:
+    return TICKET_MOVES["expire"].make_of(ticket)
+
+
+def reopen(ticket: Ticket, *, expires_at) -> bool:
+    """Staff gave an expired ticket more time. It is pending again if no photo was ever accepted."""
+    return any(TICKET_MOVES[name].make_of(ticket, moment=expires_at) for name in ("reopen", "reopen_empty"))

@@ -1,4 +1,4 @@
-"""What became of an attempt, recorded: each function is one transaction that locks the ticket, then moves the image.
+"""What became of an attempt, recorded: each function is one transaction that moves the image, under its ticket's lock.
 
 All are safe to run twice or late: a move that is no longer allowed changes nothing, and then nothing is signalled.
 """
@@ -8,7 +8,7 @@ from django.db import transaction
 from apps.common.observability import metrics
 from apps.tickets.lifecycle import moves
 from apps.tickets.lifecycle.signals import image_failed, image_stored
-from apps.tickets.models import Image, Ticket
+from apps.tickets.models import Image
 from apps.tickets.models.statuses import ImageStatus
 from apps.tickets.staging import quarantine, store
 from apps.tickets.storage.removal import remove_asset_of
@@ -38,17 +38,13 @@ def may_be_tried_again(image: Image) -> bool:
 
 
 def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_format: str) -> bool:
-    """The image is stored, and its ticket completed if it was the last. Answers whether this call made it so."""
-    asset = {"asset_id": asset_id, "asset_version": asset_version, "asset_format": asset_format}
+    """The image is stored, and its ticket completed if it was the last. Returns whether this call made it so."""
     with transaction.atomic():
-        ticket = moves.store(image, **asset)
+        ticket = moves.store(image, asset_id=asset_id, asset_version=asset_version, asset_format=asset_format)
         if ticket is None:
-            ticket = Ticket.objects.lock(image.ticket_id)
-            if not image.store(**asset):
-                # Failed, cancelled or deleted meanwhile, or overtaken by another attempt: the removal finds it wanted.
-                remove_asset_of(image)
-                return False
-            ticket.touch()
+            # Failed, cancelled or deleted meanwhile, or overtaken by another attempt: the removal finds it wanted.
+            remove_asset_of(image)
+            return False
         image_stored.send(sender=Image, image=image, ticket=ticket)
         _discard_on_commit(image)
         transaction.on_commit(lambda: _count_stored(image), robust=True)
@@ -56,12 +52,11 @@ def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_form
 
 
 def record_failed(image: Image, *, code: str, detail: str) -> bool:
-    """The image is failed with its reason and its place is free again. Answers whether this call made it so."""
+    """The image is failed with its reason and its place is free again. Returns whether this call made it so."""
     with transaction.atomic():
-        ticket = Ticket.objects.lock(image.ticket_id)
-        if not image.fail(code=code, detail=detail):
+        ticket = moves.fail(image, code=code, detail=detail)
+        if ticket is None:
             return False
-        ticket.touch()
         remove_asset_of(image)
         image_failed.send(sender=Image, image=image, ticket=ticket)
         if code in NOT_TO_BE_TRIED_AGAIN:
@@ -75,10 +70,8 @@ def record_failed(image: Image, *, code: str, detail: str) -> bool:
 def record_retry(image: Image, *, moment, code: str, detail: str) -> bool:
     """The attempt came to nothing; the image waits for its next one at `moment`."""
     with transaction.atomic():
-        ticket = Ticket.objects.lock(image.ticket_id)
-        if not image.retry_at(moment, code=code, detail=detail):
+        if not moves.retry_at(image, moment, code=code, detail=detail):
             return False
-        ticket.touch()
         transaction.on_commit(lambda: metrics.count("hopla_upload_retries", code=code), robust=True)
     return True
 
@@ -86,20 +79,15 @@ def record_retry(image: Image, *, moment, code: str, detail: str) -> bool:
 def record_postponed(image: Image, *, moment) -> bool:
     """The attempt ended for a reason that is no photo's fault: it does not count, the next one starts at `moment`."""
     with transaction.atomic():
-        ticket = Ticket.objects.lock(image.ticket_id)
-        if not image.give_back(moment):
-            return False
-        ticket.touch()
-    return True
+        return moves.give_back(image, moment) is not None
 
 
 def record_asset_lost(image: Image, *, code: str, detail: str) -> bool:
     """A stored photo is not at Cloudinary any more: its image is failed. A completed ticket stays completed."""
     with transaction.atomic():
-        ticket = Ticket.objects.lock(image.ticket_id)
-        if not image.lose_asset(code=code, detail=detail):
+        ticket = moves.lose_asset(image, code=code, detail=detail)
+        if ticket is None:
             return False
-        ticket.touch()
         remove_asset_of(image)
         image_failed.send(sender=Image, image=image, ticket=ticket)
         transaction.on_commit(lambda: metrics.count("hopla_photos_failed", code=code), robust=True)

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.dispatch import Signal, receiver
 
 from apps.common.observability import metrics
+from apps.tickets.lifecycle import moves
 from apps.tickets.models import Image, Ticket
 
 image_stored = Signal()  # sender=Image, image: Image, ticket: Ticket (locked)
@@ -17,7 +18,6 @@ ticket_completed = Signal()  # sender=Ticket, ticket: Ticket (locked)
 
 @receiver(image_stored, sender=Image)
 def complete_ticket_when_all_images_stored(*, ticket: Ticket, **kwargs):
-    if ticket.takes_photos and ticket.all_images_stored():
-        ticket.complete()
+    if moves.complete_if_all_images_are_stored(ticket):
         ticket_completed.send(sender=Ticket, ticket=ticket)
         transaction.on_commit(lambda: metrics.count("hopla_tickets_completed"), robust=True)

@@ -1,16 +1,12 @@
 """What the database holds of tickets and photos, and the rules of a single row."""
 
-from apps.tickets.models.ticket import (
-    LEASE_SLACK_SECONDS,
-    AssetRemoval,
-    IdempotencyKey,
-    Image,
-    Progress,
-    SearchText,
-    Ticket,
-    next_check_at_the_latest,
-    progress_of,
-)
+from apps.tickets.models.asset_removal import AssetRemoval
+from apps.tickets.models.idempotency_key import IdempotencyKey
+from apps.tickets.models.image import LEASE_SLACK_SECONDS, Image, next_check_at_the_latest
+from apps.tickets.models.progress import Progress
+from apps.tickets.models.reading import progress_of, read_ticket, read_ticket_counted, read_ticket_with_images
+from apps.tickets.models.search_text import SearchText
+from apps.tickets.models.ticket import Ticket
 from apps.tickets.models.transition import Transition
 
 __all__ = [
@@ -24,4 +20,7 @@ __all__ = [
     "Transition",
     "next_check_at_the_latest",
     "progress_of",
+    "read_ticket",
+    "read_ticket_counted",
+    "read_ticket_with_images",
 ]

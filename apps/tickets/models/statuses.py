@@ -1,6 +1,7 @@
-"""The statuses of tickets and images, and the moves allowed between them."""
+"""The statuses of tickets and images. What leads from one to another is in lifecycle/moves.py."""
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 
@@ -19,8 +20,13 @@ class ImageStatus(models.TextChoices):
     FAILED = "failed", _("failed")
 
 
-# A ticket in one of these still takes photos; from the others no move leads back.
+# A ticket in one of these still takes photos.
 OPEN_TICKET = (TicketStatus.PENDING, TicketStatus.IN_PROGRESS)
 
 # An image in one of these is accepted and not settled: its bytes are staged and a worker owes it an attempt.
 IN_FLIGHT = (ImageStatus.QUEUED, ImageStatus.UPLOADING)
+
+
+def holds_a_place(image: str = "") -> Q:
+    """Of an image: it takes one of its ticket's places. `image` leads to it, such as `images__`."""
+    return ~Q(**{f"{image}status": ImageStatus.FAILED.value})

@@ -93,27 +93,14 @@ class Transition(models.Model):
         raise NeverChangedError
 
 
-def record(
-    *,
-    ticket_id: int,
-    image_id=None,
-    from_status: str,
-    to_status: str,
-    reason: str = "",
-    request_id: str = "",
-    told: dict | None = None,
-) -> None:
-    """Write a move down. Call it in the transaction that makes it. `told`: more fields, for the log line alone."""
-    move = new_move(
-        ticket_id=ticket_id,
-        image_id=image_id,
-        from_status=from_status,
-        to_status=to_status,
-        reason=reason[:64],
-        request_id=current_request_id() or request_id,
-    )
+def record(*, ticket_id: int, image_id=None, from_status: str, to_status: str) -> None:
+    """Write down what happened to a row otherwise than by a move, in the transaction that makes it so."""
+    write(new_move(ticket_id=ticket_id, image_id=image_id, from_status=from_status, to_status=to_status))
+
+
+def write(move: Transition) -> None:
     insert(move)
-    transaction.on_commit(lambda: log_transition(move, told or {}), robust=True)
+    transaction.on_commit(lambda: log_transition(move, {}), robust=True)
 
 
 def new_move(**fields) -> Transition:

@@ -15,6 +15,7 @@ from django.db.models.signals import post_delete, pre_delete
 from django.dispatch import receiver
 from django.utils import timezone
 
+from apps.common.jobs.backoff import Backoff
 from apps.tickets.models import LEASE_SLACK_SECONDS, AssetRemoval, Image, Ticket
 from apps.tickets.models.statuses import ImageStatus
 from apps.tickets.models.transition import DELETED, record
@@ -23,8 +24,7 @@ from apps.tickets.storage import cloudinary
 
 logger = logging.getLogger(__name__)
 
-RETRY_BASE_SECONDS = 10
-RETRY_CAP_SECONDS = 60 * 60
+BACKOFF = Backoff(base_seconds=10, cap_seconds=60 * 60)
 BATCH = 20
 # Three times what the call may take: Cloudinary may carry it out after hopla has given up waiting.
 UNDER_WAY_SECONDS = 3 * cloudinary.ADMIN_TIMEOUT_SECONDS
@@ -142,7 +142,7 @@ def _seconds_left(removal: AssetRemoval) -> float:
 def _is_wanted(public_id: str) -> bool:
     """Whether an image stands that claims this asset after all."""
     image_id = image_id_of(public_id)
-    return image_id is not None and Image.objects.filter(pk=image_id).exclude(status=ImageStatus.FAILED).exists()
+    return image_id is not None and Image.objects.holding_a_place().filter(pk=image_id).exists()
 
 
 def image_id_of(public_id: str) -> uuid.UUID | None:
@@ -154,10 +154,10 @@ def image_id_of(public_id: str) -> uuid.UUID | None:
 
 
 def _postpone(removal: AssetRemoval, trouble: cloudinary.CloudError) -> None:
-    seconds = min(RETRY_CAP_SECONDS, RETRY_BASE_SECONDS * 2 ** min(removal.attempts, 16))
+    attempts = removal.attempts + 1
     _still_claimed(removal).update(
-        attempts=removal.attempts + 1,
-        due_at=timezone.now() + timedelta(seconds=seconds),
+        attempts=attempts,
+        due_at=timezone.now() + timedelta(seconds=BACKOFF.seconds_after(attempts)),
         error=f"{trouble.code}: {trouble.detail}"[:500],
     )
     logger.warning("asset %s: could not be removed, %s", removal.public_id, trouble.code)

@@ -115,7 +115,7 @@ def _take_over(image: Image) -> None:
     waiting_since = image.created_at if image.error_code != reason["code"] else None
     if outcomes.record_retry(image, moment=timezone.now(), **reason):
         # Ask to be looked at again first: should the queue refuse, this image is due once more after that time.
-        image.check_again_in(settings.RECONCILE_AFTER_SECONDS)
+        image.check_again_at(next_check_at_the_latest())
         enqueue_again(image, waiting_since=waiting_since)
 
 

@@ -10,6 +10,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.tickets.delivery.job import enqueue_again
+from apps.tickets.errors import TicketCancelledError, TicketCompletedError, TicketExpiredError, TicketFullError
+from apps.tickets.intake.places import free_position
+from apps.tickets.lifecycle import moves
 from apps.tickets.models import Image, Ticket
 from apps.tickets.models.statuses import ImageStatus, TicketStatus
 from apps.tickets.staging import quarantine
@@ -37,26 +40,26 @@ def try_again(image_id) -> None:
             raise ActionNotAllowed(_("It is not waiting: it is being sent, or it is stored."))
         elif not image.retry_now():
             raise ActionNotAllowed(_("It waits for a worker already, not for a time."))
-        ticket.touch()
+        else:
+            ticket.touch()
         transaction.on_commit(lambda: enqueue_again(image), robust=True)
     logger.info("image %s of ticket %s: tried again by staff", image.pk, ticket.pk, extra=image.log_fields)
 
 
 def _revive(image: Image, ticket: Ticket) -> None:
-    if not ticket.takes_photos or ticket.is_overdue:
-        raise ActionNotAllowed(_("Its ticket has ended."))
-    taken = set(ticket.images.holding_a_place().values_list("position", flat=True))
-    free = (position for position in range(1, ticket.num_images + 1) if position not in taken)
-    position = image.position if image.position not in taken else next(free, None)
-    if position is None:
-        raise ActionNotAllowed(_("Its place was taken by another photo, and none is free."))
+    try:
+        position = free_position(ticket, wanted=image.position)
+    except TicketFullError as full:
+        raise ActionNotAllowed(_("Its place was taken by another photo, and none is free.")) from full
+    except (TicketCompletedError, TicketCancelledError, TicketExpiredError) as ended:
+        raise ActionNotAllowed(_("Its ticket has ended.")) from ended
     # An upload of it that may have landed was to be removed.
     if not call_off(image.public_id):
         raise ActionNotAllowed(_("It is being removed from Cloudinary: try again in a minute."))
     # Last before the commit, and a crash in between leaves bytes of a failed photo: reconcile sets those aside again.
     if not quarantine.take_back(image.pk, image.size):
         raise ActionNotAllowed(_("Its bytes are gone: the client has to send it again."))
-    image.revive(position=position)
+    moves.revive(image, position=position)
 
 
 def try_failed_again(ticket_id: int) -> tuple[int, list[str]]:
@@ -90,7 +93,7 @@ def extend_expiry(ticket_id: int, *, expires_at) -> None:
         ticket = Ticket.objects.lock(ticket_id)
         require_extendable(ticket, expires_at=expires_at)
         if ticket.status == TicketStatus.EXPIRED:
-            ticket.reopen(expires_at=expires_at)
+            moves.reopen(ticket, expires_at=expires_at)
         else:
             ticket.touch(expires_at=expires_at)
     logger.info("ticket %s: takes photos until %s", ticket_id, expires_at, extra={"ticket": ticket_id})

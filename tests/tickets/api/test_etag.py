@@ -16,7 +16,15 @@ from apps.tickets.models import Image, Ticket
 from apps.tickets.upkeep.audit import audit_assets, mend
 from apps.tickets.upkeep.reconcile import reconcile
 from tests.case import ApiTestCase, CommittingTestCase, at_once
-from tests.makers import client_for, make_accepted_image, make_image, make_ticket, make_user, running_sandbox
+from tests.makers import (
+    begin_attempt,
+    client_for,
+    make_accepted_image,
+    make_image,
+    make_ticket,
+    make_user,
+    running_sandbox,
+)
 from tests.tickets.upkeep.test_reconcile import make_due
 
 
@@ -180,7 +188,7 @@ class ChangeTests(EtagTestCase):
 
     def test_attempt_whose_worker_was_lost(self):
         image = self.accept()
-        image.start_upload(lease_seconds=30)
+        begin_attempt(image)
         make_due(image)
 
         self.change(reconcile)

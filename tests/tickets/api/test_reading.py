@@ -14,7 +14,7 @@ from apps.tickets.api.serializers import (
     TicketSerializer,
     TicketStatusSerializer,
 )
-from apps.tickets.models import Ticket
+from apps.tickets.models import read_ticket_with_images
 from tests.case import ApiTestCase
 from tests.makers import client_for, make_image, make_ticket, make_user
 
@@ -87,7 +87,7 @@ class TicketTests(TicketTestCase):
         make_image(self.ticket, **STORED)
         moment = timezone.now()
         tickets = [self.ticket, make_ticket(title="Roof", description="Hail", completed_at=moment, expires_at=moment)]
-        whole = [Ticket.objects.read_with_images(ticket.pk, reader=ticket.owner) for ticket in tickets]
+        whole = [read_ticket_with_images(ticket.pk, reader=ticket.owner) for ticket in tickets]
         for serializer in (TicketSerializer, TicketDetailSerializer, TicketStatusSerializer):
             for ticket in whole:
                 with self.subTest(serializer=serializer, ticket=ticket):

@@ -8,7 +8,8 @@ from django.utils import timezone
 from PIL import Image as Picture
 from redis.exceptions import RedisError
 
-from apps.tickets.delivery.job import deliver_photo, next_attempt_at
+from apps.tickets.delivery.backoff import next_attempt_at
+from apps.tickets.delivery.job import deliver_photo
 from apps.tickets.lifecycle.signals import ticket_completed
 from apps.tickets.models import Image, Ticket
 from apps.tickets.staging import store

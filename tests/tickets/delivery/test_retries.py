@@ -8,14 +8,15 @@ from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 
-from apps.tickets.delivery.job import RETRY_CAP_SECONDS, SPREAD_SECONDS, enqueue_delivery, retry_horizon_seconds
+from apps.tickets.delivery.backoff import BACKOFF, SPREAD_SECONDS, retry_horizon_seconds
+from apps.tickets.delivery.job import enqueue_delivery
 from apps.tickets.intake import acceptance
 from apps.tickets.lifecycle import outcomes
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.staging import store
 from apps.tickets.storage import cloudinary
 from tests.case import default_queue, staged_photos
-from tests.makers import jpeg_bytes, make_accepted_image, make_ticket, stage_photo
+from tests.makers import begin_attempt, jpeg_bytes, make_accepted_image, make_ticket, stage_photo
 from tests.tickets.delivery.test_job import DeliveryTestCase
 from tests.tickets.upkeep.test_reconcile import ReconcileTestCase, age_staged_bytes, make_due, queued_images
 
@@ -106,7 +107,7 @@ class RateLimitTests(DeliveryTestCase):
         image = self.deliver(self.image)
 
         after = timezone.now()
-        longest = RETRY_CAP_SECONDS + SPREAD_SECONDS
+        longest = BACKOFF.cap_seconds + SPREAD_SECONDS
         self.assertLessEqual(seconds_until(image.next_retry_at, since=after), longest)
 
     @override_settings(UPLOAD_MAX_ATTEMPTS=2)
@@ -135,7 +136,7 @@ class BackoffTests(DeliveryTestCase):
     def test_waits_of_a_photo_grow_with_its_attempts(self):
         self.sandbox.misbehave("refuse", status=503)
         for attempt in range(1, settings.UPLOAD_MAX_ATTEMPTS):
-            longest = min(RETRY_CAP_SECONDS, 2**attempt)
+            longest = min(BACKOFF.cap_seconds, 2**attempt)
             before = timezone.now()
             image = self.deliver_when_due(self.image)
             after = timezone.now()
@@ -190,7 +191,7 @@ class ExhaustedTests(DeliveryTestCase):
     def test_attempt_whose_worker_was_lost_counts(self):
         for _ in range(2):
             image = Image.objects.get()
-            self.assertTrue(image.start_upload(lease_seconds=30))
+            self.assertTrue(begin_attempt(image))
             outcomes.record_retry(image, moment=timezone.now(), code="worker_lost", detail="-")
         self.sandbox.misbehave("refuse", status=503, times=1)
 
@@ -218,7 +219,7 @@ class LostBytesTests(ReconcileTestCase):
         self.assertEqual(list(AssetRemoval.objects.all()), [])
 
     def test_photo_whose_worker_was_killed_after_storing_is_stored(self):
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
         cloudinary.put(public_id=self.image.public_id, content=store.read(self.image.pk, self.image.size))
         store.connection().flushdb()
         make_due(self.image)
@@ -314,7 +315,7 @@ class SettledBytesTests(ReconcileTestCase):
 
     def test_bytes_of_images_in_flight_stay(self):
         second = make_accepted_image(self.ticket, seed=2)
-        second.start_upload(lease_seconds=30)
+        begin_attempt(second)
 
         self.reconcile()
 

@@ -1,17 +1,21 @@
 """What a photo's one statement does when it had to wait for its ticket, and found another one than it had looked at."""
 
-from unittest import mock, skipUnless
+from unittest import skipUnless
 
-from django.db import connection
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from rest_framework.exceptions import APIException
 
 from apps.tickets.errors import TicketCancelledError, TicketFullError
-from apps.tickets.intake import acceptance
-from apps.tickets.intake.places import take_next_place
+from apps.tickets.intake import acceptance, places
+from apps.tickets.lifecycle import moves
 from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import Image, Ticket
 from apps.tickets.models.transition import Transition
-from tests.case import CommittingTestCase, at_once
+from tests.case import ApiTestCase, CommittingTestCase, at_once
 from tests.makers import jpeg_bytes, make_accepted_image, make_image, make_ticket, stage_photo
+
+DESCRIBED = {"size": 1, "sha256": "0" * 64, "format": "jpeg", "width": 1, "height": 1}
 
 
 @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL's locks of rows")
@@ -20,9 +24,11 @@ class PlacesTests(CommittingTestCase):
         super().setUp()
         self.ticket = make_ticket(num_images=3)
         make_accepted_image(self.ticket, seed=1)
-        self.long_way = self.enterContext(
-            mock.patch.object(acceptance, "_take_free_place", wraps=acceptance._take_free_place)
-        )
+
+    def statements_of(self, function) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            self.taken = function()
+        return len([query for query in queries if query["sql"] not in ("BEGIN", "COMMIT")])
 
     def accept(self, seed: int = 2, *, ticket: Ticket | None = None) -> Image:
         return acceptance.accept_photo(ticket_id=(ticket or self.ticket).pk, photo=stage_photo(jpeg_bytes(seed)))
@@ -31,12 +37,12 @@ class PlacesTests(CommittingTestCase):
         """What becomes of a photo whose statement waits for its ticket while `change` is made to it."""
         return self.after_waiting(self.accept, ticket=self.ticket, change=change)
 
-    def test_ordinary_photo_takes_the_next_place_without_the_long_way(self):
+    def test_ordinary_photo_takes_the_next_place_by_one_statement(self):
         version = Ticket.objects.get(pk=self.ticket.pk).version
 
-        image = self.accept()
+        self.assertEqual(self.statements_of(self.accept), 1)
 
-        self.assertEqual(self.long_way.call_count, 0)
+        image = self.taken
         self.assertEqual(image.position, 2)
         kept = Image.objects.get(pk=image.pk)
         for field in Image._meta.concrete_fields:
@@ -46,14 +52,14 @@ class PlacesTests(CommittingTestCase):
     def test_photo_with_the_same_bytes_is_named(self):
         first = self.ticket.images.get()
 
-        image = self.accept(seed=1)
+        self.assertEqual(self.statements_of(lambda: self.accept(seed=1)), 1)
 
-        self.assertEqual((image.duplicate_of_id, self.long_way.call_count), (first.pk, 0))
+        self.assertEqual(self.taken.duplicate_of_id, first.pk)
 
     def test_place_that_another_got_meanwhile_is_not_taken_again(self):
         image = self.accept_while(lambda: make_image(self.ticket, position=2))
 
-        self.assertEqual((image.position, self.long_way.call_count), (3, 1))
+        self.assertEqual(image.position, 3)
 
     def test_last_place_that_another_got_meanwhile_is_refused(self):
         make_image(self.ticket, position=2)
@@ -67,21 +73,19 @@ class PlacesTests(CommittingTestCase):
             self.accept_while(lambda: cancel_ticket(self.ticket.pk))
         self.assertEqual(self.ticket.images.holding_a_place().count(), 0)
 
-    def test_place_that_became_free_before_the_last_is_left_to_the_long_way(self):
+    def test_place_that_became_free_before_the_last_is_taken_first(self):
         make_image(self.ticket, position=2)
         self.ticket.images.filter(position=1).update(status="failed")
 
-        self.assertEqual((self.accept().position, self.long_way.call_count), (1, 1))
+        self.assertEqual([self.accept(seed).position for seed in (5, 6)], [1, 3])
 
-    def begin_a_ticket(self, *, long_ways: int) -> tuple:
+    def begin_a_ticket(self, take) -> tuple:
         """What the first photo of a ticket leaves there, and in the log."""
         ticket = make_ticket(num_images=3)
-        self.long_way.reset_mock()
 
         with self.assertLogs("apps.tickets.models.transition", "INFO") as logs:
-            self.accept(ticket=ticket)
+            take(ticket)
 
-        self.assertEqual(self.long_way.call_count, long_ways)
         [move] = Transition.objects.filter(ticket_id=ticket.pk)
         self.assertEqual(move.actor, f"user {ticket.owner_id}")
         kept = Ticket.objects.get(pk=ticket.pk)
@@ -89,23 +93,27 @@ class PlacesTests(CommittingTestCase):
         told = [record.by == move.actor for record in logs.records]
         return kept.status, kept.version, move.from_status, move.to_status, move.image_id, move.reason, line, told
 
-    def test_first_photo_begins_the_ticket_either_way(self):
-        by_one_statement = self.begin_a_ticket(long_ways=0)
-        with mock.patch.object(acceptance, "take_next_place", return_value=False):
-            self.assertEqual(self.begin_a_ticket(long_ways=1), by_one_statement)
-
+    def test_first_photo_begins_the_ticket_the_same_by_one_statement_and_in_steps(self):
+        by_one_statement = self.begin_a_ticket(lambda ticket: self.accept(ticket=ticket))
         self.assertEqual(by_one_statement[:4], ("in_progress", 2, "pending", "in_progress"))
+
+        def take_in_steps(ticket):
+            with transaction.atomic():
+                locked = Ticket.objects.lock(ticket.pk)
+                places._take_in_steps(Image(ticket=ticket, **DESCRIBED), locked, position=1)
+
+        self.assertEqual(self.begin_a_ticket(take_in_steps), by_one_statement)
 
     def test_ticket_that_another_photo_has_begun_meanwhile_is_not_begun_again(self):
         self.ticket = make_ticket(num_images=3)
 
         def begin():
             make_image(self.ticket)
-            Ticket.objects.lock(self.ticket.pk).begin()
+            moves.begin(Ticket.objects.lock(self.ticket.pk))
 
         image = self.accept_while(begin)
 
-        self.assertEqual((image.position, self.long_way.call_count), (2, 1))
+        self.assertEqual(image.position, 2)
         self.assertEqual(Transition.objects.filter(ticket_id=self.ticket.pk).count(), 1)
 
     def test_many_first_photos_at_once_begin_the_ticket_once(self):
@@ -125,9 +133,40 @@ class PlacesTests(CommittingTestCase):
             with self.subTest(ticket=ticket):
                 version, images = ticket.version, ticket.images.count()
 
-                described = {"size": 1, "sha256": "0" * 64, "format": "jpeg", "width": 1, "height": 1}
-                self.assertFalse(take_next_place(Image(ticket=ticket, **described)))
+                for position in (None, 2):
+                    self.assertFalse(places._take_at_once(Image(ticket=ticket, **DESCRIBED), position=position))
+                with self.assertRaises(APIException), transaction.atomic():
+                    places.free_position(Ticket.objects.lock(ticket.pk), wanted=2)
 
                 self.assertEqual(ticket.images.count(), images)
                 ticket.refresh_from_db()
                 self.assertEqual(ticket.version, version)
+
+
+class FreePositionTests(ApiTestCase):
+    """Which position a photo gets of a ticket that is locked: the one that it wants, or the first that is free."""
+
+    def setUp(self):
+        super().setUp()
+        self.ticket = make_ticket(num_images=4)
+        for position in (1, 3):
+            make_image(self.ticket, position=position)
+
+    def test_wanted_position(self):
+        self.assertEqual(places.free_position(self.ticket, wanted=4), 4)
+
+    def test_first_that_is_free_instead_of_one_that_is_taken(self):
+        self.assertEqual(places.free_position(self.ticket, wanted=3), 2)
+        self.assertEqual(places.free_position(self.ticket), 2)
+
+    def test_place_of_a_photo_that_failed_is_free(self):
+        self.ticket.images.filter(position=1).update(status="failed")
+
+        self.assertEqual(places.free_position(self.ticket), 1)
+
+    def test_full_ticket_has_none(self):
+        for position in (2, 4):
+            make_image(self.ticket, position=position)
+
+        with self.assertRaises(TicketFullError):
+            places.free_position(self.ticket, wanted=1)

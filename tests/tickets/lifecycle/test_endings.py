@@ -12,6 +12,7 @@ from apps.tickets.staging import store
 from apps.tickets.upkeep.reconcile import reconcile
 from tests.case import ApiTestCase, CommittingTestCase, at_once, staged_photos
 from tests.makers import (
+    begin_attempt,
     client_for,
     jpeg_bytes,
     make_accepted_image,
@@ -52,7 +53,7 @@ class CancelTests(EndingTestCase):
     def test_photos_in_flight_fail_and_what_is_stored_stays(self):
         stored = self.deliver(make_accepted_image(self.ticket, seed=1))
         queued, uploading = (make_accepted_image(self.ticket, seed=seed) for seed in (2, 3))
-        uploading.start_upload(lease_seconds=30)
+        begin_attempt(uploading)
 
         self.assertTrue(self.end())
 

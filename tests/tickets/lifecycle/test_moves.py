@@ -1,24 +1,112 @@
-"""What the moves that every photo makes do by one statement: the same as the long way, and nothing if it had to wait
-for its ticket and found another image then than it had looked at.
-"""
+"""Moves: every one of the table by one statement and in steps, and nothing where another has changed the row."""
 
+import re
+from collections import defaultdict
 from datetime import timedelta
-from unittest import mock, skipUnless
+from unittest import skipUnless
 from uuid import uuid4
 
-from django.db import connection
+from django.conf import settings
+from django.db import connection, transaction
+from django.test import SimpleTestCase
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.common.observability.request_id import on_behalf_of
 from apps.tickets.delivery import job
 from apps.tickets.lifecycle import moves, outcomes
+from apps.tickets.lifecycle.executor import Move
 from apps.tickets.models import AssetRemoval, Image, Ticket
+from apps.tickets.models.statuses import ImageStatus, TicketStatus
 from apps.tickets.models.transition import Transition, acting_as
-from tests.case import CommittingTestCase, at_once
-from tests.makers import make_image, make_ticket
+from tests.case import ApiTestCase, CommittingTestCase, at_once
+from tests.makers import begin_attempt, make_image, make_ticket
 
 ASSET = {"asset_id": "a" * 32, "asset_version": 1735689600, "asset_format": "jpg"}
 TROUBLE = {"code": "cloudinary_unavailable", "detail": "It was away."}
+A_MOMENT = timezone.now() + timedelta(minutes=5)
+# Values for every Parameter of the table.
+VALUES = ASSET | TROUBLE | {"moment": A_MOMENT, "position": 3, "attempts": 2, "attempts_uncounted": 1}
+
+
+class DocumentedMovesTests(SimpleTestCase):
+    """docs/architecture.md says of each status where it leads, and the tables of moves say the same."""
+
+    def documented(self, kind: str) -> dict[str, set[str]]:
+        page = (settings.BASE_DIR / "docs" / "architecture.md").read_text()
+        table = re.search(rf"\| {kind} \| goes to \| when \|\n(.*?)\n\n", page, re.DOTALL)[1]
+        leads_to = defaultdict(set)
+        for row in table.splitlines()[1:]:
+            from_statuses, to_statuses = (re.findall(r"`(\w+)`", cell) for cell in row.split("|")[1:3])
+            for status in from_statuses:
+                leads_to[status] |= set(to_statuses)
+        return dict(leads_to)
+
+    def allowed(self, table: dict[str, Move]) -> dict[str, set[str]]:
+        leads_to = defaultdict(set)
+        for move in table.values():
+            for status in move.from_statuses:
+                leads_to[str(status)].add(str(move.to_status))
+        return dict(leads_to)
+
+    def test_images(self):
+        self.assertEqual(self.documented("image"), self.allowed(moves.IMAGE_MOVES))
+
+    def test_tickets(self):
+        self.assertEqual(self.documented("ticket"), self.allowed(moves.TICKET_MOVES))
+
+
+class AllowedMovesTests(ApiTestCase):
+    """From a status that the table does not name, no move is made, and nothing is written."""
+
+    def test_images(self):
+        for name, move in moves.IMAGE_MOVES.items():
+            for status in ImageStatus.values:
+                with self.subTest(name, status=status):
+                    ticket = make_ticket(num_images=9, status="in_progress")
+                    image = make_image(ticket, status=status, attempts=2, attempts_uncounted=1)
+
+                    made = move.make(image.pk, **VALUES)
+
+                    self.assertEqual(made is not None, status in move.from_statuses)
+                    kept = Image.objects.get(pk=image.pk)
+                    self.assertEqual(kept.status, move.to_status if made else status)
+                    written = Transition.objects.filter(image_id=image.pk).values_list("from_status", "to_status")
+                    self.assertEqual(list(written), [(status, move.to_status)] if made else [])
+                    self.assertEqual(Ticket.objects.get(pk=ticket.pk).version, ticket.version + bool(made))
+
+    def test_tickets(self):
+        past = timezone.now() - timedelta(minutes=1)
+        for name, move in moves.TICKET_MOVES.items():
+            for status in TicketStatus.values:
+                with self.subTest(name, status=status):
+                    ticket = make_ticket(num_images=1, status=status, expires_at=past)
+                    make_image(ticket, status="stored")
+
+                    made = move.make_of(Ticket.objects.lock(ticket.pk), moment=A_MOMENT)
+
+                    self.assertEqual(made, status in move.from_statuses)
+                    kept = Ticket.objects.get(pk=ticket.pk)
+                    self.assertEqual(kept.status, move.to_status if made else status)
+                    self.assertEqual(kept.version, ticket.version + made)
+                    written = Transition.objects.filter(ticket_id=ticket.pk).values_list("from_status", "to_status")
+                    self.assertEqual(list(written), [(status, move.to_status)] if made else [])
+
+    def test_ticket_in_hand_is_as_the_database_has_it(self):
+        ticket = Ticket.objects.lock(make_ticket().pk)
+
+        moves.cancel(ticket)
+
+        kept = Ticket.objects.get(pk=ticket.pk)
+        for field in Ticket._meta.concrete_fields:
+            self.assertEqual(getattr(kept, field.attname), getattr(ticket, field.attname), field.name)
+
+    def test_ticket_expires_and_completes_only_when_it_is_time(self):
+        ticket = Ticket.objects.lock(make_ticket(num_images=2, status="in_progress", expires_at=A_MOMENT).pk)
+        make_image(ticket, status="stored")
+
+        self.assertFalse(moves.expire_if_overdue(ticket))
+        self.assertFalse(moves.complete_if_all_images_are_stored(ticket))
 
 
 @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL's locks of rows")
@@ -26,7 +114,6 @@ class MovesTests(CommittingTestCase):
     def setUp(self):
         super().setUp()
         self.image = self.new_image()
-        self.long_ways = self.enterContext(mock.patch.object(Image, "_move", autospec=True, side_effect=Image._move))
 
     def new_image(self, *, position: int = 1, **fields) -> Image:
         ticket = make_ticket(num_images=9, status="in_progress")
@@ -37,13 +124,6 @@ class MovesTests(CommittingTestCase):
 
     def store(self, image: Image) -> bool:
         return outcomes.record_stored(image, **ASSET)
-
-    def begin_and_store(self, image: Image) -> Image:
-        with acting_as("job of the test"), self.assertLogs("apps.tickets.models.transition", "INFO") as logs:
-            begun = self.begin(image)
-            self.assertTrue(self.store(begun))
-        self.log = [record.getMessage().replace(str(image.pk), "image") for record in logs.records]
-        return begun
 
     def left_by(self, image: Image) -> list[dict]:
         """What the database has now, without what no two photos have in common."""
@@ -59,19 +139,47 @@ class MovesTests(CommittingTestCase):
             for row in rows
         ]
 
-    def test_both_ways_leave_the_same(self):
-        self.begin_and_store(self.image)
-        log, ticket = self.log, f"ticket {self.image.ticket_id}"
-        self.assertEqual(self.long_ways.call_count, 0)
+    def made(self, make, image: Image) -> tuple:
+        values = {"id": image.pk, "now": timezone.now()} | VALUES
+        told = self.assertLogs("apps.tickets.models.transition", "INFO")
+        with told as logs, acting_as("job of the test"), transaction.atomic():
+            moved, ticket = make(values)
+        self.assertEqual((moved.pk, ticket.pk), (image.pk, image.ticket_id))
+        self.assert_as_kept(moved)
+        [line] = [record.getMessage().replace(str(image.pk), "image") for record in logs.records]
+        return self.left_by(image), line.replace(f"ticket {image.ticket_id}", "ticket")
 
-        other = self.new_image()
-        with mock.patch.multiple(moves, begin_attempt=mock.Mock(return_value=None), store=mock.Mock(return_value=None)):
-            self.begin_and_store(other)
-        self.assertEqual(self.long_ways.call_count, 2)
+    def test_every_move_leaves_the_same_by_one_statement_and_in_steps(self):
+        for name, move in moves.IMAGE_MOVES.items():
+            for status in move.from_statuses:
+                with self.subTest(name, status=status):
+                    fields = {"status": status, "attempts": 2, "attempts_uncounted": 1, "error_code": "worker_lost"}
+                    first, second = self.new_image(**fields), self.new_image(**fields)
 
-        self.assertEqual(self.left_by(self.image), self.left_by(other))
-        self.assertEqual([line.replace(ticket, f"ticket {other.ticket_id}") for line in log], self.log)
-        self.assertEqual(len(log), 2)
+                    at_once, in_steps = self.made(move._make_at_once, first), self.made(move._make_in_steps, second)
+
+                    self.assertEqual(at_once, in_steps)
+
+    def statements_of(self, function) -> list[str]:
+        with CaptureQueriesContext(connection) as queries:
+            function()
+        return [query["sql"] for query in queries if query["sql"] not in ("BEGIN", "COMMIT")]
+
+    def test_attempt_begins_by_one_statement_and_stored_photo_takes_one_more_to_count(self):
+        for image in (self.image, self.new_image()):  # the first time also compiles
+            self.assertEqual(len(self.statements_of(lambda image=image: self.begin(image))), 1)
+            begun = Image.objects.get(pk=image.pk)
+            self.assertEqual(len(self.statements_of(lambda begun=begun: self.store(begun))), 2)
+
+    def test_photo_that_moved_before_the_statement_is_moved_from_where_it_is(self):
+        begun = self.begin(self.image)
+
+        def give_up_attempt():
+            moves.retry_at(Image.objects.get(pk=begun.pk), timezone.now(), **TROUBLE)
+
+        self.assertTrue(self.after_waiting(lambda: self.store(begun), ticket=begun.ticket, change=give_up_attempt))
+        made = Transition.objects.filter(image_id=begun.pk).order_by("id")
+        self.assertEqual([move.from_status for move in made], ["queued", "uploading", "queued"])
 
     def test_image_in_hand_is_as_the_database_has_it(self):
         begun = self.begin(self.image)
@@ -120,14 +228,14 @@ class MovesTests(CommittingTestCase):
             with self.subTest(image.status):
                 version = Ticket.objects.get(pk=image.ticket_id).version
 
-                self.assertIsNone(moves.begin_attempt(image.pk, lease_seconds=30))
+                self.assertIsNone(moves.start_upload(image.pk, lease_seconds=30))
 
                 self.assertEqual(Ticket.objects.get(pk=image.ticket_id).version, version)
         self.assertFalse(Transition.objects.exists())
 
     def test_attempt_is_not_begun_of_a_photo_that_failed_while_it_waited_for_the_ticket(self):
         begun = self.after_waiting(
-            lambda: self.begin(self.image), ticket=self.image.ticket, change=lambda: self.image.fail(**TROUBLE)
+            lambda: self.begin(self.image), ticket=self.image.ticket, change=lambda: moves.fail(self.image, **TROUBLE)
         )
 
         self.assertIsNone(begun)
@@ -139,7 +247,7 @@ class MovesTests(CommittingTestCase):
         stored = self.after_waiting(
             lambda: self.store(begun),
             ticket=self.image.ticket,
-            change=lambda: Image.objects.get(pk=begun.pk).fail(**TROUBLE),
+            change=lambda: moves.fail(Image.objects.get(pk=begun.pk), **TROUBLE),
         )
 
         self.assertFalse(stored)
@@ -151,8 +259,8 @@ class MovesTests(CommittingTestCase):
 
         def overtake():
             other = Image.objects.get(pk=begun.pk)
-            other.retry_at(timezone.now(), **TROUBLE)
-            other.start_upload(lease_seconds=30)
+            moves.retry_at(other, timezone.now(), **TROUBLE)
+            begin_attempt(other)
 
         stored = self.after_waiting(lambda: self.store(begun), ticket=self.image.ticket, change=overtake)
 

@@ -3,9 +3,10 @@ from datetime import timedelta
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from apps.tickets.lifecycle import moves
 from apps.tickets.models import Image
 from tests.case import ApiTestCase
-from tests.makers import make_image, make_ticket
+from tests.makers import begin_attempt, make_image, make_ticket
 
 ASSET = {"asset_id": "a1", "asset_version": 1, "asset_format": "jpg"}
 
@@ -38,54 +39,54 @@ class MoveTests(ApiTestCase):
     def test_two_workers_start_one_attempt(self):
         other = self.again()
 
-        self.assertEqual(
-            (self.image.start_upload(lease_seconds=30), other.start_upload(lease_seconds=30)), (True, False)
-        )
+        self.assertEqual((begin_attempt(self.image), begin_attempt(other)), (True, False))
         self.assertEqual(self.again().attempts, 1)
 
     def test_attempt_starts_only_when_its_retry_is_due(self):
         self.image.next_retry_at = timezone.now() + timedelta(minutes=1)
         self.image.save()
 
-        self.assertFalse(self.image.start_upload(lease_seconds=30))
+        self.assertFalse(begin_attempt(self.image))
 
     def test_two_workers_store_once(self):
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
         other = self.again()
 
-        self.assertEqual((self.image.store(**ASSET), other.store(**ASSET)), (True, False))
+        self.assertEqual(moves.store(self.image, **ASSET), self.image.ticket)
+        self.assertIsNone(moves.store(other, **ASSET))
 
     def test_overtaken_attempt_changes_nothing(self):
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
         late = self.again()
-        self.image.retry_at(timezone.now(), code="worker_lost", detail="-")
+        moves.retry_at(self.image, timezone.now(), code="worker_lost", detail="-")
         next_attempt = self.again()
-        next_attempt.start_upload(lease_seconds=30)
+        begin_attempt(next_attempt)
 
-        moves = (
-            late.store(**ASSET),
-            late.fail(code="x", detail="-"),
-            late.retry_at(timezone.now(), code="x", detail="-"),
+        made = (
+            moves.store(late, **ASSET),
+            moves.fail(late, code="x", detail="-"),
+            moves.retry_at(late, timezone.now(), code="x", detail="-"),
+            moves.give_back(late, timezone.now()),
         )
 
-        self.assertEqual(moves, (False, False, False))
+        self.assertEqual(made, (None, None, None, None))
         self.assertEqual((self.again().status, self.again().attempts), ("uploading", 2))
-        self.assertTrue(next_attempt.store(**ASSET))
+        self.assertTrue(moves.store(next_attempt, **ASSET))
 
     def test_stored_image_does_not_fail_and_failed_one_is_not_stored(self):
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
         failed = self.again()
-        self.image.store(**ASSET)
-        self.assertFalse(failed.fail(code="x", detail="-"))
+        moves.store(self.image, **ASSET)
+        self.assertIsNone(moves.fail(failed, code="x", detail="-"))
 
         other = make_image(self.image.ticket, position=2)
-        other.start_upload(lease_seconds=30)
-        other.fail(code="x", detail="-")
-        self.assertFalse(other.store(**ASSET))
+        begin_attempt(other)
+        moves.fail(other, code="x", detail="-")
+        self.assertIsNone(moves.store(other, **ASSET))
 
     def test_text_of_an_error_is_cut_to_what_the_column_holds(self):
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
 
-        self.image.fail(code="cloudinary_refused", detail="x" * 2000)
+        moves.fail(self.image, code="cloudinary_refused", detail="x" * 2000)
 
         self.assertEqual(len(self.again().error_detail), 500)

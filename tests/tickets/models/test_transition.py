@@ -4,14 +4,22 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from apps.tickets.delivery.job import deliver_photo
-from apps.tickets.lifecycle import outcomes
+from apps.tickets.lifecycle import moves, outcomes
 from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import Image, Ticket
 from apps.tickets.models.transition import NeverChangedError, Transition, acting_as
 from apps.tickets.upkeep.reconcile import reconcile
 from tests.case import ApiTestCase, CommittingTestCase
 from tests.faults.case import needs_postgres
-from tests.makers import client_for, jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
+from tests.makers import (
+    begin_attempt,
+    client_for,
+    jpeg_bytes,
+    make_accepted_image,
+    make_image,
+    make_ticket,
+    running_sandbox,
+)
 from tests.tickets.upkeep.test_reconcile import make_due
 
 
@@ -70,7 +78,7 @@ class WrittenTests(TransitionTestCase):
     def test_move_that_is_rolled_back_is_not_written(self):
         image = make_image(make_ticket(), status="uploading", attempts=1)
         with self.assertRaises(KeyError), transaction.atomic():
-            image.fail(code="x", detail="")
+            moves.fail(image, code="x", detail="")
             raise KeyError
 
         self.assertEqual(self.moves(), [])
@@ -161,8 +169,8 @@ class ToldTests(CommittingTestCase):
 
         def make():
             outcomes.record_retry(image, moment=timezone.now(), code="cloudinary_unavailable", detail="")
-            image.start_upload(lease_seconds=15)
-            image.store(asset_id="a", asset_version=1, asset_format="jpg")
+            begin_attempt(image)
+            moves.store(image, asset_id="a", asset_version=1, asset_format="jpg")
             outcomes.record_asset_lost(image, code="asset_missing", detail="")
             outcomes.record_failed(make_image(image.ticket, position=2), code="bytes_lost", detail="")
 
@@ -182,5 +190,5 @@ class ToldTests(CommittingTestCase):
     def test_move_that_is_rolled_back_is_not_told(self):
         image = make_image(make_ticket(), status="uploading", attempts=1)
         with self.assertNoLogs("apps.tickets.models.transition"), self.assertRaises(KeyError), transaction.atomic():
-            image.fail(code="x", detail="")
+            moves.fail(image, code="x", detail="")
             raise KeyError

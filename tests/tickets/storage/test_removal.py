@@ -14,12 +14,12 @@ from apps.tickets.lifecycle import outcomes
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.staging import store
 from apps.tickets.storage import cloudinary
-from apps.tickets.storage.removal import RETRY_CAP_SECONDS, UNDER_WAY_SECONDS, remove_due_assets, schedule_removal
+from apps.tickets.storage.removal import UNDER_WAY_SECONDS, remove_due_assets, schedule_removal
 from apps.tickets.upkeep.reconcile import reconcile
 from apps.tickets.upkeep.staff_actions import ActionNotAllowed, try_again
 from tests.case import ApiTestCase, CommittingTestCase, at_once, staged_photos
 from tests.faults.case import needs_postgres
-from tests.makers import jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
+from tests.makers import begin_attempt, jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
 from tests.tickets.upkeep.test_reconcile import make_due
 
 
@@ -95,7 +95,7 @@ class FailedPhotoTests(RemovalTestCase):
 class LateTests(RemovalTestCase):
     def test_asset_that_lands_after_its_removal_goes_too(self):
         late = self.image
-        late.start_upload(lease_seconds=30)
+        begin_attempt(late)
         outcomes.record_failed(Image.objects.get(), code="bytes_lost", detail="-")
         come_due()
         remove_due_assets()
@@ -182,7 +182,7 @@ class AwayTests(RemovalTestCase):
             remove_due_assets()
             waits.append(round((AssetRemoval.objects.get().due_at - before).total_seconds()))
 
-        self.assertEqual(waits, [10, 20, 40, 2560, RETRY_CAP_SECONDS, RETRY_CAP_SECONDS])
+        self.assertEqual(waits, [10, 20, 40, 2560, 3600, 3600])
 
     def test_turn_ends_at_the_first_trouble(self):
         for number in range(3):
@@ -225,7 +225,7 @@ class DeletionTests(RemovalTestCase):
 
     def test_image_whose_upload_is_under_way_is_removed_after_its_deadline(self):
         before = timezone.now()
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
         self.delete(self.image)
 
         longest = timedelta(seconds=settings.UPLOAD_TIMEOUT_SECONDS)
@@ -233,7 +233,7 @@ class DeletionTests(RemovalTestCase):
 
     def test_attempt_that_began_after_the_image_was_read_is_seen(self):
         read_before = Image.objects.get()
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
 
         self.delete(read_before)
 
@@ -296,7 +296,7 @@ class RevivedTests(CommittingTestCase):
         super().setUp()
         self.sandbox = self.enterContext(running_sandbox())
         self.image = make_accepted_image(make_ticket(num_images=1))
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
         cloudinary.put(public_id=self.image.public_id, content=jpeg_bytes())  # of which the answer is lost
         outcomes.record_failed(Image.objects.get(), code="cloudinary_unavailable", detail="-")
         come_due()
@@ -381,7 +381,7 @@ class RevivedTests(CommittingTestCase):
         """Many at once, in whatever order it comes: a photo that is stored has its asset, and no other asset stays."""
         images = [make_accepted_image(make_ticket(num_images=1), seed=seed) for seed in range(1, 9)]
         for image in images:
-            image.start_upload(lease_seconds=30)
+            begin_attempt(image)
             outcomes.record_failed(Image.objects.get(pk=image.pk), code="cloudinary_unavailable", detail="-")
         come_due()
         self.sandbox.misbehave("latency", action="destroy", seconds=0.02)

@@ -14,7 +14,7 @@ from apps.tickets.storage import cloudinary
 from apps.tickets.storage.removal import schedule_removal
 from apps.tickets.upkeep.reconcile import reconcile
 from tests.case import ApiTestCase
-from tests.makers import jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
+from tests.makers import begin_attempt, jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
 
 
 class AuditTestCase(ApiTestCase):
@@ -71,7 +71,7 @@ class AgreementTests(AuditTestCase):
     def test_photos_in_flight_are_no_findings(self):
         self.sandbox.misbehave("store_then_drop", times=1)
         landed = self.deliver(make_accepted_image(self.ticket, seed=1))
-        make_accepted_image(self.ticket, seed=2).start_upload(lease_seconds=30)
+        begin_attempt(make_accepted_image(self.ticket, seed=2))
         self.assertEqual(landed.status, "queued")
 
         self.assert_agree(images=0, assets=1)

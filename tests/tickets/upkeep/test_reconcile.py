@@ -8,12 +8,13 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from apps.tickets.delivery.job import enqueue_delivery
+from apps.tickets.lifecycle import moves
 from apps.tickets.models import AssetRemoval, Image
 from apps.tickets.staging import store
 from apps.tickets.storage.removal import schedule_removal
 from apps.tickets.upkeep.reconcile import BATCH, CLAIMED_WITHIN_SECONDS, reconcile
 from tests.case import ApiTestCase, CommittingTestCase, default_queue, staged_photos
-from tests.makers import jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
+from tests.makers import begin_attempt, jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
 
 
 def make_due(image: Image, **changes) -> None:
@@ -91,8 +92,8 @@ class LostJobTests(ReconcileTestCase):
 
     def test_job_of_the_attempt_before_is_not_the_next_ones(self):
         enqueue_delivery(self.image.pk)
-        self.image.start_upload(lease_seconds=30)
-        self.image.retry_at(timezone.now(), code="cloudinary_unavailable", detail="")
+        begin_attempt(self.image)
+        moves.retry_at(self.image, timezone.now(), code="cloudinary_unavailable", detail="")
         make_due(self.image)
 
         self.reconcile()
@@ -130,7 +131,7 @@ class LostJobTests(ReconcileTestCase):
 
 class LostWorkerTests(ReconcileTestCase):
     def test_attempt_past_its_lease_is_taken_over(self):
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
         make_due(self.image)
 
         image = self.reconcile()
@@ -141,7 +142,7 @@ class LostWorkerTests(ReconcileTestCase):
 
     @override_settings(UPLOAD_MAX_ATTEMPTS=1)
     def test_last_attempt_past_its_lease_fails_the_photo(self):
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
         make_due(self.image)
 
         image = self.reconcile()
@@ -151,7 +152,7 @@ class LostWorkerTests(ReconcileTestCase):
         self.assertEqual(AssetRemoval.objects.get().public_id, image.public_id)
 
     def test_attempt_within_its_lease_goes_on(self):
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
 
         image = self.reconcile()
 
@@ -184,7 +185,7 @@ class BacklogTests(ReconcileTestCase):
     def test_lost_attempt_comes_before_all_that_wait(self):
         for image in self.backlog:
             enqueue_delivery(image.pk)
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
         make_due(self.image)
 
         self.assertEqual(Image.objects.due(1), [self.image])
@@ -198,7 +199,7 @@ class BacklogTests(ReconcileTestCase):
         for image in self.backlog:
             enqueue_delivery(image.pk)
         for _ in range(2):
-            Image.objects.get(pk=self.image.pk).start_upload(lease_seconds=30)
+            begin_attempt(Image.objects.get(pk=self.image.pk))
             make_due(self.image)
             self.reconcile()
 
@@ -207,7 +208,7 @@ class BacklogTests(ReconcileTestCase):
     def test_jobs_that_were_put_first_leave_the_others_where_they_are(self):
         for image in self.backlog:
             enqueue_delivery(image.pk)
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
         make_due(self.image)
         for _ in range(2):
             self.reconcile()
@@ -227,7 +228,7 @@ class LostBytesTests(ReconcileTestCase):
         self.assertEqual(self.ticket.progress().remaining, 2)
 
     def test_attempt_of_which_nothing_landed(self):
-        self.image.start_upload(lease_seconds=30)
+        begin_attempt(self.image)
         store.connection().flushdb()
         make_due(self.image)
 

@@ -18,7 +18,7 @@ from apps.tickets.upkeep import staff_actions
 from apps.tickets.upkeep.reconcile import CLAIMED_WITHIN_SECONDS, reconcile
 from apps.tickets.upkeep.staff_actions import ActionNotAllowed, extend_expiry, try_again, try_failed_again
 from tests.case import ApiTestCase, CommittingTestCase, at_once, default_queue, staged_photos
-from tests.makers import client_for, make_accepted_image, make_image, make_ticket, running_sandbox
+from tests.makers import begin_attempt, client_for, make_accepted_image, make_image, make_ticket, running_sandbox
 from tests.tickets.upkeep.test_reconcile import age_staged_bytes, make_due
 
 
@@ -155,7 +155,7 @@ class TryAgainTests(InterventionTestCase):
     def overtaken_attempt(self) -> tuple[Image, Image]:
         """An attempt that goes on although its photo failed and was tried again; and that photo, waiting."""
         old = make_accepted_image(self.ticket)
-        old.start_upload(lease_seconds=30)
+        begin_attempt(old)
         image = self.fail(Image.objects.get(pk=old.pk))
         return old, self.try_again(image)
 
@@ -164,7 +164,7 @@ class TryAgainTests(InterventionTestCase):
 
         self.assertFalse(outcomes.record_failed(old, code="cloudinary_refused", detail="no"))
         self.assertEqual(Image.objects.get().status, "queued")
-        image.start_upload(lease_seconds=30)
+        begin_attempt(image)
         for outcome in (
             lambda: outcomes.record_failed(old, code="cloudinary_refused", detail="no"),
             lambda: outcomes.record_retry(old, moment=timezone.now(), code="worker_lost", detail="-"),
@@ -177,10 +177,10 @@ class TryAgainTests(InterventionTestCase):
 
     def test_refusal_of_an_attempt_before_does_not_fail_one_that_was_put_off(self):
         old = make_accepted_image(self.ticket)
-        old.start_upload(lease_seconds=30)
+        begin_attempt(old)
         overtaking = Image.objects.get()
         outcomes.record_retry(overtaking, moment=timezone.now(), code="worker_lost", detail="-")
-        overtaking.start_upload(lease_seconds=30)
+        begin_attempt(overtaking)
         outcomes.record_postponed(overtaking, moment=timezone.now())
 
         self.assertFalse(outcomes.record_failed(old, code="cloudinary_refused", detail="no"))

@@ -1,0 +1,27 @@
+"""The assets that are to be removed from Cloudinary."""
+
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class AssetRemoval(models.Model):
+    """An asset that must not stay at Cloudinary: written in the transaction that made it so, removed once it is gone.
+
+    `due_at` lies past the deadline of any upload of it that may still be under way, and is when it is tried next.
+    """
+
+    public_id = models.CharField(_("public id"), max_length=255, unique=True)
+    due_at = models.DateTimeField(_("due at"), db_index=True)
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    error = models.CharField(_("error"), max_length=500, blank=True)
+    # Until then Cloudinary may still carry out the last call, whatever came of it here: no upload may begin meanwhile.
+    under_way_until = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("asset removal")
+        verbose_name_plural = _("asset removals")
+
+    def __str__(self):
+        return self.public_id

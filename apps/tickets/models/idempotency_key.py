@@ -1,0 +1,27 @@
+"""The responses that are kept for repeated requests."""
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from apps.tickets.models.image import Image
+
+
+class IdempotencyKey(models.Model):
+    """The answer that a request with an Idempotency-Key got, for repeats of it."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    path = models.CharField(max_length=255)
+    fingerprint = models.CharField(max_length=64)  # sha256 of what was sent, in hex
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, null=True)
+    status_code = models.PositiveSmallIntegerField()
+    answer = models.TextField()  # as it was rendered, to be repeated to the letter
+    location = models.CharField(max_length=500)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="idempotency_key_once_per_user")]
+
+    def __str__(self):
+        return self.key

@@ -1,0 +1,39 @@
+"""How far a ticket is, in images."""
+
+from dataclasses import dataclass
+
+from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a ticket is, in images."""
+
+    declared: int
+    stored: int = 0
+    in_flight: int = 0
+    failed: int = 0
+
+    @property
+    def received(self) -> int:
+        """Accepted and not failed: the places taken."""
+        return self.stored + self.in_flight
+
+    @property
+    def remaining(self) -> int:
+        """How many photos the ticket still takes."""
+        return max(0, self.declared - self.received)
+
+    @property
+    def percent(self) -> int:
+        return 100 * self.stored // self.declared
+
+    @classmethod
+    def of(cls, ticket, counts: dict[str, int]) -> "Progress":
+        """`counts`: of the ticket's images, by status."""
+        return cls(
+            declared=ticket.num_images,
+            stored=counts.get(ImageStatus.STORED, 0),
+            in_flight=sum(counts.get(status, 0) for status in IN_FLIGHT),
+            failed=counts.get(ImageStatus.FAILED, 0),
+        )
