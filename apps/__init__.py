@@ -1,0 +1,1 @@
+"""hopla's Django apps, and in `common` what more than one of them needs."""

@@ -1,0 +1,1 @@
+"""The wiring: settings, URLs and the web server."""

@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.common.db.pool import PooledConnection
 from apps.common.observability.logs import FORMATTERS, logging_config
-from apps.common.redis.client import queue_options
+from apps.common.redis.sentinel import queue_options
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -94,10 +94,10 @@ MIDDLEWARE = [
     "apps.common.http.request_id.RequestIdMiddleware",
     "apps.common.http.timing.ObservationMiddleware",
     "apps.operations.health.ProbesMiddleware",
-    *(["apps.common.observability.telemetry.TracingMiddleware"] if OTEL_EXPORTER_OTLP_ENDPOINT else []),
+    *(["apps.common.http.tracing.TracingMiddleware"] if OTEL_EXPORTER_OTLP_ENDPOINT else []),
     "apps.common.http.unread_body.UnreadBodyMiddleware",
     *(["corsheaders.middleware.CorsMiddleware"] if CORS_ALLOWED_ORIGINS else []),
-    "apps.common.api.problems.ProblemDetailsMiddleware",
+    "apps.common.http.problems.ProblemDetailsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "apps.tickets.api.polls.PollsMiddleware",
     "apps.common.http.content_policy.ContentPolicyMiddleware",

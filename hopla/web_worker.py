@@ -1,6 +1,10 @@
 """gunicorn's threaded worker, changed in three ways: it leaves a new connection to the process that has the fewest; its
 threads wait a moment for the next request on the connection that they have served; and no thread waits for a slow
 client longer than a bounded time, least of all the main thread, which accepts and closes all connections.
+
+Private parts of gunicorn 27.0.1: `gunicorn.workers.gthread.ThreadWorker._keepalive_after`, `.accept`, `.enqueue_req`,
+`.finish_request`, `.handle`, `.handle_request`, `.nr_conns`, `.on_pending_socket_readable`, `.pending_conns`,
+`.poller`, `.wait_for_and_dispatch_events`, `gunicorn.workers.gthread.TConn.data_ready`, `.initialized`.
 """
 
 import select

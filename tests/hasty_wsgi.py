@@ -7,5 +7,5 @@ from apps.common.http import body_limits, unread_body
 
 from hopla import web_worker  # isort: skip
 
-slow_clients.WATCH_EVERY_SECONDS = 0.1
+slow_clients.watcher.every_seconds = 0.1
 body_limits.GRACE_SECONDS = unread_body.MAX_SECONDS = web_worker.HEAD_SECONDS = web_worker.UNREAD_SECONDS = 0.5

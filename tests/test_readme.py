@@ -1,3 +1,4 @@
+import ast
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ PAGES = {path: path.read_text() for path in [*ROOT.glob("*.md"), *(ROOT / "docs"
 
 # What Django asks of an app, and says nothing about ours.
 OF_EVERY_APP = {"management", "migrations", "static", "templates"}
+NAMED_BY_DJANGO = {"management", "commands", "migrations"}
 NOT_IN_GIT = {"var", "__pycache__", "staticfiles"}
 
 
@@ -50,6 +52,14 @@ class SessionTests(TransactionTestCase):
 
 
 class MapTests(SimpleTestCase):
+    def test_every_package_says_in_a_sentence_what_it_is_for(self):
+        packages = [ROOT / "hopla" / "__init__.py", *(ROOT / "apps").rglob("__init__.py")]
+        packages = [path for path in packages if not NAMED_BY_DJANGO.intersection(path.parts)]
+        self.assertGreater(len(packages), 20)
+        for path in packages:
+            with self.subTest(str(path.relative_to(ROOT))):
+                self.assertRegex(ast.get_docstring(ast.parse(path.read_text())) or "", r"\A\S.{10,}[.]")
+
     def test_every_folder_is_on_the_map(self):
         mapped = tables_of_folders()
         folders = {name for name in folders_in(ROOT) if name[0] != "." or name == ".ci/"} - {"apps/"}

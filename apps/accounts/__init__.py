@@ -1,0 +1,1 @@
+"""Users, their tokens, log-in and registration, and the proof that an e-mail address is theirs."""

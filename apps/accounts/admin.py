@@ -10,10 +10,10 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
-from apps.accounts.addresses import one_form
 from apps.accounts.models import AuthToken, User
 from apps.accounts.tokens import blacklist, end_sessions
 from apps.common.admin.lists import LargeAdmin
+from apps.common.mail.addresses import one_form
 
 
 class HoplaUserChangeForm(UserChangeForm):

@@ -5,9 +5,8 @@ form, so that the answer can name the remedy.
 """
 
 import re
-from datetime import timedelta
 
-from django.db.models import CharField, Q
+from django.db.models import CharField, DateTimeField, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from knox.auth import TokenAuthentication as KnoxAuthentication
@@ -20,16 +19,14 @@ from apps.accounts.models import AuthToken, User
 from apps.accounts.tokens import is_ended
 from apps.common.db.compiled_queries import CompiledQuery, Parameter, columns_of, instance_of
 
-# `last_used_at` is told in the admin, to the minute: not every request writes.
-LAST_USE_PRECISION = timedelta(minutes=1)
 OPAQUE = re.compile(rb"[0-9a-f]{64}")
 JWT = re.compile(rb"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 
 # The token and its user, in one row.
 _TOKEN = CompiledQuery(
-    lambda: AuthToken.objects.filter(digest=Parameter("digest", CharField())).values_list(
-        *columns_of(AuthToken), *columns_of(User, "user__")
-    )
+    lambda: AuthToken.objects.live(
+        digest=Parameter("digest", CharField()), now=Parameter("now", DateTimeField())
+    ).values_list(*columns_of(AuthToken), *columns_of(User, "user__"))
 )
 
 
@@ -43,14 +40,12 @@ class OpaqueTokenAuthentication(KnoxAuthentication):
             digest = hash_token(token.decode())
         except UnicodeDecodeError as exc:
             raise AuthenticationFailed(_("Invalid token.")) from exc
-        row = _TOKEN.first(digest=digest)
-        if row is None:
+        row = _TOKEN.first(digest=digest, now=timezone.now())
+        if row is None:  # one that has expired is deleted at the user's next log-in
             raise AuthenticationFailed(_("Invalid token."))
         width = len(columns_of(AuthToken))
         auth_token = instance_of(AuthToken, row[:width])
         auth_token.user = instance_of(User, row[width:])
-        if auth_token.expiry is not None and auth_token.expiry < timezone.now():
-            raise AuthenticationFailed(_("Invalid token."))  # it is deleted at the user's next log-in
         user, auth_token = self.validate_user(auth_token)
         self._remember_use(auth_token)
         return user, auth_token
@@ -58,8 +53,9 @@ class OpaqueTokenAuthentication(KnoxAuthentication):
     @staticmethod
     def _remember_use(auth_token):
         now = timezone.now()
-        if auth_token.last_used_at is None or auth_token.last_used_at < now - LAST_USE_PRECISION:
-            stale = Q(last_used_at=None) | Q(last_used_at__lt=now - LAST_USE_PRECISION)
+        used_since = now - AuthToken.LAST_USE_PRECISION
+        if auth_token.last_used_at is None or auth_token.last_used_at < used_since:
+            stale = Q(last_used_at=None) | Q(last_used_at__lt=used_since)
             AuthToken.objects.filter(stale, pk=auth_token.pk).update(last_used_at=now)
 
 

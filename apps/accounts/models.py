@@ -17,10 +17,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
-from knox.models import AbstractAuthToken
+from knox.models import AbstractAuthToken, AuthTokenManager
 
-from apps.accounts.addresses import mailbox_digest, one_form
 from apps.accounts.passwords import normal_password, spellings
+from apps.common.mail.addresses import mailbox_digest, one_form
 
 CODE_DIGITS = 8
 CODE_LIFETIME = timedelta(days=1)
@@ -175,10 +175,21 @@ class User(AbstractUser):
         return self.name.split(" ")[0] or self.username
 
 
+class HoplaTokenManager(AuthTokenManager):
+    def live(self, *, digest, now):
+        """The token with this digest, unless it has expired. Each argument may be an expression."""
+        return self.filter(Q(expiry=None) | Q(expiry__gte=now), digest=digest)
+
+
 class AuthToken(AbstractAuthToken):
     """An opaque token, hashed. Deleting it ends the session that it stands for."""
 
+    # `last_used_at` is told in the admin, to the minute: not every request writes.
+    LAST_USE_PRECISION = timedelta(minutes=1)
+
     last_used_at = models.DateTimeField(_("last used at"), null=True, editable=False)
+
+    objects = HoplaTokenManager()
 
     class Meta:
         verbose_name = _("token")

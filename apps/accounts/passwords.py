@@ -2,6 +2,8 @@
 
 A password is put into the form NFKC before it is hashed (NIST SP 800-63B, section 3.1.1.2): keyboards and systems spell
 the same letters differently. Hashes from before that rule are of what was typed, so that is tried, too.
+
+Private parts of Django 5.2.19: `django.contrib.auth.base_user.AbstractBaseUser._password`.
 """
 
 import unicodedata

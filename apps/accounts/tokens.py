@@ -1,6 +1,8 @@
 """Tokens of both kinds: opaque ones (knox: hashed at rest, expiring, several per user) and JWT pairs (simplejwt).
 
 Every JWT of a user carries the user's `jwt_generation`. Raising it ends them all, access tokens included, at once.
+
+Private parts of Django 5.2.19: `django.contrib.auth.base_user.AbstractBaseUser._password`.
 """
 
 from datetime import timedelta

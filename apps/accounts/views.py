@@ -20,7 +20,6 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.views import TokenViewBase
 
 from apps.accounts import docs
-from apps.accounts.addresses import one_form
 from apps.accounts.emails import enqueue_password_reset, enqueue_verification
 from apps.accounts.errors import CodeInvalidError, InvalidCredentialsError
 from apps.accounts.models import AuthToken, MailAllowance, User
@@ -46,6 +45,7 @@ from apps.accounts.tokens import end_jwt_sessions, end_sessions, new_jwt_pair, n
 from apps.accounts.verification import mark_verified, sent_with_link, verify_by_code, verify_by_link
 from apps.common.api.list_query import ListQueryMixin
 from apps.common.api.pagination import NumberedPages
+from apps.common.mail.addresses import one_form
 
 
 class PublicView(GenericAPIView):

@@ -1,0 +1,1 @@
+"""What more than one app needs; it imports no app."""

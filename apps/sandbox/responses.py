@@ -1,8 +1,8 @@
 """What a client gets: a response, or a refusal in Cloudinary's words."""
 
+import http.client
 import json
 from dataclasses import dataclass, field
-from http import HTTPStatus
 
 JSON = "application/json; charset=utf-8"
 HTML = "text/html; charset=utf-8"
@@ -48,4 +48,4 @@ class Refused(Exception):
 
 def reason_of(status: int) -> str:
     """The reason phrase; 420 is Cloudinary's own and in no registry."""
-    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Enhance Your Calm"
+    return http.client.responses.get(status, "Enhance Your Calm")

@@ -1,0 +1,1 @@
+"""The support desk: tickets with messages, and the e-mails about them."""

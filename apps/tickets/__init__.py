@@ -1,0 +1,1 @@
+"""Tickets and their photos, with a folder for each part of a photo's life."""

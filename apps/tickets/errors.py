@@ -3,6 +3,8 @@
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
 
+from apps.common.api.errors import TemporarilyUnavailableError  # noqa: F401 (refuses photos, too)
+
 
 class ImageMissingError(APIException):
     status_code = 400
@@ -20,24 +22,6 @@ class OneImagePerRequestError(APIException):
     status_code = 400
     default_code = "one_image_per_request"
     default_detail = _("Send one photo per request.")
-
-
-class BodyIncompleteError(APIException):
-    status_code = 400
-    default_code = "body_incomplete"
-    default_detail = _("The connection ended before the whole body arrived.")
-
-
-class BodyTooSlowError(APIException):
-    status_code = 408
-    default_code = "body_too_slow"
-    default_detail = _("The body arrived too slowly. Nothing was kept.")
-
-
-class BodyMalformedError(APIException):
-    status_code = 400
-    default_code = "body_malformed"
-    default_detail = _("The body is not well-formed: its chunks make no sense, or are many and tiny.")
 
 
 class ImageTooLargeError(APIException):
@@ -178,10 +162,3 @@ class StagingFullError(APIException):
     def __init__(self, *, wait):
         self.wait = wait  # seconds; becomes the Retry-After header
         super().__init__(self.default_detail.format(wait=wait))
-
-
-class TemporarilyUnavailableError(APIException):
-    status_code = 503
-    default_code = "temporarily_unavailable"
-    default_detail = _("The service cannot take this request at the moment. Nothing was kept; try again shortly.")
-    wait = 2

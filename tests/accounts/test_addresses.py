@@ -7,8 +7,8 @@ from django.core import mail
 from django.test import Client, SimpleTestCase, override_settings
 from rq import SimpleWorker
 
-from apps.accounts.addresses import mailbox_digest, one_form
 from apps.accounts.models import User
+from apps.common.mail.addresses import mailbox_digest, one_form
 from tests.case import ApiTestCase, default_queue
 from tests.makers import PASSWORD, client_for, make_user
 

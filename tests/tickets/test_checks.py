@@ -1,5 +1,10 @@
 """`manage.py check` knows hopla's own settings."""
 
+import os
+import subprocess
+import sys
+
+from django.conf import settings
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
@@ -19,6 +24,17 @@ class CheckTests(SimpleTestCase):
         self.assertTrue(error.hint)
         for part in parts:
             self.assertIn(part, error.msg)
+
+    def test_command_makes_them(self):
+        """In a process of its own: this one has imported them."""
+        check = subprocess.run(
+            [sys.executable, "manage.py", "check"],
+            env=os.environ | {"WORKER_CONCURRENCY": "0"},
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+        )
+        self.assertIn("hopla.E001", check.stderr)
 
     def test_defaults_are_sound(self):
         self.assertEqual(self.errors(), [])

@@ -7,7 +7,7 @@ import logging
 from django.db import IntegrityError, migrations, transaction
 from django.db.models import Q
 
-from apps.accounts.addresses import one_form
+from apps.common.mail.addresses import one_form
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,7 @@
-"""Numbered pages of a list, with a count; both cheap, however long the list is."""
+"""Numbered pages of a list, with a count; both cheap, however long the list is.
+
+Private parts of Django 5.2.19: `django.core.paginator.Paginator._get_page`.
+"""
 
 from functools import cached_property
 from hashlib import sha256

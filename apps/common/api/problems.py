@@ -1,19 +1,16 @@
-"""Errors as RFC 9457 problem details, on every path under /api/, whoever raised them."""
+"""REST framework's errors, and all that a view raises, as the problem details of apps/common/http/problems.py."""
 
 import logging
-import re
-from http import HTTPStatus
 from itertools import islice
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
-from django.http import JsonResponse, UnreadablePostError
+from django.http import UnreadablePostError
 from django.http.multipartparser import TooManyFilesSent
 from django.urls import Resolver404, resolve
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.csrf import csrf_exempt
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
@@ -22,59 +19,22 @@ from rest_framework.response import Response
 from rest_framework.serializers import as_serializer_error
 from rest_framework.views import exception_handler, set_rollback
 
+from apps.common.api.errors import (
+    BodyIncompleteError,
+    BodyMalformedError,
+    BodyTooSlowError,
+    RequestTooLargeError,
+    TemporarilyUnavailableError,
+)
+from apps.common.http.problems import CODES_BY_STATUS, CONTENT_TYPE, default_detail, problem, problem_answer
 from apps.common.http.request_body import BodyMalformed, BodyTooSlow
-from apps.tickets.errors import BodyIncompleteError, BodyMalformedError, BodyTooSlowError
 
 logger = logging.getLogger(__name__)
 
-API_PATH = re.compile("/+api/")  # a client that joins two slashes means the API all the same
-CONTENT_TYPE = "application/problem+json"
-UNAVAILABLE_WAIT_SECONDS = 2
 NULL_BODY = "No data provided"  # as REST framework puts it, in every language
 # Of what an answer repeats of a request.
 MAX_ERRORS = 100
 MAX_CHARACTERS = 400
-
-TITLES = {
-    400: gettext_lazy("Bad Request"),
-    401: gettext_lazy("Unauthorized"),
-    403: gettext_lazy("Forbidden"),
-    404: gettext_lazy("Not Found"),
-    405: gettext_lazy("Method Not Allowed"),
-    408: gettext_lazy("Request Timeout"),
-    409: gettext_lazy("Conflict"),
-    410: gettext_lazy("Gone"),
-    413: gettext_lazy("Content Too Large"),
-    414: gettext_lazy("URI Too Long"),
-    415: gettext_lazy("Unsupported Media Type"),
-    417: gettext_lazy("Expectation Failed"),
-    422: gettext_lazy("Unprocessable Content"),
-    429: gettext_lazy("Too Many Requests"),
-    431: gettext_lazy("Request Header Fields Too Large"),
-    500: gettext_lazy("Internal Server Error"),
-    501: gettext_lazy("Not Implemented"),
-    503: gettext_lazy("Service Unavailable"),
-}
-
-CODES_BY_STATUS = {
-    400: "bad_request",
-    403: "permission_denied",
-    404: "not_found",
-    405: "method_not_allowed",
-    413: "request_too_large",
-    500: "internal_error",
-}
-
-
-class TemporarilyUnavailable(exceptions.APIException):
-    status_code = 503
-    default_code = "temporarily_unavailable"
-    wait = UNAVAILABLE_WAIT_SECONDS
-
-
-class RequestTooLarge(exceptions.APIException):
-    status_code = 413
-    default_code = "request_too_large"
 
 
 def problem_response(exc, context) -> Response:
@@ -102,58 +62,6 @@ def problem_response(exc, context) -> Response:
     return response
 
 
-def problem(*, status: int, code: str, detail: str, request_id: str, errors=None) -> dict:
-    body = {
-        "type": "about:blank",
-        "title": str(TITLES.get(status) or HTTPStatus(status).phrase),
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "request_id": request_id,
-    }
-    return body if errors is None else body | {"errors": errors}
-
-
-def problem_answer(request, *, status: int, code: str, detail: str) -> JsonResponse:
-    """The problem as Django's answer, for where REST framework is not at work."""
-    body = problem(status=status, code=code, detail=detail, request_id=request.id)
-    answer = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
-    answer.problem_code = code
-    return answer
-
-
-def is_api(request) -> bool:
-    return bool(API_PATH.match(request.path))
-
-
-class ProblemDetailsMiddleware:
-    """Turns what Django itself answers under /api/ (no such path, a bad host, a crash in a middleware) into
-    a problem.
-
-    It stands outside the other middleware, so that nothing they answer escapes it.
-    """
-
-    def __init__(self, get_response):
-        self.get_response = get_response
-
-    def __call__(self, request):
-        response = self.get_response(request)
-        is_problem = response.status_code < 400 or response.get("Content-Type", "").startswith(CONTENT_TYPE)
-        if is_problem or not is_api(request):
-            return response
-        return self._as_problem(request, response)
-
-    @staticmethod
-    def _as_problem(request, response):
-        status = response.status_code
-        code = CODES_BY_STATUS.get(status, "error")
-        answer = problem_answer(request, status=status, code=code, detail=default_detail(status))
-        for name, value in response.items():  # what the middleware inside has said of safety and of caches holds on
-            if name not in ("Content-Type", "Content-Length"):
-                answer.headers[name] = value
-        return answer
-
-
 @csrf_exempt  # as REST framework's own views are: a POST without a session gets its 404, not a 403
 def no_such_endpoint(request, **kwargs):
     """The last route under /api/. It also keeps Django from redirecting, or crashing on, a missing final slash."""
@@ -174,11 +82,11 @@ def _translated(exc):
     """Foreign exceptions that mean something to a client, as API exceptions."""
     if isinstance(exc, (RedisError, OperationalError, InterfaceError, PoolTimeout)):
         logger.error("a backing service is away: %s", type(exc).__name__)
-        return TemporarilyUnavailable(default_detail(503))
+        return TemporarilyUnavailableError()
     if isinstance(exc, UnreadablePostError):
         return _why_unreadable(exc)
     if isinstance(exc, RequestDataTooBig):
-        return RequestTooLarge(default_detail(413))
+        return RequestTooLargeError()
     if isinstance(exc, (SuspiciousOperation, TooManyFilesSent)):
         return exceptions.ParseError(default_detail(400))
     if isinstance(exc, DjangoValidationError):  # of a model or a validator, which no serializer stood around
@@ -221,16 +129,6 @@ def _sentences(detail) -> str:
     if isinstance(detail, list):
         return " ".join(_sentences(each) for each in detail)
     return str(detail)
-
-
-def default_detail(status: int) -> str:
-    return {
-        400: _("The request could not be understood."),
-        403: _("You may not do this."),
-        404: _("There is nothing at this address, or nothing that you may see."),
-        413: _("The request is too large."),
-        503: _("The service cannot take this request at the moment. Nothing was kept; try again shortly."),
-    }.get(status, _("Something went wrong on our side. Quote the request_id when you report it."))
 
 
 def _field_errors(details, codes, path=""):

@@ -10,7 +10,7 @@ from limits.storage import RedisStorage
 from limits.strategies import MovingWindowRateLimiter
 from rest_framework.throttling import BaseThrottle
 
-from apps.accounts.addresses import one_form
+from apps.common.mail.addresses import one_form
 from apps.common.redis.client import redis_at
 
 

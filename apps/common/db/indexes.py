@@ -1,4 +1,8 @@
-"""Indexes on tables that are in use, made without keeping anyone from writing."""
+"""Indexes on tables that are in use, made without keeping anyone from writing.
+
+Private parts of Django 5.2.19: `django.db.backends.base.schema.BaseDatabaseSchemaEditor._constraint_names`,
+`._create_index_sql`, `._delete_index_sql`.
+"""
 
 from django.contrib.postgres import operations as postgres
 from django.db.migrations import AddIndex, AlterField, RemoveIndex

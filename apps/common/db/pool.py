@@ -1,4 +1,7 @@
-"""Connections of the pool, checked without asking the server."""
+"""Connections of the pool, checked without asking the server.
+
+Private parts of psycopg-pool 3.3.3: `psycopg_pool.ConnectionPool.check_connection`.
+"""
 
 import select
 

@@ -1,6 +1,8 @@
 """Bodies that are read into memory, JSON and forms, come whole and in time, or the request is refused.
 
 Photos have a reader of their own, see apps/tickets/intake/body.py: they are large, and a slow phone may take its time.
+
+Private parts of Django 5.2.19: `django.core.handlers.wsgi.WSGIRequest._stream`.
 """
 
 import io
@@ -13,7 +15,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 
-from apps.common.api.problems import is_api, problem_answer
+from apps.common.http.problems import is_api, problem_answer
 from apps.common.http.request_body import PORTION_BYTES, BodyTooSlow, RequestBody, body_of
 from apps.common.http.slow_clients import Brief
 

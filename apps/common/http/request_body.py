@@ -1,4 +1,9 @@
-"""A request's body as it arrives, whichever way the client sends it: with a length, or in chunks without one."""
+"""A request's body as it arrives, whichever way the client sends it: with a length, or in chunks without one.
+
+Private parts of gunicorn 27.0.1: `gunicorn.http.body.Body.failed`, `gunicorn.http.body.LengthReader.unreader`,
+`.length`, `gunicorn.http.body.ChunkedReader.parser`, `gunicorn.http.unreader.Unreader.take_buffered`,
+`gunicorn.http.errors.ChunkMissingTerminator.term`.
+"""
 
 import socket
 import ssl

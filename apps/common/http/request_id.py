@@ -1,10 +1,9 @@
 """One id from the request into every log line and the response: the client's own when it sent a sane one."""
 
-import logging
 import re
 import uuid
 
-from apps.common.observability.request_id import MAX_LENGTH, current_request_id, on_behalf_of
+from apps.common.observability.request_id import MAX_LENGTH, on_behalf_of
 
 SANE_REQUEST_ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{MAX_LENGTH}}}")
 
@@ -20,11 +19,3 @@ class RequestIdMiddleware:
             response = self.get_response(request)
         response["X-Request-ID"] = request.id
         return response
-
-
-class RequestIdFilter(logging.Filter):
-    """Gives every log record the id of the request it was written for, `-` outside one. One that has an id keeps it."""
-
-    def filter(self, record):
-        record.request_id = getattr(record, "request_id", "") or current_request_id() or "-"
-        return True

@@ -4,14 +4,13 @@ A thread that reads from a client cannot look at the clock meanwhile. One other 
 them, and ends a read by shutting the reading side of its connection: an answer can still be written.
 """
 
-import logging
-import os
 import socket
-import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 
-logger = logging.getLogger(__name__)
+from apps.common.observability import unforeseen
+from apps.common.threads import Daemon
 
 WATCH_EVERY_SECONDS = 0.25
 
@@ -21,8 +20,6 @@ CROWD = 64
 CROWD_SECONDS = 0.5
 
 _watched: set = set()
-_watcher_of_process = None
-_starting = threading.Lock()
 
 
 class Brief:
@@ -73,13 +70,8 @@ def watched(client):
 
 
 def watch(client) -> None:
-    global _watcher_of_process
     _watched.add(client)
-    if _watcher_of_process != os.getpid():  # a forked server process has none yet
-        with _starting:
-            if _watcher_of_process != os.getpid():
-                _watcher_of_process = os.getpid()
-                threading.Thread(target=_watch_forever, name="slow-clients", daemon=True).start()
+    watcher.ensure_started()
 
 
 def forget(client) -> None:
@@ -92,12 +84,16 @@ def shut(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RD)  # an SSLSocket's own would end the encryption of the answer, too
 
 
-def _watch_forever() -> None:
-    while True:
-        time.sleep(WATCH_EVERY_SECONDS)
-        for client in _watched.copy():
-            try:
-                if client.is_overdue():
-                    client.cut()
-            except Exception:  # the thread must outlive it: nobody else would look at the clock
-                logger.exception("a slow client could not be looked at")
+def _cut_off_overdue() -> None:
+    for client in _watched.copy():
+        with unforeseen.survived("web", "looking at a slow client"):  # the others are looked at all the same
+            if client.is_overdue():
+                client.cut()
+
+
+watcher = Daemon(
+    "slow-clients",
+    _cut_off_overdue,
+    every_seconds=WATCH_EVERY_SECONDS,
+    on_error=partial(unforeseen.report, "web", "looking for slow clients"),
+)

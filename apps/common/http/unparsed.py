@@ -1,8 +1,12 @@
-"""What gunicorn refuses before hopla sees it, such as a doubled Content-Length, as problem details instead of HTML."""
+"""What gunicorn refuses before hopla sees it, such as a doubled Content-Length, as problem details instead of HTML.
+
+Private parts of gunicorn 27.0.1: `gunicorn.http.message.TOKEN_RE`, `gunicorn.util.write_nonblock`.
+"""
 
 import json
 import uuid
 
+from django.utils import translation
 from gunicorn import util
 from gunicorn.http.errors import (
     ExpectationFailed,
@@ -14,6 +18,7 @@ from gunicorn.http.errors import (
 )
 from gunicorn.http.message import TOKEN_RE
 
+from apps.common.http.problems import CODES_BY_STATUS, default_detail, problem
 from apps.common.observability.request_id import on_behalf_of
 
 # In English: of the client's language nothing is known yet. gunicorn chooses the status.
@@ -26,11 +31,6 @@ REFUSALS = (
 
 
 def problem_of(exc: Exception, *, status: int, request_id: str) -> dict:
-    # In here: they need Django's settings, and gunicorn's main process does without Django.
-    from django.utils import translation
-
-    from apps.common.api.problems import CODES_BY_STATUS, default_detail, problem
-
     with translation.override("en"):
         code, detail = CODES_BY_STATUS.get(status, "bad_request"), default_detail(status)
         for error, its_code, its_detail in REFUSALS:

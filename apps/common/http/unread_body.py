@@ -3,6 +3,8 @@
 The server would close the connection over an unread body, and a client still sending then sees a reset connection, not
 the answer: a ticket that is full would look like a network failure. The bounds keep this from being a way to hold a
 thread: past them the connection is closed after all.
+
+Private parts of Django 5.2.19: `django.http.HttpResponse._resource_closers`.
 """
 
 import time

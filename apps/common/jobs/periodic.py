@@ -1,5 +1,6 @@
-"""Work that is done over and over, each kind by itself: the trouble of one holds up no other.
+"""What a worker does besides its jobs. Each app registers its own when Django has loaded it, in `ready()`.
 
+Work that is done over and over is done in a thread for each kind: the trouble of one holds up no other.
 What keeps servers from being asked is foreseen, and said in a line; anything else is reported with its traceback. Both
 are counted every time, and logged only when they begin or change: what is done every second fails every second.
 """
@@ -13,6 +14,41 @@ from django.db import close_old_connections, connection
 from apps.common.observability import metrics, unforeseen
 
 logger = logging.getLogger(__name__)
+
+_tasks: dict[str, "Periodic"] = {}
+_companions: dict[str, Callable[[threading.Event], None]] = {}
+_stop_hooks: dict[Callable[[], None], None] = {}  # in order, each once
+
+
+def register(name: str, function: Callable[[], int | None], *, every_seconds: float) -> None:
+    """Have each worker call this at this pace, as `Periodic` does, until it is told to stop."""
+    _tasks[name] = Periodic(name, function, every_seconds=every_seconds)
+
+
+def register_companion(name: str, function: Callable[[threading.Event], None]) -> None:
+    """Have each worker call `function(until)` in a thread of its own. `until` is set when the last job has ended."""
+    _companions[name] = function
+
+
+def on_stop(function: Callable[[], None]) -> None:
+    """Have a worker that was told to stop call this, perhaps repeatedly, once its jobs have had their time: they wait
+    for something that this cuts off.
+    """
+    _stop_hooks[function] = None
+
+
+def tasks() -> list["Periodic"]:
+    return list(_tasks.values())
+
+
+def companions() -> dict[str, Callable[[threading.Event], None]]:
+    return dict(_companions)
+
+
+def call_stop_hooks() -> None:
+    for function in list(_stop_hooks):
+        with unforeseen.survived("worker", f"calling {function.__module__}.{function.__qualname__} at the stop"):
+            function()
 
 
 class Periodic:

@@ -3,6 +3,9 @@
 Jobs are JSON, and each names one of hopla's own functions, those marked with `job_function`: whoever can write to Redis
 can have hopla's jobs run, and no code of their own. RQ by itself takes pickles, which run what they like when they are
 read, and calls any function that a job names.
+
+Private parts of rq 2.12.0: `rq.serializers.DefaultSerializer`, `rq.job.Job._deserialize_data`,
+`rq.Queue.redis_queues_keys`, `.redis_queue_namespace_prefix`.
 """
 
 import logging
@@ -20,7 +23,8 @@ from rq.serializers import DefaultSerializer, JSONSerializer
 from rq.utils import now, utcformat
 
 from apps.common.jobs.concurrency_limit import ConcurrencyLimit
-from apps.common.redis.client import exchange, redis_at
+from apps.common.redis.client import redis_at
+from apps.common.redis.wire import exchange
 
 logger = logging.getLogger(__name__)
 

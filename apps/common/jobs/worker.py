@@ -1,13 +1,19 @@
-"""The RQ worker of plain `manage.py rqworker default`: many jobs side by side in one process, and the reconciler.
+"""The RQ worker of plain `manage.py rqworker default`: many jobs side by side in one process, and in threads beside
+them what the apps have registered for it (apps/common/jobs/periodic.py), such as the reconciler.
 
 RQ's own workers run one job at a time, in a forked child or in the main thread. A photo's job mostly waits for
 Cloudinary, so this one runs up to WORKER_CONCURRENCY of them in threads. What RQ keeps per running job (execution,
 heartbeat, current job) lives in a `JobRunner`, a small SimpleWorker under the same name, which takes its jobs from the
 queue itself; the registration, the heartbeats and the signals stay with the worker. A crash takes all jobs in flight
-with it: they are safe to run twice, and the reconciler, in a thread here, starts them again.
+with it: they are safe to run twice, and the reconciler starts them again.
 
 Told to stop it takes no more jobs and ends within STOP_TIMEOUT_SECONDS, before the platform kills it: what it has in
-hand may go on for most of that time, then the uploads that are left are cut off and queued again for another worker.
+hand may go on for most of that time, then what is left of it is cut off and queued again for another worker.
+
+Private parts of rq 2.12.0: `rq.worker.base.BaseWorker._exc_handlers`, `._install_signal_handlers`,
+`._ordered_queues`, `._shutdown`, `._shutdown_requested_date`, `._start_scheduler`, `._stop_requested`, `.bootstrap`,
+`.teardown`, `.register_birth`, `.check_for_suspension`, `.run_maintenance_tasks`, `.cleanup_execution`,
+`rq.worker_registration.register`.
 """
 
 import logging
@@ -17,6 +23,7 @@ import threading
 import time
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from functools import partial
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -32,15 +39,12 @@ from rq.timeouts import BaseDeathPenalty
 from rq.utils import now
 from rq.worker.base import BaseWorker, WorkerStatus
 
-from apps.accounts.tokens import forget_expired_tokens
+from apps.common import threads
+from apps.common.jobs import periodic
 from apps.common.jobs.periodic import Periodic
 from apps.common.jobs.queue import jobs
 from apps.common.observability import metrics, unforeseen
-from apps.common.redis.client import exchange
-from apps.support.emails import enqueue_due_emails
-from apps.tickets.delivery.leases import keep_leases
-from apps.tickets.storage.cloudinary import interrupt_calls
-from apps.tickets.upkeep.reconcile import reconcile
+from apps.common.redis.wire import exchange
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +54,7 @@ POLL_SECONDS = 2  # how long one wait for a job may take, and so how late a stop
 REDIS_TIMEOUT_SECONDS = POLL_SECONDS + 5
 LIVENESS_SECONDS = 15  # a worker that has not been heard of for this long counts as dead
 MAINTENANCE_SECONDS = 30
-RECONCILE_EVERY_SECONDS = 1
-FORGET_TOKENS_EVERY_SECONDS = 60 * 60
-UPLOADS_SHARE_OF_STOP = 0.8  # of STOP_TIMEOUT_SECONDS; the rest is for writing down what became of them
+JOBS_SHARE_OF_STOP = 0.8  # of STOP_TIMEOUT_SECONDS; the rest is for writing down what became of them
 WATCH_SECONDS = 0.5
 LEAVING_TAKES_SECONDS = 0.1
 
@@ -182,27 +184,23 @@ class ThreadedWorker(BaseWorker):
         Answers whether any job was run. Redis being away does not end it.
         """
         self._install_signal_handlers()  # first: once it is registered, it is expected to end in good order
-        self._start_thread("stop", self._watch_the_stop)
+        _start_thread("stop", self._watch_the_stop)
         self._persist(lambda: self.bootstrap(logging_level))
         if with_scheduler:
             self._persist(lambda: self._start_scheduler(burst, logging_level))
-        periodic = [self._start_thread(task.name, task.keep_on, self._stopping) for task in periodic_work()]
-        self._start_thread("leases", keep_leases, self._ended)
+        tasks = [_start_thread(task.name, task.keep_on, self._stopping) for task in periodic.tasks()]
+        for name, keep in periodic.companions().items():
+            _start_thread(name, keep, self._ended)
         with ThreadPoolExecutor(len(self._runners), thread_name_prefix="job") as pool:
             self._supervise(
                 [pool.submit(self._work_in, runner, burst, max_jobs) for runner in self._runners], max_idle_time
             )
-        _join(periodic, seconds=POLL_SECONDS)
+        _join(tasks, seconds=POLL_SECONDS)
         self._persist(self.teardown, attempts=1)
         if self._stop_asked_at < math.inf:
             metrics.close()  # while somebody still keeps the time
         self._ended.set()
         return self._jobs_taken > 0
-
-    def _start_thread(self, name: str, target, *arguments) -> threading.Thread:
-        thread = threading.Thread(target=target, args=arguments, name=name, daemon=True)
-        thread.start()
-        return thread
 
     def _supervise(self, loops: list[Future], max_idle_time: float | None):
         """Until the runners' loops have ended: they do when told to stop, each once it is through with its job. Those
@@ -356,11 +354,10 @@ class ThreadedWorker(BaseWorker):
             left = self._stop_asked_at + settings.STOP_TIMEOUT_SECONDS - LEAVING_TAKES_SECONDS - time.monotonic()
             if left <= 0:
                 self._leave_at_once()
-            left_for_uploads = left - (1 - UPLOADS_SHARE_OF_STOP) * settings.STOP_TIMEOUT_SECONDS
-            if left_for_uploads <= 0:
-                with unforeseen.survived("worker", "cutting off uploads"):
-                    interrupt_calls()
-            wait = min(WATCH_SECONDS, left_for_uploads if left_for_uploads > 0 else left)
+            left_for_jobs = left - (1 - JOBS_SHARE_OF_STOP) * settings.STOP_TIMEOUT_SECONDS
+            if left_for_jobs <= 0:
+                periodic.call_stop_hooks()
+            wait = min(WATCH_SECONDS, left_for_jobs if left_for_jobs > 0 else left)
 
     def request_force_stop(self, signum, frame):
         """The second signal: go at once."""
@@ -388,19 +385,14 @@ class ThreadedWorker(BaseWorker):
         return None
 
 
-def periodic_work() -> list[Periodic]:
-    """What a worker does besides its jobs, each in a thread of its own."""
-    return [
-        Periodic("reconcile", reconcile, every_seconds=RECONCILE_EVERY_SECONDS),
-        Periodic("queueing e-mails", enqueue_due_emails, every_seconds=RECONCILE_EVERY_SECONDS),
-        Periodic("forgetting tokens", forget_expired_tokens, every_seconds=FORGET_TOKENS_EVERY_SECONDS),
-    ]
+def _start_thread(name: str, function, *arguments) -> threading.Thread:
+    return threads.start(name, function, *arguments, on_error=partial(unforeseen.report, "worker", f"thread {name}"))
 
 
-def _join(threads: list[threading.Thread], *, seconds: float) -> None:
+def _join(started: list[threading.Thread], *, seconds: float) -> None:
     """Wait for their end, that long in all."""
     deadline = time.monotonic() + seconds
-    for thread in threads:
+    for thread in started:
         thread.join(timeout=max(0, deadline - time.monotonic()))
 
 

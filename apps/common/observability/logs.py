@@ -4,6 +4,8 @@ import logging
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 
+from apps.common.observability.request_id import current_request_id
+
 # A message may quote what a client sent, a path for instance: it must not begin a line of its own, nor colour it.
 CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 FIELDS = {"asctime": "time", "levelname": "level", "name": "logger"}
@@ -27,7 +29,7 @@ def logging_config(log_format: str) -> dict:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": "apps.common.http.request_id.RequestIdFilter"}},
+        "filters": {"request_id": {"()": "apps.common.observability.logs.RequestIdFilter"}},
         "formatters": {"line": FORMATTERS[log_format]},
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
         "root": {"handlers": ["console"], "level": "INFO"},
@@ -41,6 +43,14 @@ def logging_config(log_format: str) -> dict:
             "rq": {"handlers": [], "propagate": True},
         },
     }
+
+
+class RequestIdFilter(logging.Filter):
+    """Gives every log record the id of the request it was written for, `-` outside one. One that has an id keeps it."""
+
+    def filter(self, record):
+        record.request_id = getattr(record, "request_id", "") or current_request_id() or "-"
+        return True
 
 
 class PlainFormatter(logging.Formatter):

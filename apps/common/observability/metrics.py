@@ -17,6 +17,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from apps.common.redis.client import redis_at
+from apps.common.threads import Daemon
 
 logger = logging.getLogger(__name__)
 
@@ -95,18 +96,18 @@ class _Sums:
     def __init__(self):
         self._lock = threading.Lock()
         self._amounts = defaultdict(float)
-        self._flusher = None  # the pid whose thread flushes: a fork has none
-        self._starting = threading.Lock()
 
     def add(self, name: str, labels: dict[str, str], part: str, amount: float) -> None:
-        key = (name, tuple(labels.values()), part)
+        self._add((name, tuple(labels.values()), part), amount)
+        if os.getpid() != _imported_by and threading.current_thread() is threading.main_thread():
+            self.flush_if_possible()  # the child that RQ's own worker forks for a job: it ends without a farewell
+        elif _flusher.ensure_started():
+            atexit.register(self.flush_if_possible)
+
+    def _add(self, key: tuple, amount: float) -> None:
         with self._lock:
             if key in self._amounts or len(self._amounts) < MOST_SERIES:
                 self._amounts[key] += amount
-        if os.getpid() != _imported_by and threading.current_thread() is threading.main_thread():
-            self.flush_if_possible()  # the child that RQ's own worker forks for a job: it ends without a farewell
-        elif self._flusher != os.getpid():
-            self._start_flusher()
 
     def flush(self) -> None:
         """Add them to those in Redis. Raises RedisError, and keeps them for the next time."""
@@ -130,25 +131,18 @@ class _Sums:
             self.flush()
         except RedisError:
             return  # whoever needs Redis for more than a count says that it is away
-        except Exception:
-            logger.exception("metrics cannot be added up")
+        except Exception as exc:  # noqa: BLE001  it is reported
+            self.report(exc)
 
-    def _start_flusher(self) -> None:
-        with self._starting:
-            if self._flusher == os.getpid():
-                return
-            self._flusher = os.getpid()
-            threading.Thread(target=self._flush_forever, name="metrics", daemon=True).start()
-            atexit.register(self.flush_if_possible)
-
-    def _flush_forever(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(FLUSH_EVERY_SECONDS):
-            self.flush_if_possible()
+    def report(self, exc: Exception) -> None:
+        """As `unforeseen.report` does, which stands on this module. It only adds: the next flush may fail likewise."""
+        logger.error("metrics cannot be added up", exc_info=exc)
+        self._add(("hopla_unforeseen_errors", ("metrics",), ""), 1)
 
 
 _imported_by = os.getpid()
 _sums = _Sums()
+_flusher = Daemon("metrics", _sums.flush_if_possible, every_seconds=FLUSH_EVERY_SECONDS, on_error=_sums.report)
 os.register_at_fork(after_in_child=_sums.__init__)  # what was added up before belongs to the parent
 
 

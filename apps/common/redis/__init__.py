@@ -1,0 +1,1 @@
+"""Redis: clients, their connection pool, Sentinels, and the protocol for large values."""

@@ -9,18 +9,17 @@ import re
 from functools import cache
 
 from django.db import DatabaseError
-from django.db.models import BigIntegerField, CharField, DateTimeField, PositiveIntegerField, Q
+from django.db.models import BigIntegerField, CharField, DateTimeField, PositiveIntegerField
 from django.http import HttpResponseNotModified
 from django.urls import ResolverMatch, get_script_prefix, resolve, reverse
 from django.utils import timezone
 from django.utils.translation import get_language_from_request
 from knox.crypto import hash_token
+from knox.models import get_token_model
 from psycopg_pool import PoolTimeout
 
-from apps.accounts.authentication import LAST_USE_PRECISION
 from apps.common.db.compiled_queries import CompiledQuery, Parameter
 from apps.tickets.api.views import CACHE_CONTROL
-from apps.tickets.models import Ticket
 
 POLLED = ("ticket", "ticket-status")
 # Numbers that fit their columns, and a language; a client sends back the ETag as it got it.
@@ -29,20 +28,20 @@ TOKEN = re.compile(r"Token ([0-9a-f]+)")
 
 
 def _ticket_that_has_not_changed():
+    tokens = get_token_model().objects.live(
+        digest=Parameter("digest", CharField()), now=Parameter("now", DateTimeField())
+    )
     return (
-        Ticket.objects.filter(
-            # All in one call: of the token, each condition holds for the same.
-            Q(owner__auth_token_set__expiry=None)
-            | Q(owner__auth_token_set__expiry__gte=Parameter("now", DateTimeField())),
-            pk=Parameter("ticket_id", BigIntegerField()),
-            version=Parameter("version", PositiveIntegerField()),
-            owner__is_active=True,
-            owner__auth_token_set__digest=Parameter("digest", CharField()),
+        tokens.filter(
             # Else the long way writes down that it is in use.
-            owner__auth_token_set__last_used_at__gte=Parameter("used_since", DateTimeField()),
+            last_used_at__gte=Parameter("used_since", DateTimeField()),
+            user__is_active=True,
+            # In one call: both hold for the same ticket.
+            user__tickets__pk=Parameter("ticket_id", BigIntegerField()),
+            user__tickets__version=Parameter("version", PositiveIntegerField()),
         )
         .order_by()
-        .values_list("pk")
+        .values_list("user__tickets__pk")
     )
 
 
@@ -81,7 +80,7 @@ def is_unchanged(request) -> bool:
             version=int(version),
             digest=hash_token(token[1]),
             now=now,
-            used_since=now - LAST_USE_PRECISION,
+            used_since=now - get_token_model().LAST_USE_PRECISION,
         )
     except (DatabaseError, PoolTimeout):
         return False  # the long way says what is the matter

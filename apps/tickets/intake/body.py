@@ -5,10 +5,10 @@ import time
 
 from django.conf import settings
 
+from apps.common.api.errors import BodyIncompleteError, BodyMalformedError, BodyTooSlowError
 from apps.common.http.request_body import BodyMalformed, body_of
 from apps.common.http.slow_clients import forget, shut, watch
 from apps.common.jobs.concurrency_limit import ConcurrencyLimit
-from apps.tickets.errors import BodyIncompleteError, BodyMalformedError, BodyTooSlowError
 
 READ_BYTES = 384 * 1024
 FIRST_WAIT_BYTES = 16 * 1024

@@ -7,12 +7,10 @@ a photo that has failed since.
 
 import hashlib
 import json
-import os
 import re
-import threading
-import time
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db.models import BigIntegerField, CharField, DateTimeField
@@ -31,6 +29,7 @@ from apps.common.db.compiled_queries import (
 )
 from apps.common.observability import unforeseen
 from apps.common.redis.client import redis_at
+from apps.common.threads import Daemon
 from apps.tickets.errors import IdempotencyInFlightError, IdempotencyKeyInvalidError, IdempotencyKeyReusedError
 from apps.tickets.models import IdempotencyKey
 from apps.tickets.models.statuses import ImageStatus
@@ -65,8 +64,9 @@ def held(*, user, key: str):
     hold = redis_at(settings.REDIS_URL).lock(name, timeout=HELD_SECONDS, blocking=False, thread_local=False)
     if not hold.acquire():
         raise IdempotencyInFlightError
-    _renew(hold)
     try:
+        _holds.add(hold)
+        renewer.ensure_started()
         yield
     finally:
         _holds.discard(hold)
@@ -74,26 +74,19 @@ def held(*, user, key: str):
             hold.release()
 
 
+def _renew_all() -> None:
+    for hold in _holds.copy():
+        with unforeseen.survived("web", "prolonging the hold of an Idempotency-Key"), suppress(RedisError):
+            hold.reacquire()
+
+
 _holds: set[Lock] = set()
-_renewer_of_process = None
-_starting = threading.Lock()
-
-
-def _renew(hold: Lock) -> None:
-    global _renewer_of_process
-    _holds.add(hold)
-    with _starting:
-        if _renewer_of_process != os.getpid():  # a forked server process has none yet
-            _renewer_of_process = os.getpid()
-            threading.Thread(target=_renew_forever, name="idempotency-holds", daemon=True).start()
-
-
-def _renew_forever() -> None:
-    while True:
-        time.sleep(RENEW_EVERY_SECONDS)
-        for hold in _holds.copy():
-            with unforeseen.survived("web", "prolonging the hold of an Idempotency-Key"), suppress(RedisError):
-                hold.reacquire()
+renewer = Daemon(
+    "idempotency-holds",
+    _renew_all,
+    every_seconds=RENEW_EVERY_SECONDS,
+    on_error=partial(unforeseen.report, "web", "prolonging the holds of Idempotency-Keys"),
+)
 
 
 def find_answer(*, user, key: str) -> IdempotencyKey | None:

@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from django.conf import settings
 from redis.exceptions import RedisError
 
-from apps.common.redis.client import exchange, redis_at
+from apps.common.redis.client import redis_at
+from apps.common.redis.wire import exchange
 from apps.tickets.errors import UploadQuotaExceededError
 
 DAY_SECONDS = 24 * 60 * 60

@@ -1,0 +1,1 @@
+"""How tickets and images move from one status to the next, and what follows from it."""

@@ -10,6 +10,7 @@ move a single step of Redis; and whoever finds no bytes of a photo in flight in 
 
 from django.conf import settings
 
+from apps.tickets.staging.books import BOOKS_IN_LUA
 from apps.tickets.staging.store import BUDGET_KEYS, DISCARD, DRAIN_WINDOW_SECONDS, connection, key_of
 
 QUARANTINE = "hopla:quarantine:"
@@ -17,17 +18,13 @@ BOOKS = [f"{QUARANTINE}since", f"{QUARANTINE}sizes", f"{QUARANTINE}total"]
 SHARE_OF_BUDGET = 8
 
 # The last KEYS of each script: since, sizes, total, the photo's key aside. Before them come those of staging.
-FORGET = """
+FORGET = (
+    BOOKS_IN_LUA
+    + """
 local since, sizes, total, aside = KEYS[#KEYS - 3], KEYS[#KEYS - 2], KEYS[#KEYS - 1], KEYS[#KEYS]
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
-local function forget(id)
-  local size = tonumber(redis.call('HGET', sizes, id) or 0)
-  redis.call('ZREM', since, id)
-  redis.call('HDEL', sizes, id)
-  if size > 0 and redis.call('DECRBY', total, size) <= 0 then redis.call('DEL', total) end
-end
+local function forget(id) strike_out(since, sizes, total, id) end
 """
+)
 
 # KEYS: those of DISCARD first. ARGV: what DISCARD takes, and at the end the photo's size, ttl, most bytes, prefix of
 # keys aside, the least seconds that the photo must have been whole in staging.
@@ -45,7 +42,7 @@ if redis.call('STRLEN', staged) >= size and size > 0 then
   redis.call('EXPIRE', aside, ttl)
   redis.call('ZADD', since, now, ARGV[1])
   redis.call('HSET', sizes, ARGV[1], redis.call('STRLEN', aside))
-  redis.call('INCRBY', total, redis.call('STRLEN', aside))
+  add(total, redis.call('STRLEN', aside))
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', since, '-inf', now - ttl)) do forget(id) end
   while tonumber(redis.call('GET', total) or 0) > most do
     local oldest = redis.call('ZRANGE', since, 0, 0)[1]
@@ -70,7 +67,7 @@ if redis.call('STRLEN', KEYS[4]) < bytes then
 end
 if redis.call('EXPIRE', KEYS[4], ARGV[3]) == 0 then return 0 end
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
-if redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) == 1 then redis.call('INCRBY', KEYS[3], ARGV[2]) end
+if redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) == 1 then add(KEYS[3], ARGV[2]) end
 return 1
 """
 )

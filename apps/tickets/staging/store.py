@@ -16,8 +16,10 @@ import math
 from django.conf import settings
 from redis import Redis
 
-from apps.common.redis.client import exchange, receive, redis_at
+from apps.common.redis.client import redis_at
+from apps.common.redis.wire import exchange, receive
 from apps.tickets.errors import StagingFullError
+from apps.tickets.staging.books import BOOKS_IN_LUA
 
 PREFIX = "hopla:staged:"
 BOOKS = ("expiries", "sizes", "total", "drain", "users", "unfinished", "asked")
@@ -37,24 +39,22 @@ AT_ONCE_BYTES = 2 * 1024 * 1024
 # What a whole photo's string may take beyond it: this much, or an eighth, as allocators do; more is worth a copy.
 WASTE_BYTES = 4096
 
-FORGET_EXPIRED = """
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
-local function add(id, bytes)
-  if redis.call('INCRBY', KEYS[3], bytes) <= 0 then redis.call('DEL', KEYS[3]) end
+FORGET_EXPIRED = (
+    BOOKS_IN_LUA
+    + """
+local function add_to_user(id, bytes)
   local user = redis.call('HGET', KEYS[5], id)
   if user and redis.call('HINCRBY', KEYS[6], user, bytes) <= 0 then redis.call('HDEL', KEYS[6], user) end
 end
 local function forget(id)
-  local size = tonumber(redis.call('HGET', KEYS[2], id) or 0)
-  if size > 0 then add(id, -size) end
-  redis.call('HDEL', KEYS[2], id)
-  redis.call('ZREM', KEYS[1], id)
+  local size = strike_out(KEYS[1], KEYS[2], KEYS[3], id)
+  if size > 0 then add_to_user(id, -size) end
   redis.call('HDEL', KEYS[5], id)
   return size
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do forget(id) end
 """
+)
 
 # Nothing where so many bytes more fit, else {0, bytes too many, bytes a second drained, seconds to the next expiry}.
 # Others need the room when the budget is more than half full and somebody else has asked for some of late.
@@ -121,7 +121,8 @@ if held < stop then
   local full = refusal(room - held, ARGV[6], limit, tonumber(ARGV[8]))
   if full then return no(full) end
   if held == 0 and ARGV[6] ~= '' then redis.call('HSET', KEYS[5], ARGV[1], ARGV[6]) end
-  add(ARGV[1], room - held)
+  add(KEYS[3], room - held)
+  add_to_user(ARGV[1], room - held)
   redis.call('HSET', KEYS[2], ARGV[1], room)
   redis.call('SETRANGE', KEYS[8], length - 1, '\\0')
   held = room
@@ -151,7 +152,7 @@ if redis.call('EXPIRE', KEYS[8], ARGV[3]) == 0 then return 0 end
 forget(ARGV[1])
 redis.call('ZADD', KEYS[1], now + ARGV[3], ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[1], size)
-redis.call('INCRBY', KEYS[3], size)
+add(KEYS[3], size)
 return 1
 """
 )

@@ -1,0 +1,1 @@
+"""Cloudinary: uploading, asking and removing, each within a deadline."""

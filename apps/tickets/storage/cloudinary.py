@@ -3,6 +3,8 @@
 Every call names its account (from settings.CLOUDINARY_URL), runs within a total deadline and translates what went wrong
 into one of the errors below. Facts about the service and the SDK (1.46.3): which status means what, that POSTs are
 never repeated by the SDK, that after a dropped answer the asset may be stored all the same.
+
+Private parts of cloudinary 1.46.3: `cloudinary.uploader._http`, `cloudinary.api_client.call_api._http`.
 """
 
 import hashlib

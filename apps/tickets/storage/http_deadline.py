@@ -2,6 +2,8 @@
 
 urllib3's read timeout is per socket read, so a server that drips one byte a second never trips it. Here a timer shuts
 the connection down when the whole exchange (connect, TLS, send, wait, read) has taken too long, wherever it stands.
+
+Private parts of urllib3 2.8.0: `urllib3.connection.HTTPConnection._new_conn`.
 """
 
 import os

@@ -16,7 +16,7 @@ from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from apps.common.http.request_id import RequestIdFilter
+from apps.common.observability.logs import RequestIdFilter
 from hopla.urls import urlpatterns as hoplas_urls
 from tests.case import ApiTestCase, HoplaAssertions
 from tests.makers import client_for, make_user

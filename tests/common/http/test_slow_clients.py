@@ -27,7 +27,7 @@ class Client:
 class WatcherTests(HoplaAssertions, SimpleTestCase):
     def test_it_outlives_an_error_that_nobody_has_foreseen(self):
         broken, other = Client(broken=True), Client()
-        with self.assertLogs("apps.common.http.slow_clients", "ERROR") as logs, watched(broken):
+        with self.assertLogs("apps.common.observability.unforeseen", "ERROR") as logs, watched(broken):
             self.wait_until(lambda: broken.looks > 1)
             with watched(other):
                 self.wait_until(lambda: other.cuts)

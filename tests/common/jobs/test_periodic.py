@@ -5,6 +5,7 @@ from django.test import SimpleTestCase
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from apps.common.jobs import periodic
 from apps.common.jobs.periodic import Periodic
 from apps.common.observability import metrics
 
@@ -72,3 +73,31 @@ class PeriodicTests(SimpleTestCase):
             thread.join()
 
         self.assertEqual(self.troubles, [])
+
+
+class RegistryTests(SimpleTestCase):
+    def test_apps_have_registered_what_the_worker_is_to_do(self):
+        self.assertEqual(
+            {task.name for task in periodic.tasks()}, {"reconcile", "queueing e-mails", "forgetting tokens"}
+        )
+        self.assertEqual(set(periodic.companions()), {"leases"})
+
+    def test_trouble_of_one_stop_hook_keeps_no_other_from_being_called(self):
+        called = []
+
+        def fail():
+            called.append("fails")
+            raise AttributeError
+
+        def cut_off():
+            called.append("cuts off")
+
+        for function in (fail, cut_off, cut_off):
+            periodic.on_stop(function)
+            self.addCleanup(periodic._stop_hooks.pop, function, None)
+
+        with self.assertLogs("apps", "ERROR") as log:
+            periodic.call_stop_hooks()
+
+        self.assertEqual(called, ["fails", "cuts off"])
+        self.assertIn("fail at the stop", log.output[0])

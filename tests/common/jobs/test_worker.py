@@ -90,11 +90,11 @@ def note_keys_of_rq():
 def keys_of_rq(connection) -> set:
     """What stands in Redis: every key of RQ's, its type and its fields, whatever the names of workers, executions.
 
-    But for the lock of RQ's maintenance, which hopla's worker does beside the jobs: it comes and goes.
+    But for what RQ's maintenance leaves, which hopla's worker does beside the jobs: it comes and goes.
     """
     found = set()
     for key in connection.keys("rq:*"):
-        if key.startswith(b"rq:clean_registries:"):
+        if key.startswith(b"rq:clean_registries:") or b":intermediate:first_seen:" in key:
             continue
         kind = connection.type(key).decode()
         # One number for many jobs side by side would say nothing.
@@ -301,7 +301,9 @@ class ForeignJobTests(WorkerTestCase):
             self.connection.hset(Job.key_for(job_id), "data", data)
         with self.assertLogs("apps.common.jobs.queue", "WARNING") as log:
             self.drain()
-        self.assertEqual((len(log.output), self.queue.job_ids), (2, []))
+        self.assertEqual(
+            (len(set(log.output)), self.queue.job_ids), (2, [])
+        )  # RQ may look at one twice, as it cleans up
 
         make_due(image)
         Email.objects.update(due_at=timezone.now() - timedelta(seconds=1))

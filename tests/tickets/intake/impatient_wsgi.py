@@ -6,4 +6,4 @@ from apps.common.http import slow_clients  # isort: skip
 from apps.tickets.intake import body  # isort: skip
 
 body.GRACE_SECONDS = 0.5
-slow_clients.WATCH_EVERY_SECONDS = 0.1
+slow_clients.watcher.every_seconds = 0.1

@@ -9,9 +9,9 @@ from django.test import SimpleTestCase, override_settings
 from gunicorn.config import Config
 from gunicorn.http.parser import RequestParser
 
+from apps.common.api.errors import BodyIncompleteError
 from apps.common.http.request_body import receive_from
 from apps.common.jobs.concurrency_limit import ConcurrencyLimit
-from apps.tickets.errors import BodyIncompleteError
 from apps.tickets.intake import stream
 from apps.tickets.intake.body import FIRST_WAIT_BYTES, LONGEST_WAIT_SECONDS, READ_BYTES, IncomingBody
 from apps.tickets.staging import store

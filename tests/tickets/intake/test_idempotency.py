@@ -96,7 +96,7 @@ class OpenTicketTests(ReplayAssertions, ApiTestCase):
         self.assertEqual(Ticket.objects.count(), len(keys))
 
     def test_hold_of_a_live_request_is_renewed(self):
-        with mock.patch.object(idempotency, "RENEW_EVERY_SECONDS", 0.05), idempotency.held(user=self.user, key=KEY):
+        with mock.patch.object(idempotency.renewer, "every_seconds", 0.05), idempotency.held(user=self.user, key=KEY):
             [name] = hold_names()
             store.connection().expire(name, 5)
 

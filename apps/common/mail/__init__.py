@@ -1,0 +1,1 @@
+"""What the apps that send e-mail have in common."""
