@@ -1,7 +1,7 @@
 """`script/messages`: bring hopla/locale up to date with the code, and compile it. `--check` only reports.
 
-Needs Babel alone, where Django's makemessages needs GNU gettext. The compiled catalogues are committed, so that whoever
-runs hopla needs neither.
+Needs Babel alone, where Django's makemessages needs GNU gettext. The compiled catalogues are committed, so that
+running hopla needs neither.
 """
 
 import io

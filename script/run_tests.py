@@ -1,7 +1,7 @@
 """Runs the suite with servers of its own: on a real PostgreSQL, and on SQLite what depends on the database.
 
-The parts run side by side, each with databases and a Redis of its own. What kills processes and waits for them to come
-back (tests tagged `slow`) mostly sleeps, so with --all it costs little more time than without.
+The parts run in parallel, each with databases and a Redis of its own. Tests tagged `slow` kill processes and wait for
+them to come back; they mostly sleep, so that --all takes little more time.
 """
 
 import argparse

@@ -97,7 +97,7 @@ class DashboardTests(ApiTestCase):
         ):
             page = self.admin.get("/admin/")
 
-        self.assertContains(page, "Redis does not answer")
+        self.assertContains(page, "Redis is unavailable")
         self.assertContains(page, "1 photo in the last hour")
 
     def test_page_renders_while_staging_alone_is_unavailable(self):
