@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from fnmatch import fnmatch
+from urllib.request import urlopen
 
 import yaml
 from django.conf import settings
@@ -138,7 +139,9 @@ class ImageTests(SimpleTestCase):
         [check] = [argument for instruction, argument in stages()["hopla"] if instruction == "HEALTHCHECK"]
         python, *arguments = json.loads(check.partition("CMD ")[2])
         self.assertEqual(python, "python")
-        with running_web_server() as (_, port):
+        with running_web_server() as (host, port):
+            # Once it has loaded: how long that takes depends on the machine.
+            urlopen(f"http://{host}:{port}/healthz", timeout=60).close()
             environment = {"PORT": str(port)}
             self.assertEqual(subprocess.run([sys.executable, *arguments], env=environment).returncode, 0)
         gone = subprocess.run([sys.executable, *arguments], env=environment, capture_output=True)
