@@ -17,10 +17,8 @@ LINE = re.compile(r"Private parts of (\S+) (\d[\w.]*\w): ((?:`[\w.]+`,?\s*)+)\."
 FOLDERS = ("apps", "hopla")
 OTHERS = [settings.BASE_DIR / "tests" / "runner.py"]
 # Documented, or used by everyone; `_request` is how REST framework's request is asked for Django's.
-PUBLIC = {"_meta", "_state", "_default_manager", "_base_manager", "_exit", "_request", "_declared_fields"} | {
-    "_replace",
-    "_testMethodName",
-}
+PUBLIC = {"_meta", "_state", "_default_manager", "_base_manager", "_request", "_declared_fields"}
+PUBLIC |= {"_exit", "_replace", "_testMethodName"}  # of the standard library
 
 
 def modules() -> dict[Path, ast.Module]:
