@@ -2,6 +2,10 @@
 
 Redis has no test databases like Django's, so the last logical databases of the server at REDIS_URL serve, one for each
 process, emptied before the tests run. What a test starts finds the same database and Redis in its environment.
+
+Private parts of Django 5.2.19: `django.test.runner._init_worker`, `._worker_id`, `django.test.runner.RemoteTestResult`,
+`.RemoteTestRunner`, `.ParallelTestSuite`,
+`django.db.backends.base.creation.BaseDatabaseCreation._test_serialized_contents`.
 """
 
 import json

@@ -28,11 +28,11 @@ class CourtesyTests(SimpleTestCase):
         worker.notify()
         return worker
 
-    def naps(self, while_asleep=lambda: None) -> int:
+    def naps(self) -> int:
         """How often ours waits a moment before it tries to take the connection."""
         self.ours.notify()
         with (
-            mock.patch.object(web_worker.time, "sleep", side_effect=lambda seconds: while_asleep()) as sleep,
+            mock.patch.object(web_worker.time, "sleep") as sleep,
             mock.patch.object(ThreadWorker, "accept") as accept,
         ):
             self.ours.accept("listener")
@@ -45,15 +45,8 @@ class CourtesyTests(SimpleTestCase):
                 self.ours.nr_conns = connections
                 self.assertEqual(self.naps(), 0)
 
-    def test_process_with_more_waits_until_the_other_has_taken_it(self):
-        def take():
-            self.other.nr_conns += 1
-            self.other.notify()
-
-        self.assertEqual(self.naps(while_asleep=take), 1)
-
-    def test_process_with_more_takes_it_if_the_other_does_not(self):
-        self.assertEqual(self.naps(), web_worker.COURTESY_MILLISECONDS)
+    def test_process_with_more_waits_a_moment_and_takes_it_if_the_other_has_not(self):
+        self.assertEqual(self.naps(), 1)
 
     def test_no_process_waits_for_one_that_stops_or_has_ended(self):
         self.other.alive = False

@@ -2,6 +2,8 @@
 
 Without these variables none of their packages is imported; they are in requirements-observability.txt. What is sent
 names no person and opens no door: no body, header, cookie, query string or address of a client, no argument of a job.
+
+Private parts of rq 2.12.0: `rq.job.Job.perform`.
 """
 
 import logging
