@@ -19,7 +19,7 @@ from psycopg_pool import PoolTimeout
 
 from apps.accounts.authentication import LAST_USE_PRECISION
 from apps.common.db.compiled_queries import CompiledQuery, Parameter
-from apps.tickets.api.views import CACHE_CONTROL
+from apps.tickets.api.tickets import CACHE_CONTROL
 from apps.tickets.models import Ticket
 
 POLLED = ("ticket", "ticket-status")

@@ -1,35 +1,23 @@
-"""The API of tickets and images. Views check who asks and translate; the stories live in the modules beside them."""
+"""Photos through the API: post one, list a ticket's, read one."""
 
-import json
 from contextlib import nullcontext
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.http import Http404
 from django.shortcuts import get_object_or_404
-from django.utils.cache import get_conditional_response
-from django_filters.rest_framework import DjangoFilterBackend
 from drf_yasg.utils import swagger_auto_schema
 from rest_framework import status
-from rest_framework.generics import GenericAPIView, ListAPIView, RetrieveAPIView
-from rest_framework.renderers import JSONRenderer
+from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.response import Response
-from rest_framework.reverse import reverse
 
 from apps.common.api.list_query import ListQueryMixin
 from apps.common.api.pagination import NumberedPages
 from apps.common.db.snapshot import one_snapshot
 from apps.common.http.request_body import body_of
 from apps.tickets.api import schema
-from apps.tickets.api.filters import TicketFilter
-from apps.tickets.api.pagination import TicketPages
-from apps.tickets.api.serializers import (
-    ImageSerializer,
-    NewTicketSerializer,
-    TicketDetailSerializer,
-    TicketSerializer,
-    TicketStatusSerializer,
-)
+from apps.tickets.api.kept_answers import keep, replay
+from apps.tickets.api.serializers import ImageSerializer
 from apps.tickets.errors import ImageEmptyError, ImageTooLargeError, UnsupportedTypeError
 from apps.tickets.intake import acceptance, idempotency
 from apps.tickets.intake.body import uploads
@@ -37,110 +25,10 @@ from apps.tickets.intake.digest import announced_sha256, require_digest
 from apps.tickets.intake.parsers import BarePhotoParser, PhotoFormParser
 from apps.tickets.intake.quota import taken_for_photo
 from apps.tickets.intake.stream import FingerprintStream, StagedPhoto, reserved_stream
-from apps.tickets.models import Image, Ticket, progress_of
+from apps.tickets.models import Image, Ticket
 
-# Of a ticket and its status: kept for one reader, who asks each time whether it still holds.
-CACHE_CONTROL = "private, no-cache"
 # What a multipart body may hold besides the photo: boundaries, part headers, a few short fields.
 FORM_OVERHEAD_BYTES = 64 * 1024
-
-
-class TicketsView(ListQueryMixin, GenericAPIView):
-    """Open a ticket, list one's own."""
-
-    queryset = Ticket.objects.none()  # for the schema; see get_queryset
-    serializer_class = TicketSerializer
-    filter_backends = [DjangoFilterBackend]
-    filterset_class = TicketFilter
-    pagination_class = TicketPages
-    throttle_scope = "tickets"
-
-    def get_queryset(self):
-        tickets = Ticket.objects.visible_to(self.request.user)
-        # Staff see everyone's when they name an owner, and otherwise, like anyone, their own.
-        return tickets if self.request.query_params.get("owner") else tickets.owned_by(self.request.user)
-
-    @swagger_auto_schema(**schema.LIST_TICKETS)
-    def get(self, request):
-        with one_snapshot():
-            tickets = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-            progress = progress_of(tickets)
-        for ticket in tickets:
-            ticket.counted = progress[ticket.pk]
-        return self.get_paginated_response(self.get_serializer(tickets, many=True).data)
-
-    @swagger_auto_schema(**schema.OPEN_TICKET)
-    def post(self, request):
-        new = NewTicketSerializer(data=request.data)
-        new.is_valid(raise_exception=True)
-        key = idempotency.key_of(request)
-        if key is None:
-            return self._open(new.validated_data)
-        fingerprint = idempotency.fingerprint_of(request.data)
-        with idempotency.held(user=request.user, key=key):
-            kept = idempotency.find_answer(user=request.user, key=key)
-            if kept is not None:
-                return replay(kept, request, fingerprint)
-            with transaction.atomic():
-                response = self._open(new.validated_data)
-                keep(response, request, key, fingerprint)
-        return response
-
-    def _open(self, fields) -> Response:
-        ticket = Ticket.objects.create(owner=self.request.user, **fields)
-        location = reverse("ticket", kwargs={"ticket_id": ticket.pk}, request=self.request)
-        return Response(self.get_serializer(ticket).data, status.HTTP_201_CREATED, headers={"Location": location})
-
-
-class ReadTicketView(RetrieveAPIView):
-    """Base of the views of one ticket that its owner and staff may read. A poll that knows the state is answered 304,
-    before any image is counted. Any other answer is of one moment, its ETag included: `read_whole` is one statement.
-    """
-
-    queryset = Ticket.objects.none()
-    lookup_url_kwarg = "ticket_id"
-
-    def retrieve(self, request, *args, **kwargs):
-        try:
-            if "HTTP_IF_NONE_MATCH" in request.META:
-                etag = self.read(Ticket.objects.read).etag
-                if is_known(request, etag):
-                    return Response(status=status.HTTP_304_NOT_MODIFIED, headers=self.headers_with(etag))
-            ticket = self.read(self.read_whole)
-        except Ticket.DoesNotExist as exc:
-            raise Http404 from exc
-        return Response(self.get_serializer(ticket).data, headers=self.headers_with(ticket.etag))
-
-    def read(self, how) -> Ticket:
-        return how(self.kwargs["ticket_id"], reader=self.request.user)
-
-    @staticmethod
-    def headers_with(etag: str) -> dict:
-        return {"ETag": etag, "Cache-Control": CACHE_CONTROL}
-
-
-def is_known(request, etag: str) -> bool:
-    """Whether the reader has this state already, by If-None-Match. The other preconditions do not matter here."""
-    answer = get_conditional_response(request._request, etag=etag)
-    return answer is not None and answer.status_code == status.HTTP_304_NOT_MODIFIED
-
-
-class TicketView(ReadTicketView):
-    serializer_class = TicketDetailSerializer
-    read_whole = staticmethod(Ticket.objects.read_with_images)
-
-    @swagger_auto_schema(**schema.READ_TICKET)
-    def get(self, request, ticket_id):
-        return super().get(request)
-
-
-class TicketStatusView(ReadTicketView):
-    serializer_class = TicketStatusSerializer
-    read_whole = staticmethod(Ticket.objects.read_counted)
-
-    @swagger_auto_schema(**schema.WATCH_TICKET)
-    def get(self, request, ticket_id):
-        return super().get(request)
 
 
 class ImagesView(ListQueryMixin, ListAPIView):
@@ -261,25 +149,3 @@ class ImageView(RetrieveAPIView):
     @swagger_auto_schema(**schema.READ_IMAGE)
     def get(self, request, ticket_id, image_id):
         return super().get(request)
-
-
-def keep(response: Response, request, key: str, fingerprint: str, image: Image | None = None) -> None:
-    """Keep this answer for repeats of the request. To be called in the transaction that makes it true."""
-    idempotency.keep_answer(
-        user=request.user,
-        key=key,
-        path=request.path,
-        fingerprint=fingerprint,
-        status_code=response.status_code,
-        answer=JSONRenderer().render(response.data).decode(),
-        location=response["Location"],
-        image=image,
-    )
-
-
-def replay(kept, request, fingerprint: str) -> Response:
-    """The answer kept for this key, if the request is the same one again."""
-    idempotency.require_same(kept, path=request.path, fingerprint=fingerprint)
-    return Response(
-        json.loads(kept.answer), kept.status_code, headers={"Location": kept.location, "Idempotent-Replayed": "true"}
-    )
