@@ -1,7 +1,7 @@
 """Accounts: in, oneself, JWT, and out."""
 
 from script.postman.fields import SESSION, USER
-from script.postman.items import bearer, folder, nobody, request, token
+from script.postman.items import anonymous, bearer, folder, request, token
 
 NEW_ACCOUNT = """
 // A new account for each run, so that runs do not meet.
@@ -30,7 +30,7 @@ SIGNING_IN = folder(
 
         Here, the script before the request makes up a new username and password for each run.
         """,
-        auth=nobody(),
+        auth=anonymous(),
         before=NEW_ACCOUNT,
         json={
             "username": "{{username}}",
@@ -54,7 +54,7 @@ SIGNING_IN = folder(
         Invalid input is always 400 with `code` `invalid` and a list `errors`: show `detail` beside the `field` it
         belongs to, and decide by `code`, which never changes with the language.
         """,
-        auth=nobody(),
+        auth=anonymous(),
         json={"username": "{{username}}", "email": "new-{{username}}@example.com", "password": "{{password}}"},
         answers=400,
         code="invalid",
@@ -67,7 +67,7 @@ SIGNING_IN = folder(
         As djoser names it. Without a `username` the e-mail address serves as one. The answer is the user, without a
         token: sign in next. This second account is the stranger of later requests.
         """,
-        auth=nobody(),
+        auth=anonymous(),
         json={"email": "{{secondEmail}}", "password": "{{password}}"},
         answers=201,
         has=USER,
@@ -77,7 +77,7 @@ SIGNING_IN = folder(
         "Log in",
         "POST auth/login/",
         about="Each log-in makes a token of its own, so a user's phone and tablet do not sign each other out.",
-        auth=nobody(),
+        auth=anonymous(),
         json={"username": "{{username}}", "password": "{{password}}"},
         answers=200,
         has=("message", *SESSION),
@@ -87,7 +87,7 @@ SIGNING_IN = folder(
         "Log in by e-mail, on another device",
         "POST auth/login/",
         about="`email` instead of `username`. Either is compared without regard to case.",
-        auth=nobody(),
+        auth=anonymous(),
         json={"email": "{{username}}@EXAMPLE.com", "password": "{{password}}"},
         answers=200,
         has=("message", *SESSION),
@@ -98,7 +98,7 @@ SIGNING_IN = folder(
         "Log in with a wrong password",
         "POST auth/login/",
         about="The same answer for an unknown account and for a wrong password: it tells nobody who has an account.",
-        auth=nobody(),
+        auth=anonymous(),
         json={"username": "{{username}}", "password": "not-the-password"},
         answers=401,
         code="invalid_credentials",
@@ -120,7 +120,7 @@ YOU = folder(
         "Who am I, without credentials",
         "GET auth/users/me/",
         about="401 with `WWW-Authenticate`: sign in. A token that has ended answers 401 too.",
-        auth=nobody(),
+        auth=anonymous(),
         answers=401,
         code="not_authenticated",
     ),
@@ -193,7 +193,7 @@ JWT = folder(
         "Log in for a pair",
         "POST auth/jwt/create/",
         about="`username` or `email`, as at log-in, and the same 401 `invalid_credentials`.",
-        auth=nobody(),
+        auth=anonymous(),
         json={"username": "{{username}}", "password": "{{password}}"},
         answers=200,
         has=("access", "refresh"),
@@ -203,7 +203,7 @@ JWT = folder(
         "Is it valid",
         "POST auth/jwt/verify/",
         about="For either token of the pair. An empty object when it is.",
-        auth=nobody(),
+        auth=anonymous(),
         json={"token": "{{access}}"},
         answers=200,
         tests={"the answer is empty": "pm.expect(answer).to.eql({})"},
@@ -222,7 +222,7 @@ JWT = folder(
         "Refresh",
         "POST auth/jwt/refresh/",
         about="Buys the next pair. Do it when a request is answered 401 `token_not_valid`, then send that one again.",
-        auth=nobody(),
+        auth=anonymous(),
         before='pm.collectionVariables.set("usedRefresh", pm.variables.get("refresh"));',
         json={"refresh": "{{refresh}}"},
         answers=200,
@@ -234,7 +234,7 @@ JWT = folder(
         "Refresh with the same token again",
         "POST auth/jwt/refresh/",
         about="It was used: 401. When two parts of an app share the pair, let one of them refresh for both.",
-        auth=nobody(),
+        auth=anonymous(),
         json={"refresh": "{{usedRefresh}}"},
         answers=401,
         code="token_not_valid",
@@ -243,7 +243,7 @@ JWT = folder(
         "Is nonsense valid",
         "POST auth/jwt/verify/",
         about="It is not.",
-        auth=nobody(),
+        auth=anonymous(),
         json={"token": "not.a.token"},
         answers=401,
         code="token_not_valid",
@@ -304,7 +304,7 @@ LEAVING = folder(
         Always 204, whether there is such an account or not. In development the e-mail is printed where `script/server`
         runs; its `uid` and `token` go into the next request.
         """,
-        auth=nobody(),
+        auth=anonymous(),
         json={"email": "{{username}}@example.com"},
         answers=204,
     ),
@@ -312,7 +312,7 @@ LEAVING = folder(
         "Choose a new password, by a link that is none",
         "POST auth/users/reset_password_confirm/",
         about="With the `uid` and `token` of the e-mail it is 204; a link works once. With these it is 400.",
-        auth=nobody(),
+        auth=anonymous(),
         json={"uid": "MA", "token": "not-a-token", "new_password": "{{password}}"},
         answers=400,
         code="invalid",
@@ -337,7 +337,7 @@ LEAVING = folder(
         "Log in with the new password",
         "POST auth/login/",
         about="The old one is no good any more.",
-        auth=nobody(),
+        auth=anonymous(),
         json={"username": "{{username}}", "password": "{{password}}"},
         answers=200,
         has=("message", *SESSION),

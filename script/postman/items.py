@@ -13,8 +13,8 @@ API = "api/v1/"
 NUMBER_MARK = "number:"
 
 
-def nobody() -> dict:
-    """No credentials, for what needs none."""
+def anonymous() -> dict:
+    """Returns no credentials, for what needs none."""
     return {"type": "noauth"}
 
 

@@ -1,6 +1,6 @@
-"""What is refused whatever the endpoint: nobody's, another's, unknown, not allowed, not JSON."""
+"""What every endpoint refuses: requests without credentials or for another's things, the unknown, what is not JSON."""
 
-from script.postman.items import bearer, folder, nobody, request, token
+from script.postman.items import anonymous, bearer, folder, request, token
 
 REFUSALS = folder(
     "9. Refusals",
@@ -16,7 +16,7 @@ REFUSALS = folder(
         "Without credentials",
         "GET tickets/",
         about="401 `not_authenticated`.",
-        auth=nobody(),
+        auth=anonymous(),
         answers=401,
         code="not_authenticated",
     ),
@@ -32,7 +32,7 @@ REFUSALS = folder(
         "Log in as someone else",
         "POST auth/jwt/create/",
         about="The second account of folder 1.",
-        auth=nobody(),
+        auth=anonymous(),
         json={"email": "{{secondEmail}}", "password": "{{password}}"},
         answers=200,
         keeps={"strangerAccess": "answer.access"},

@@ -1,7 +1,7 @@
 """What staff may, with the demo user of script/server."""
 
 from script.postman.fields import PAGE, SESSION, TICKET
-from script.postman.items import folder, nobody, request, token
+from script.postman.items import anonymous, folder, request, token
 
 STAFF_TOKEN = token("staffToken")
 
@@ -15,7 +15,7 @@ STAFF = folder(
         "Log in as staff",
         "POST auth/login/",
         about="As anyone does. `user.is_staff` tells an app what to show.",
-        auth=nobody(),
+        auth=anonymous(),
         json={"username": "{{staffUsername}}", "password": "{{staffPassword}}"},
         answers=200,
         has=SESSION,

@@ -65,7 +65,7 @@ class ImagesView(ListQueryMixin, ListAPIView):
         if kept := idempotency.find_answer(user=request.user, key=key):
             return self._replay(kept)
         with idempotency.held(user=request.user, key=key):
-            if kept := idempotency.find_answer(user=request.user, key=key):  # the first has ended in between
+            if kept := idempotency.find_answer(user=request.user, key=key):  # the first request has ended in between
                 return self._replay(kept)
             return self._take(ticket, key)
 
@@ -83,41 +83,41 @@ class ImagesView(ListQueryMixin, ListAPIView):
             else:
                 response = self._accept_once(ticket, photo, key)
         # Out here: what fails from now on must not take the bytes of a photo that has its place.
-        return self._answer(image) if key is None else response
+        return self._accepted(image) if key is None else response
 
     def _accept_once(self, ticket: Ticket, photo: StagedPhoto, key: str) -> Response:
         responses = []
 
-        def answer_and_keep(image):
-            responses.append(self._answer(image))
+        def respond_and_keep(image):
+            responses.append(self._accepted(image))
             keep(responses[0], self.request, key, photo.sha256, image=image)
 
-        acceptance.accept_photo(ticket_id=ticket.pk, photo=photo, also=answer_and_keep)
+        acceptance.accept_photo(ticket_id=ticket.pk, photo=photo, also=respond_and_keep)
         return responses[0]
 
     def _replay(self, kept) -> Response:
-        """The kept answer, once the photo that came proves to be the same."""
+        """Returns the kept response, once the photo that came proves to be the same."""
         self._announced_length()
         fingerprint, _ = self._read_body(FingerprintStream())
         return replay(kept, self.request, fingerprint)
 
     def _read_body(self, stream):
-        """Stream the body into `stream`: what its close() answers, and the body's sha256 where one was announced."""
+        """Stream the body into `stream`. Returns what its close() does, and the body's sha256 if one was announced."""
         self._release_database()
         request = self.request
-        # As request.data would, which looks five times at what type the body is of.
+        # As request.data does it, which looks at the body's type five times.
         parser = request.negotiator.select_parser(request, request.parsers)
         if parser is None:
             raise UnsupportedTypeError(request.content_type)
         body_sha256 = parser.parse(request._request, request.content_type, {"photo": stream})
         return stream.close(), body_sha256
 
-    def _answer(self, image: Image) -> Response:
+    def _accepted(self, image: Image) -> Response:
         location = self.request.build_absolute_uri(f"{self.request.path}{image.pk}/")
         return Response(self.get_serializer(image).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
 
     def _announced_length(self) -> int | None:
-        """Content-Length, checked before a byte of the body is read. None for chunks: nobody knows yet."""
+        """Returns Content-Length, checked before a byte of the body is read; None for a body in chunks."""
         request = self.request
         length = body_of(request).length
         if length is None:

@@ -10,7 +10,7 @@ from apps.tickets.models import Image
 
 
 def keep(response: Response, request, key: str, fingerprint: str, image: Image | None = None) -> None:
-    """Keep this answer for repeats of the request. To be called in the transaction that makes it true."""
+    """Keep this response for repeats of the request. Call it in the transaction that makes it true."""
     idempotency.keep_answer(
         user=request.user,
         key=key,
@@ -24,7 +24,7 @@ def keep(response: Response, request, key: str, fingerprint: str, image: Image |
 
 
 def replay(kept, request, fingerprint: str) -> Response:
-    """The answer kept for this key, if the request is the same one again."""
+    """Returns the response kept for this key. Raises IdempotencyKeyReusedError if this is another request."""
     idempotency.require_same(kept, path=request.path, fingerprint=fingerprint)
     return Response(
         json.loads(kept.answer), kept.status_code, headers={"Location": kept.location, "Idempotent-Replayed": "true"}

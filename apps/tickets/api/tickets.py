@@ -25,7 +25,7 @@ from apps.tickets.api.serializers import (
 from apps.tickets.intake import idempotency
 from apps.tickets.models import Ticket, progress_of
 
-# Of a ticket and its status: kept for one reader, who asks each time whether it still holds.
+# Of a ticket and its status: a cache keeps it for one reader, and asks each time whether it still holds.
 CACHE_CONTROL = "private, no-cache"
 
 
@@ -77,8 +77,10 @@ class TicketsView(ListQueryMixin, GenericAPIView):
 
 
 class ReadTicketView(RetrieveAPIView):
-    """Base of the views of one ticket that its owner and staff may read. A poll that knows the state is answered 304,
-    before any image is counted. Any other answer is of one moment, its ETag included: `read_whole` is one statement.
+    """Base of the views of one ticket, for its owner and staff.
+
+    Returns 304 to a poll that knows the state, before any image is counted. What any other response says is of one
+    moment, its ETag included: `read_whole` is one statement.
     """
 
     queryset = Ticket.objects.none()
@@ -104,9 +106,9 @@ class ReadTicketView(RetrieveAPIView):
 
 
 def is_known(request, etag: str) -> bool:
-    """Whether the reader has this state already, by If-None-Match. The other preconditions do not matter here."""
-    answer = get_conditional_response(request._request, etag=etag)
-    return answer is not None and answer.status_code == status.HTTP_304_NOT_MODIFIED
+    """Returns whether the reader has this state already, by If-None-Match alone."""
+    response = get_conditional_response(request._request, etag=etag)
+    return response is not None and response.status_code == status.HTTP_304_NOT_MODIFIED
 
 
 class TicketView(ReadTicketView):
