@@ -44,6 +44,7 @@ class ShownSerializer(serializers.Serializer):
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
+        """Returns the names of the fields, in their order."""
         return tuple(cls._declared_fields)
 
     def to_representation(self, instance):
