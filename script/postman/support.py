@@ -10,7 +10,7 @@ SUPPORT = folder(
     "11. Support desk",
     """
     Users ask for help and read the answers in a thread. A support ticket is active (`AC`), frozen (`FR`: only staff
-    write) or closed (`CL`: no user can write); only staff change that. Its owner gets an e-mail about every answer.
+    write) or closed (`CL`: no user can write); only staff change that. Its owner gets an e-mail about every reply.
     """,
     request(
         "Ask for help",

@@ -29,7 +29,7 @@ class CodeFilter(TypedFilter):
     def queryset(self, request, queryset):
         if not self.value():
             return queryset
-        # What is stored has no error code. Said in these words the two small indexes serve, and no table is scanned.
+        # Stored photos have no error code; to say so lets two small indexes serve, and no table is scanned.
         return queryset.filter(Q(status=ImageStatus.FAILED) | Q(status__in=IN_FLIGHT), error_code=self.value())
 
 
@@ -57,7 +57,7 @@ class ImageAdmin(SearchByTicketOrPhoto, StatusBadge, ActingStaff, ReadOnly, Larg
     readonly_fields = [name for row in fields for name in ([row] if isinstance(row, str) else row)]
 
     def get_ordering(self, request):
-        """By what an index holds of photos of the status looked for: their number would not matter otherwise."""
+        """Returns the order in which an index holds photos of the status looked for, as there may be millions."""
         by_status = {ImageStatus.FAILED: ("-updated_at",), ImageStatus.STORED: ("-stored_at",)}
         return by_status.get(request.GET.get("status__exact"), ("-ticket_id", "position"))
 

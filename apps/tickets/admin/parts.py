@@ -43,7 +43,7 @@ class ActingStaff:
             return super().delete_view(request, *args, **kwargs)
 
     def tell_tried_again(self, request, number: int, refusals: list[str]) -> None:
-        """Say how many photos are tried again, and for each reason how many are not."""
+        """Tell the user how many photos are tried again, and for each reason how many are not."""
         if number or not refusals:
             done = ngettext("%(number)d photo is tried again.", "%(number)d photos are tried again.", number)
             self.message_user(request, done % {"number": number}, messages.SUCCESS)
@@ -91,7 +91,7 @@ class SearchByTicketOrPhoto:
 
 
 def number_in(typed: str) -> int | None:
-    """A ticket's, if it looks like one; compared as a number, since no index knows it as text, which `=id` compares."""
+    """Returns the ticket's number, if it is one. Django's `=id` compares it as text, which no index holds."""
     return int(typed) if typed.isdecimal() and typed.isascii() and len(typed) < 19 else None
 
 
@@ -107,7 +107,7 @@ def badge_of(row) -> str:
 
 
 def thumbnail(image: Image) -> str:
-    """A small picture of a stored photo; "" of others."""
+    """Returns a small picture of a stored photo; "" for others."""
     if image.status != ImageStatus.STORED:
         return ""
     url = cloudinary.thumbnail_url(public_id=image.public_id, version=image.asset_version)
@@ -115,12 +115,12 @@ def thumbnail(image: Image) -> str:
 
 
 def newest_moves(**of) -> dict:
-    """For admin/transitions.html."""
+    """Returns the newest transitions of a ticket or photo, as admin/transitions.html takes them."""
     moves, are_cut = the_first(TRANSITIONS_SHOWN, Transition.objects.filter(**of).order_by("-id"))
     return {"transitions": moves, "transitions_are_cut": are_cut}
 
 
 def the_first(number: int, queryset) -> tuple[list, bool]:
-    """So many rows at most, and whether there are more."""
+    """Returns at most `number` rows, and whether there are more."""
     rows = list(queryset[: number + 1])
     return rows[:number], len(rows) > number

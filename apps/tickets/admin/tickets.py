@@ -1,6 +1,6 @@
-"""Tickets and their photos for staff: the only place where they are changed or go, through the domain as all else is.
+"""Tickets for staff, who alone may change, cancel and delete them.
 
-What staff do is in Django's history of each page, and each move that follows in the log of transitions, under their
+What they do is in Django's history of each page, and each move that follows in the log of transitions, under their
 name.
 """
 
@@ -57,7 +57,7 @@ class FailuresFilter(admin.SimpleListFilter):
 
 
 def users_called(name: str):
-    """The ids of the users with this username or e-mail address, whatever the case."""
+    """Returns the ids of the users with this username or e-mail address, in any case."""
     users = get_user_model().objects.filter(Q(username__iexact=name) | Q(email__iexact=name))
     return users.values_list("pk", flat=True)[:10]
 
@@ -138,7 +138,7 @@ class TicketAdmin(StatusBadge, ActingStaff, LargeAdmin):
     # --- Finding ---
 
     def get_search_results(self, request, queryset, search_term):
-        """By number; else by owner, and words among their tickets; else words of title and description."""
+        """Finds tickets by number, else by owner (and words among theirs), else by words of title and description."""
         first, *words = search_term.split() or [""]
         if not first:
             return queryset, False
@@ -166,7 +166,7 @@ class TicketAdmin(StatusBadge, ActingStaff, LargeAdmin):
 
     @staticmethod
     def seen(ticket_id: str) -> dict:
-        """Its photos and every move, for the page."""
+        """Returns the ticket's photos and moves, for its page."""
         if not ticket_id.isdecimal():
             return {}
         of_ticket = Image.objects.filter(ticket_id=ticket_id)
@@ -184,7 +184,7 @@ class TicketAdmin(StatusBadge, ActingStaff, LargeAdmin):
         }
 
     def save_model(self, request, obj, form, change):
-        """What staff edit is seen by the readers: the domain raises the version that the ETag is made of."""
+        """Save through the domain, which raises the version that makes the ETag, so that readers see the change."""
         changed = {name: form.cleaned_data[name] for name in form.changed_data}
         with transaction.atomic():
             if "expires_at" in changed:
@@ -214,7 +214,7 @@ class TicketAdmin(StatusBadge, ActingStaff, LargeAdmin):
         self.message_user(request, message % {"number": len(cancelled)}, messages.SUCCESS)
 
     def get_deleted_objects(self, objs, request):
-        """What goes, by its numbers: Django would list every photo."""
+        """Returns what would be deleted, in numbers: Django would list every photo."""
         lost = Image.objects.filter(ticket__in=[ticket.pk for ticket in objs]).aggregate(
             photos=Count("pk"),
             assets=Count("pk", filter=Q(status=ImageStatus.STORED)),
@@ -233,7 +233,7 @@ class TicketAdmin(StatusBadge, ActingStaff, LargeAdmin):
 
 
 def in_short(moment, *, since) -> str:
-    """How much later it was: `0.4 s`, `2 min 5 s`, `3 h 0 min`; "" when it has not come."""
+    """Returns how much later it was: `0.4 s`, `2 min 5 s`, `3 h 0 min`; "" when it has not come."""
     if moment is None:
         return ""
     seconds = (moment - since).total_seconds()

@@ -28,7 +28,7 @@ class NewestFirstCursor(BasePagination):
         self._descending = self._wants_descending(request)
         backwards, edge = self._decode(request.query_params["cursor"])
         beyond = self._beyond(queryset, edge, backwards)
-        # By their keys, which the index knows: rows that are filtered out are never read.
+        # By their keys, which the index holds: rows that are filtered out are never read.
         page = list(beyond.filter(pk__in=beyond.values("pk")[: self._page_size + 1]))
         more = len(page) > self._page_size
         self.page = page[: self._page_size]

@@ -19,7 +19,7 @@ from knox.models import get_token_model
 from psycopg_pool import PoolTimeout
 
 from apps.common.db.compiled_queries import CompiledQuery, Parameter
-from apps.tickets.api.views import CACHE_CONTROL
+from apps.tickets.api.tickets import CACHE_CONTROL
 
 POLLED = ("ticket", "ticket-status")
 # Numbers that fit their columns, and a language; a client sends back the ETag as it got it.

@@ -164,7 +164,7 @@ class TicketDetailSerializer(TicketSerializer):
 
 
 class TicketStatusSerializer(ShownSerializer):
-    """The short answer for watching a ticket."""
+    """What a client that watches a ticket reads."""
 
     ticket_id = shown(IntegerField, 94, source="id")
     status = shown(ChoiceField, "in_progress", choices=TicketStatus.values)

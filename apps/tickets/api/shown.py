@@ -33,8 +33,8 @@ def shown(field: type, example, *, read: Callable | None = None, route: str = ""
 
 
 class ShownSerializer(serializers.Serializer):
-    """Returns what REST framework would of these fields, several times as fast: that makes them anew for each answer,
-    which costs more than the queries of an answer do.
+    """Returns what REST framework does for these fields, several times as fast: it makes them anew for each response,
+    which costs more than the response's queries.
     """
 
     @classmethod
@@ -44,6 +44,7 @@ class ShownSerializer(serializers.Serializer):
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
+        """Returns the names of the fields, in their order."""
         return tuple(cls._declared_fields)
 
     def to_representation(self, instance):

@@ -1,4 +1,4 @@
-"""What is a photo: decided by the file's own bytes, whatever its name or its Content-Type say.
+"""What is a photo, decided by the file's own bytes and not by its name or Content-Type.
 
 Only headers are read, in few and small reads, and no pixel is ever decoded: a decoder in the web process would be the
 softest target a hostile file could wish for. The formats are those that Cloudinary takes as photographs.
@@ -40,10 +40,10 @@ class PhotoHeader:
 
 
 def sniff_format(first_bytes: bytes) -> str:
-    """Which format the first bytes announce: "jpeg", "png", "gif", "webp", "heic", "avif", "tiff" or "bmp".
+    """Returns the format that the first bytes announce: "jpeg", "png", "gif", "webp", "heic", "avif", "tiff" or "bmp".
 
-    Wants the first 32 bytes of the file, or all of it when it is shorter. It looks at the signature alone, so as to
-    refuse most of what is no photo before the rest arrives; `read_header` has the last word, also on HEIC or AVIF.
+    Takes the first 32 bytes of the file, or all of a shorter one. It looks at the signature alone, to refuse most other
+    files before the rest of them arrives; `read_header` has the last word, also on HEIC or AVIF.
     Raises NotAPhotoError, its RawFileError and EncodedPhotoError where it knows more.
     """
     if not first_bytes:
@@ -59,7 +59,7 @@ def sniff_format(first_bytes: bytes) -> str:
 
 
 def read_header(read_at: Callable[[int, int], bytes], *, size: int) -> PhotoHeader:
-    """The header of a photo of `size` bytes, checked up to where its pixel data begins.
+    """Returns the header of a photo of `size` bytes, checked up to where its pixel data begins.
 
     `read_at(offset, length)` returns up to `length` bytes from `offset`, fewer only at the file's end. It is called at
     most `reader.MAX_READS` times: for a few KiB each, and for more where a JPEG goes on and on between two segments. A

@@ -45,7 +45,7 @@ def layout_of(first_bytes: bytes) -> Layout | None:
 
 
 def read_entries(file: HeaderReader, layout: Layout, directory: int, *, end: int) -> list[Entry]:
-    """The entries of the directory at an offset, none of which may reach beyond `end`."""
+    """Returns the entries of the directory at an offset, none of which may reach beyond `end`."""
     entries_at = directory + layout.count_bytes
     count = file.uint(directory, layout.count_bytes, layout.byteorder) if entries_at <= end else 0
     if not 1 <= count <= MAX_ENTRIES or entries_at + count * layout.entry_bytes > end:
@@ -63,7 +63,7 @@ def read_entries(file: HeaderReader, layout: Layout, directory: int, *, end: int
 
 
 def integer_of(entry: Entry, layout: Layout) -> int | None:
-    """The entry's one integer; None when it has another number of them, or something else."""
+    """Returns the entry's one integer; None when it has several, or another type."""
     length = INTEGER_BYTES.get(entry.kind, 0)
     if entry.count != 1 or not 0 < length <= layout.pointer_bytes:
         return None
@@ -71,7 +71,7 @@ def integer_of(entry: Entry, layout: Layout) -> int | None:
 
 
 def orientation_of(entries: list[Entry], layout: Layout) -> int:
-    """1 to 8. Without the tag, or with a value that means nothing, 1: that is how every viewer shows it."""
+    """Returns 1 to 8; 1 without the tag or with an undefined value, as every viewer shows it."""
     for entry in entries:
         if entry.tag == ORIENTATION:
             value = integer_of(entry, layout)

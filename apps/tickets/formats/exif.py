@@ -1,6 +1,6 @@
 """EXIF (CIPA DC-008) within photos of other formats: a TIFF in small, whose first directory has the orientation.
 
-What is wrong with it is no reason to refuse a photo: viewers show such a photo as it is stored.
+EXIF that cannot be read is no reason to refuse a photo: viewers show such a photo as it is stored.
 """
 
 from .directory import layout_of, orientation_of, read_entries
@@ -12,7 +12,7 @@ SHORTEST = 8 + 2 + 12
 
 
 def orientation(file: HeaderReader, start: int, end: int) -> int:
-    """1 to 8, from the EXIF between two offsets, be it with or without its prefix; 1 where none can be read."""
+    """Returns 1 to 8, from the EXIF between two offsets, with or without its prefix; 1 where none can be read."""
     end = min(end, file.size)
     if end - start < SHORTEST:
         return 1

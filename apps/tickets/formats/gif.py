@@ -12,7 +12,7 @@ def signature(first_bytes: bytes) -> str | None:
 
 
 def read(file: HeaderReader) -> Stored:
-    """The screen, widened to hold the first frame, as browsers and Pillow show it.
+    """Returns the screen, widened to hold the first frame, as browsers and Pillow show it.
 
     Old encoders left the screen 0 x 0; then the first frame alone decides.
     """
@@ -30,7 +30,7 @@ def colour_table_bytes(flags: int) -> int:
 
 
 def first_frame(file: HeaderReader, offset: int) -> int:
-    """Where the first frame's descriptor is, past any number of extensions."""
+    """Returns where the first frame's descriptor is, past any number of extensions."""
     in_extension = False
     for _ in range(MAX_BLOCKS_BEFORE_FRAME):
         byte = file.uint(offset, 1)

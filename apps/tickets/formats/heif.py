@@ -50,7 +50,7 @@ def signature(first_bytes: bytes) -> str | None:
 
 
 def read(file: HeaderReader) -> Stored:
-    """Of the primary item."""
+    """Returns how the primary item is stored."""
     file_type = file.take(0, file.uint(0, 4))
     brands_format = signature(file_type)
     meta = child(file, boxes(file, 0, file.size), b"meta", header_bytes=4)
@@ -69,7 +69,7 @@ def read(file: HeaderReader) -> Stored:
 
 
 def boxes(file: HeaderReader, start: int, end: int, limit: int = MAX_BOXES) -> Iterator[Box]:
-    """The boxes side by side between two offsets."""
+    """Yields the boxes side by side between two offsets."""
     for _ in range(limit):
         if start == end:
             return
@@ -86,7 +86,7 @@ def boxes(file: HeaderReader, start: int, end: int, limit: int = MAX_BOXES) -> I
 
 
 def child(file: HeaderReader, siblings: Iterator[Box], kind: bytes, *, header_bytes: int = 0) -> Box:
-    """The first box of a kind, its own version, flags or counter (`header_bytes`) left out."""
+    """Returns the first box of a kind, its own version, flags or counter (`header_bytes`) left out."""
     for box in siblings:
         if box.kind == kind:
             return Box(kind, box.start + header_bytes, box.end)
@@ -94,14 +94,14 @@ def child(file: HeaderReader, siblings: Iterator[Box], kind: bytes, *, header_by
 
 
 def primary_item(file: HeaderReader, meta: Box) -> int:
-    """The id of the image that stands for the file."""
+    """Returns the id of the image that stands for the file."""
     box = child(file, boxes(file, meta.start, meta.end), b"pitm", header_bytes=4)
     version = file.uint(box.start - 4, 1)
     return file.uint(box.start, 4 if version else 2)
 
 
 def item_kind(file: HeaderReader, meta: Box, item: int) -> bytes:
-    """How an item is coded, such as b"hvc1", b"av01" or b"grid"."""
+    """Returns how an item is coded, such as b"hvc1", b"av01" or b"grid"."""
     for each, kind in items(file, meta):
         if each == item:
             return kind
@@ -116,7 +116,7 @@ def item_of_kind(file: HeaderReader, meta: Box, kind: bytes) -> int:
 
 
 def items(file: HeaderReader, meta: Box) -> Iterator[tuple[int, bytes]]:
-    """The id and the kind of each item."""
+    """Yields the id and the kind of each item."""
     table = child(file, boxes(file, meta.start, meta.end), b"iinf", header_bytes=4)
     count_bytes = 4 if file.uint(table.start - 4, 1) else 2
     for box in boxes(file, table.start + count_bytes, table.end, MAX_ITEMS):
@@ -127,7 +127,7 @@ def items(file: HeaderReader, meta: Box) -> Iterator[tuple[int, bytes]]:
 
 
 def item_properties(file: HeaderReader, meta: Box, item: int) -> list[Box]:
-    """The properties of an item, in the order in which they are associated with it."""
+    """Returns the properties of an item, in the order in which they are associated with it."""
     properties = child(file, boxes(file, meta.start, meta.end), b"iprp")
     container = child(file, boxes(file, properties.start, properties.end), b"ipco")
     indices = associated_properties(file, properties, item)
@@ -142,7 +142,7 @@ def item_properties(file: HeaderReader, meta: Box, item: int) -> list[Box]:
 
 
 def dimensions(file: HeaderReader, properties: list[Box]) -> tuple[int, int]:
-    """(width, height) by the first `ispe`."""
+    """Returns (width, height) by the first `ispe`."""
     for box in properties:
         if box.kind == b"ispe" and box.end - box.start == 12:
             return file.uint(box.start + 4, 4), file.uint(box.start + 8, 4)
@@ -152,7 +152,7 @@ def dimensions(file: HeaderReader, properties: list[Box]) -> tuple[int, int]:
 def transformation(
     file: HeaderReader, properties: list[Box], width: int, height: int
 ) -> tuple[int | None, tuple[int, int] | None]:
-    """(orientation, what is left of width and height before the turn). None for what the properties do not name."""
+    """Returns (orientation, width and height left before the turn); None for each that the properties do not name."""
     orientation = crop = None
     for box in properties:
         if box.kind == b"irot":  # by quarters, anticlockwise
@@ -170,7 +170,7 @@ def transformation(
 
 
 def aperture(fraction: bytes, whole: int) -> int:
-    """A side of the clean aperture, in whole pixels, no longer than the side that it is cut out of."""
+    """Returns a side of the clean aperture, in whole pixels, no longer than the side that it is cut out of."""
     numerator, denominator = int.from_bytes(fraction[:4], "big"), int.from_bytes(fraction[4:], "big")
     if not (0 < numerator < 2**31 and 0 < denominator < 2**31):
         raise NotAPhotoError("The HEIF crops its image to an impossible size.")
@@ -178,7 +178,7 @@ def aperture(fraction: bytes, whole: int) -> int:
 
 
 def exif_orientation(file: HeaderReader, meta: Box) -> int:
-    """1 to 8, by the first item of EXIF; 1 where there is none that can be read."""
+    """Returns 1 to 8, by the first item of EXIF; 1 where there is none that can be read."""
     try:
         item = item_of_kind(file, meta, b"Exif")
         start, end = item_location(file, meta, item)
@@ -189,7 +189,7 @@ def exif_orientation(file: HeaderReader, meta: Box) -> int:
 
 
 def item_location(file: HeaderReader, meta: Box, item: int) -> tuple[int, int]:
-    """(start, end) of an item in one piece, in the file or in `idat`."""
+    """Returns (start, end) of an item in one piece, in the file or in `idat`."""
     box = child(file, boxes(file, meta.start, meta.end), b"iloc", header_bytes=4)
     if not 4 <= box.end - box.start <= MAX_LOCATIONS_BYTES:
         raise NotAPhotoError("The HEIF's table of locations has an impossible length.")
@@ -231,7 +231,7 @@ class Fields:
 
 
 def associated_properties(file: HeaderReader, properties: Box, item: int) -> list[int]:
-    """The places, counted from 1, of the item's properties in `ipco`, in the order of their association."""
+    """Returns the places, counted from 1, of the item's properties in `ipco`, in the order of their association."""
     indices: list[int] = []
     for box in boxes(file, properties.start, properties.end):
         if box.kind == b"ipma":

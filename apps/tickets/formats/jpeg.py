@@ -26,7 +26,7 @@ def signature(first_bytes: bytes) -> str | None:
 
 
 def read(file: HeaderReader) -> Stored:
-    """Once every segment up to the first scan has been seen to be in order."""
+    """Returns how the photo is stored, once every segment up to the first scan is found sound."""
     offset = 2
     dimensions = orientation = None
     for _ in range(MAX_SEGMENTS):
@@ -58,13 +58,13 @@ def segment_length(file: HeaderReader, offset: int, marker: int) -> int:
 
 
 def is_exif(file: HeaderReader, offset: int, length: int) -> bool:
-    """Whether an APP1 segment holds EXIF; others hold XMP."""
+    """Returns whether an APP1 segment holds EXIF; others hold XMP."""
     prefix = exif.PREFIX
     return length >= 2 + len(prefix) and file.take(offset + 4, len(prefix)) == prefix
 
 
 def frame_dimensions(file: HeaderReader, offset: int, marker: int, length: int) -> tuple[int, int]:
-    """(width, height) of the frame header at `offset`. A height of 0, left for a later DNL marker, stays 0."""
+    """Returns (width, height) of the frame header at `offset`. A height of 0, left for a later DNL marker, stays 0."""
     precision = file.uint(offset + 4, 1)
     height, width = file.uint(offset + 5, 2), file.uint(offset + 7, 2)
     components = file.uint(offset + 9, 1)

@@ -21,7 +21,7 @@ def signature(first_bytes: bytes) -> str | None:
 
 
 def read(file: HeaderReader) -> Stored:
-    """Once IHDR is found sound and followed, sooner or later, by a chunk of pixel data."""
+    """Returns how the photo is stored, once IHDR is found sound and followed, sooner or later, by pixel data."""
     width, height = header_dimensions(file)
     orientation = None
     offset = len(SIGNATURE) + 12 + 13
@@ -51,7 +51,7 @@ def header_dimensions(file: HeaderReader) -> tuple[int, int]:
 
 
 def orientation_behind(file: HeaderReader, pixel_data: int) -> int:
-    """By the EXIF behind the pixel data: looked for from the end, as there may be a thousand chunks between."""
+    """Returns 1 to 8, by EXIF behind the pixel data, looked for from the end: a thousand chunks may lie between."""
     start = max(pixel_data, file.size - TAIL_BYTES)
     tail = file.take(start, file.size - start)
     at = len(tail)

@@ -1,8 +1,8 @@
 """Raw files of cameras. Most are TIFFs whose first directory is a small preview: taken for photos, they would be stored
 as that.
 
-What tells a raw file is that somewhere it has the sensor's own data. Make, model and sub-directories alone say nothing:
-scans and what photo editors save have them, too.
+A raw file is told by the sensor's own data within it, and not by make, model and sub-directories: scans and the files
+of photo editors have these, too.
 """
 
 from .directory import Entry, Layout, integer_of, read_entries
@@ -35,7 +35,7 @@ MAX_NEXT_DIRECTORIES = 3
 
 
 def has_raw_signature(first_bytes: bytes) -> bool:
-    """Of the raw formats that are told by their first 20 bytes."""
+    """Returns whether these are the first 20 bytes of a raw format that they are enough to tell."""
     return (
         first_bytes.startswith(OTHER_RAWS)
         or first_bytes[4:12] == CANON_CR3
@@ -46,7 +46,7 @@ def has_raw_signature(first_bytes: bytes) -> bool:
 
 
 def is_raw_tiff(file: HeaderReader, layout: Layout, directory: int, entries: list[Entry]) -> bool:
-    """Whether a TIFF with this first directory is a raw file. What cannot be read of others is left out."""
+    """Returns whether a TIFF with this first directory is a raw file, as far as its other directories can be read."""
     if has_sensor_data(entries, layout):
         return True
     made_by_camera = any(entry.tag == MAKE for entry in entries)
@@ -76,12 +76,12 @@ def has_sensor_data(entries: list[Entry], layout: Layout) -> bool:
 
 
 def is_reduced(entries: list[Entry], layout: Layout) -> bool:
-    """Whether the directory calls itself a smaller version of another image in the file."""
+    """Returns whether the directory calls itself a smaller version of another image in the file."""
     return any(entry.tag == SUBFILE_TYPE and (integer_of(entry, layout) or 0) & REDUCED for entry in entries)
 
 
 def offsets(file: HeaderReader, layout: Layout, pointers: Entry) -> list[int]:
-    """Where the first few sub-directories are."""
+    """Returns where the first few sub-directories are."""
     length = layout.pointer_bytes
     number = min(pointers.count, MAX_SUB_DIRECTORIES)
     if pointers.count > 1:
@@ -92,7 +92,7 @@ def offsets(file: HeaderReader, layout: Layout, pointers: Entry) -> list[int]:
 
 
 def next_directories(file: HeaderReader, layout: Layout, directory: int, count: int):
-    """The entries of the few directories (pages) that follow the first, which has `count` entries."""
+    """Yields the entries of the few directories (pages) that follow the first, which has `count` entries."""
     for _ in range(MAX_NEXT_DIRECTORIES):
         pointer_at = directory + layout.count_bytes + count * layout.entry_bytes
         directory = file.uint(pointer_at, layout.pointer_bytes, layout.byteorder)

@@ -1,4 +1,4 @@
-"""Bounded reading of a file's header: every format is read through this, so none can be made to read without end."""
+"""Bounded reading of a file's header: every format is read through it, so no file can be read without end."""
 
 import re
 from collections.abc import Callable
@@ -11,11 +11,11 @@ MAX_BYTES = 16 * 1024 * 1024
 
 
 class NotAPhotoError(Exception):
-    """The content is not a photo in a format we take; the message says why, in words fit for the client."""
+    """The content is not a photo in a format that hopla takes; the message says why, in words fit for the client."""
 
 
 class RawFileError(NotAPhotoError):
-    """A camera's raw file: it holds a photo, and not one that is taken."""
+    """A camera's raw file, which hopla does not take."""
 
     def __init__(self):
         super().__init__("The file is a camera's raw file.")
@@ -45,11 +45,11 @@ class HeaderReader:
         self._window_bytes = WINDOW_BYTES
 
     def start(self, length: int) -> bytes:
-        """The first `length` bytes, or all of a file that is shorter."""
+        """Returns the first `length` bytes, or all of a shorter file."""
         return self.take(0, min(length, self.size))
 
     def take(self, offset: int, length: int) -> bytes:
-        """Exactly `length` bytes from `offset`."""
+        """Returns exactly `length` bytes from `offset`."""
         if offset + length > self.size:
             raise NotAPhotoError("The file ends within its header.")
         begin = offset - self._window_start
@@ -59,13 +59,13 @@ class HeaderReader:
         return self._window[begin : begin + length]
 
     def uint(self, offset: int, length: int, byteorder: str = "big") -> int:
-        """The unsigned integer in `length` bytes at `offset`."""
+        """Returns the unsigned integer in `length` bytes at `offset`."""
         return int.from_bytes(self.take(offset, length), byteorder)
 
     def search(self, pattern: re.Pattern[bytes], offset: int, *, width: int) -> int:
-        """Where the first match from `offset` on begins, of a pattern for exactly `width` bytes.
+        """Returns where the first match from `offset` on begins, of a pattern for exactly `width` bytes.
 
-        However far that is, it takes no step for each byte, and few reads.
+        However far that is, it takes few reads, and no step for each byte.
         """
         while True:
             self.take(offset, width)

@@ -1,4 +1,4 @@
-"""How a photo is stored: what each format's module finds out."""
+"""How a photo is stored, as each format's module returns it."""
 
 from typing import NamedTuple
 
@@ -22,12 +22,12 @@ ORIENTATIONS = {turn: orientation for orientation, turn in TURNS.items()}
 
 
 def turned(orientation: int, quarters: int) -> int:
-    """The orientation that turns by so many quarters more, clockwise."""
+    """Returns the orientation that turns by so many quarters more, clockwise."""
     mirrored, turn = TURNS[orientation]
     return ORIENTATIONS[mirrored, (turn + quarters) % 4]
 
 
 def mirrored(orientation: int) -> int:
-    """The orientation that mirrors, left to right, besides. A turn before a mirror is the opposite one after it."""
+    """Returns the orientation that also mirrors, left to right. A turn before a mirror is the opposite one after it."""
     was_mirrored, turn = TURNS[orientation]
     return ORIENTATIONS[1 - was_mirrored, -turn % 4]

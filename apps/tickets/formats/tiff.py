@@ -15,7 +15,7 @@ def signature(first_bytes: bytes) -> str | None:
 
 
 def read(file: HeaderReader) -> Stored:
-    """Of the first page, where that is no raw file's."""
+    """Returns how the first page is stored. Raises RawFileError for a raw file."""
     layout = layout_of(file.start(8))
     directory = file.uint(layout.first_directory_at, layout.pointer_bytes, layout.byteorder)
     if directory < layout.first_directory_at + layout.pointer_bytes:

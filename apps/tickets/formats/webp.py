@@ -16,7 +16,7 @@ def signature(first_bytes: bytes) -> str | None:
 
 
 def read(file: HeaderReader) -> Stored:
-    """Of the canvas where there is one, once its first frame is seen to fit in."""
+    """Returns how the frame is stored, or the canvas where there is one, once its first frame is found to fit in."""
     end = 8 + file.uint(4, 4, "little")  # of the RIFF chunk; the file may be cut before, or go on behind
     if file.take(FIRST_CHUNK, 4) != b"VP8X":
         return Stored("webp", *frame_dimensions(file, FIRST_CHUNK, end))
@@ -37,7 +37,7 @@ def chunk_bytes(file: HeaderReader, chunk: int, end: int) -> int:
 
 
 def first_frame(file: HeaderReader, end: int, canvas: tuple[int, int], *, animated: bool) -> int:
-    """Where the first frame is: a still one must be as large as the canvas, an animation's must lie within it."""
+    """Returns where the first frame is: a still one as large as the canvas, or an animation's, which lies within it."""
     chunk = FIRST_CHUNK
     for _ in range(MAX_CHUNKS_BEFORE_FRAME):
         length = chunk_bytes(file, chunk, end)
@@ -56,7 +56,7 @@ def first_frame(file: HeaderReader, end: int, canvas: tuple[int, int], *, animat
 
 
 def orientation_behind(file: HeaderReader, frame: int, end: int) -> int:
-    """By the EXIF chunk, which comes behind the frames. It is not missed where a file was cut before it."""
+    """Returns 1 to 8, by the EXIF chunk behind the frames; 1 where there is none, or the file was cut before it."""
     chunk = frame
     try:
         for _ in range(MAX_CHUNKS_BEHIND_FRAME):
@@ -70,7 +70,7 @@ def orientation_behind(file: HeaderReader, frame: int, end: int) -> int:
 
 
 def frame_dimensions(file: HeaderReader, chunk: int, end: int) -> tuple[int, int]:
-    """(width, height) of the still frame in the chunk."""
+    """Returns (width, height) of the still frame in the chunk."""
     name = file.take(chunk, 4)
     length = chunk_bytes(file, chunk, end)
     if name == b"VP8 " and length >= 10:
@@ -81,7 +81,7 @@ def frame_dimensions(file: HeaderReader, chunk: int, end: int) -> tuple[int, int
 
 
 def lossy_dimensions(frame: bytes, length: int) -> tuple[int, int]:
-    """(width, height) of a VP8 key frame (RFC 6386, section 9.1), whose top two bits of each ask for scaling."""
+    """Returns (width, height) of a VP8 key frame (RFC 6386, section 9.1); the top two bits of each ask for scaling."""
     tag = int.from_bytes(frame[:3], "little")
     is_key_frame, version, is_shown, first_partition_bytes = not tag & 1, tag >> 1 & 7, tag >> 4 & 1, tag >> 5
     if not (is_key_frame and version <= 3 and is_shown and first_partition_bytes < length):

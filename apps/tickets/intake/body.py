@@ -1,4 +1,4 @@
-"""The body of an upload as it arrives: whole, or refused. A client that stalls does not hold a thread for ever."""
+"""The body of an upload as it arrives: whole, or refused. A client that stalls is cut off, and its thread is free."""
 
 import hashlib
 import time
@@ -15,12 +15,12 @@ FIRST_WAIT_BYTES = 16 * 1024
 LONGEST_WAIT_SECONDS = 30  # at the slowest pace: what has come is staged before its time is over
 GRACE_SECONDS = 10  # before the average rate counts
 
-# Who takes a photo in does so by turns, and gives the turn back while waiting for the client.
+# Requests that take a photo in have turns, and give them back while they wait for the client.
 uploads = ConcurrencyLimit(3)
 
 
 class IncomingBody:
-    """Reads the request's body once. Use as a context manager, which watches the client's pace.
+    """Reads the request's body once. Use it as a context manager, which watches the client's pace.
 
     Raises BodyTooSlowError when the client falls below UPLOAD_MIN_BYTES_PER_SECOND on average, BodyIncompleteError when
     the connection ended early: a parser would take what came for the whole file; and BodyMalformedError when chunks
@@ -30,7 +30,7 @@ class IncomingBody:
     def __init__(self, request):
         self._request = request
         self._sha256 = hashlib.sha256() if "HTTP_CONTENT_DIGEST" in request.META else None
-        self._socket = request.META.get("gunicorn.socket")  # None under other servers: then no pace is enforced
+        self._socket = request.META.get("gunicorn.socket")  # None under other servers, where no pace is enforced
         self._body = body_of(request)
         self._awaited = 0  # by the read under way
         self._started_at = time.monotonic()
@@ -46,10 +46,10 @@ class IncomingBody:
         self._request.body_seconds = time.monotonic() - self._started_at
 
     def read(self) -> bytes:
-        """The next portion, of at most READ_BYTES, or one chunk; b"" at the end.
+        """Returns the next portion, of at most READ_BYTES, or one chunk; b"" at the end.
 
-        What is waited for grows with what has come, so that little is unknown of a client that stalls early. What is
-        there already is taken whole. Of a body in chunks whatever comes next is taken.
+        It waits for more bytes the more have come, so that few are unknown of a client that stalls early, and takes all
+        that are there already. Of a body in chunks it takes what comes next.
         """
         if self._body.length is not None:
             longest = max(FIRST_WAIT_BYTES, LONGEST_WAIT_SECONDS * settings.UPLOAD_MIN_BYTES_PER_SECOND)
@@ -68,16 +68,16 @@ class IncomingBody:
 
     @property
     def sha256(self) -> str | None:
-        """Of what has been read, in hex; None when the client sent no Content-Digest to compare it with."""
+        """The sha256 of what has been read, in hex; None when the client sent no Content-Digest to compare it with."""
         return self._sha256.hexdigest() if self._sha256 else None
 
     def is_overdue(self) -> bool:
-        """A read returns when all of it has come: what it has got so far is not known, and counts as got."""
+        """Returns whether the client is too slow. All that the read under way waits for counts as received."""
         at_most = self._body.received + self._awaited
         elapsed = time.monotonic() - self._started_at
         return elapsed > GRACE_SECONDS + at_most / settings.UPLOAD_MIN_BYTES_PER_SECOND
 
     def cut(self) -> None:
-        """Stop reading from this client; the answer can still be written."""
+        """Stop reading from this client; the response can still be written."""
         self._cut = True
         shut(self._socket)

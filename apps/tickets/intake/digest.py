@@ -10,7 +10,10 @@ SHA_256_MEMBER = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):\s*(?=$|[,;])
 
 
 def announced_sha256(request) -> str | None:
-    """The sha-256 of the request's Content-Digest in hex, or None without the header. Raises DigestInvalidError."""
+    """Returns the sha-256 of the request's Content-Digest in hex, or None without the header.
+
+    Raises DigestInvalidError.
+    """
     header = request.headers.get("Content-Digest")
     if header is None:
         return None

@@ -6,7 +6,7 @@ FILENAME_MAX_LENGTH = 255
 
 
 def clean_filename(name: str) -> str:
-    """The last part of the name, printable, at most 255 characters with its ending kept; "" when nothing is left."""
+    """Returns the name's last part, printable, at most 255 characters with its ending kept; "" if nothing is left."""
     base = re.split(r"[/\\]", name)[-1]
     printable = "".join(character for character in base if character.isprintable()).strip()
     if not printable.strip("."):  # a folder's name for itself, or for the one above

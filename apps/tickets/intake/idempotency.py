@@ -1,8 +1,8 @@
-"""Idempotency-Key: a request repeated with the same key gets the first one's answer and does nothing again.
+"""Idempotency-Key: a request repeated with the same key gets the first one's response and does nothing again.
 
-While the first is under way its key is held in Redis. Its answer is written to the database in the transaction that
-makes it true, for 24 hours. Only successes are kept: a refusal has taken nothing, so a repeat is judged anew, and so is
-a photo that has failed since.
+While the first request runs, its key is held in Redis. Its response is written to the database in the transaction that
+makes it true, for 24 hours. Only successes are kept: a refusal has taken nothing, so its repeat is judged anew, and so
+is that of a photo which has failed since.
 """
 
 import hashlib
@@ -35,14 +35,14 @@ from apps.tickets.models import IdempotencyKey
 from apps.tickets.models.statuses import ImageStatus
 
 KEPT_FOR = timedelta(hours=24)
-# A request that was killed leaves its key held this long: its client waits for it. A live one renews its hold.
+# A killed request's key stays held for this long, and its client has to wait; a running request renews its hold.
 HELD_SECONDS = 10
 RENEW_EVERY_SECONDS = 3
 FORGET_BATCH = 1000
 
 
 def key_of(request) -> str | None:
-    """The request's Idempotency-Key, checked, or None without one."""
+    """Returns the request's Idempotency-Key, checked, or None without one. Raises IdempotencyKeyInvalidError."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
@@ -52,7 +52,7 @@ def key_of(request) -> str | None:
 
 
 def fingerprint_of(data) -> str:
-    """The sha256 of a JSON body, whatever the order of its members and its white space."""
+    """Returns the sha256 of a JSON body, the same for any order of its members and any white space."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
@@ -70,7 +70,8 @@ def held(*, user, key: str):
         yield
     finally:
         _holds.discard(hold)
-        with suppress(RedisError):  # Redis was flushed or is away: the hold ends by itself, and the database decides
+        # With Redis flushed or unavailable the hold ends by itself, and the database decides.
+        with suppress(RedisError):
             hold.release()
 
 
@@ -90,7 +91,7 @@ renewer = Daemon(
 
 
 def find_answer(*, user, key: str) -> IdempotencyKey | None:
-    """The kept answer, unless its photo has failed since: then the upload is taken anew."""
+    """Returns the kept response, if any, unless its photo has failed since: then the upload is taken anew."""
     row = _ANSWER.first(user_id=user.pk, key=key, kept_since=timezone.now() - KEPT_FOR)
     return row and instance_of(IdempotencyKey, row)
 
@@ -108,23 +109,23 @@ _ANSWER = CompiledQuery(_answer)
 
 
 def require_same(answer: IdempotencyKey, *, path: str, fingerprint: str) -> None:
-    """Raise IdempotencyKeyReusedError unless the kept answer is one to this very request."""
+    """Raise IdempotencyKeyReusedError unless the kept response is one to this very request."""
     if (answer.path, answer.fingerprint) != (path, fingerprint):
         raise IdempotencyKeyReusedError
 
 
 def keep_answer(*, user, key: str, **answer) -> None:
-    """Keep the answer: path, fingerprint, status_code, answer, location, image.
+    """Keep a response: path, fingerprint, status_code, answer (its JSON), location, image.
 
-    Call it in the transaction that makes it true, so that of two requests that raced one is undone: that one gets
-    IdempotencyInFlightError.
+    Call it in the transaction that makes it true, so that of two requests that raced one is undone. Raises
+    IdempotencyInFlightError in that one.
     """
     kept = IdempotencyKey(user=user, key=key, **answer)
     if not _KEEP.run(**values_to_insert(kept), too_old=kept.created_at - KEPT_FOR):
         raise IdempotencyInFlightError
 
 
-# Written over: an answer that is too old, or of a photo that has failed. Any other stays.
+# A response that is too old, or of a photo that has failed, is written over; any other stays.
 KEEP = """
 {insert} WHERE true
 ON CONFLICT (user_id, key) DO UPDATE SET {changes}
@@ -149,7 +150,7 @@ _KEEP = CompiledStatement(_keep)
 
 
 def forget_old_keys() -> int:
-    """Delete a batch of the answers that are older than 24 hours, and answer how many."""
+    """Delete a batch of the responses that are older than 24 hours. Returns how many."""
     old = IdempotencyKey.objects.filter(created_at__lte=timezone.now() - KEPT_FOR).values_list("pk", flat=True)
     forgotten, _ = IdempotencyKey.objects.filter(pk__in=list(old[:FORGET_BATCH])).delete()
     return forgotten

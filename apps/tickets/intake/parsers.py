@@ -1,5 +1,5 @@
-"""The two ways a photo may come: a multipart form with one file, or the bare bytes. Both feed the same stream, which
-the view passes as `photo` in the parser's context, and answer the body's sha256 (see IncomingBody).
+"""The two ways a photo may come: a multipart form with one file, or the bare bytes. Both write to the
+stream that the view passes as `photo` in the parser's context, and return the body's sha256 (see IncomingBody).
 """
 
 from django.conf import settings
@@ -25,7 +25,7 @@ AS_THEY_ARE = ("", "binary", "8bit", "7bit")
 class PhotoFormParser(BaseParser):
     """multipart/form-data, with the photo in the field `image`. Of other fields nothing is kept.
 
-    Not by Django's parser, which copies each portion three times and takes a seventh of the request's processor time.
+    Django's parser copies each portion three times, which takes a seventh of the request's CPU time.
     """
 
     media_type = "multipart/form-data"
@@ -71,8 +71,10 @@ class PhotoFormParser(BaseParser):
             ) from exc
 
     def _begin(self, part: MultipartSegment, photo) -> bool:
-        """Whether this part is the photo. With a file name it is opened here, be it empty. Without, it may be what
-        browsers send when no file was chosen, and is opened with its first byte.
+        """Returns whether this part is the photo.
+
+        With a file name it is opened here, even if it is empty; without one it may be what browsers send when no file
+        was chosen, and is opened with its first byte.
         """
         filename = filename_of_part(part)
         if part.name != PHOTO_FIELD:
@@ -107,17 +109,18 @@ class BarePhotoParser(BaseParser):
 
 
 def filename_of(content_disposition: str) -> str:
-    """The filename parameter (RFC 6266, `filename*` first), or "". Takes the header as WSGI has it, a letter a byte."""
+    """Returns the filename parameter (RFC 6266, `filename*` first), or "". Takes the header as WSGI has it, a letter a
+    byte."""
     header = text_of(content_disposition)
     try:
         parameters = parse_header_parameters(header)[1]
-    except (ValueError, TypeError):  # a charset that is none; parts of a name, of which not all have their number
+    except (ValueError, TypeError):  # an unknown charset, or parts of a name that are not all numbered
         parameters = parse_options_header(header)[1]
     return parameters.get("filename", "")
 
 
 def filename_of_part(part: MultipartSegment) -> str:
-    """Browsers send it in UTF-8; some libraries send `filename*`, which RFC 7578 does without. "" if there is none."""
+    """Returns the part's file name, or "". Browsers send it in UTF-8, some libraries, against RFC 7578, `filename*`."""
     disposition = part.header("Content-Disposition")
     if "filename*" in disposition.lower():
         return filename_of(disposition)
@@ -125,7 +128,7 @@ def filename_of_part(part: MultipartSegment) -> str:
 
 
 def text_of(header: str) -> str:
-    """Of bytes read as Latin-1: the UTF-8 that most clients mean, or Latin-1 where they are none."""
+    """Returns the text that a header stands for, read as UTF-8, which most clients send, or else as Latin-1."""
     try:
         return header.encode("latin-1").decode()
     except UnicodeError:

@@ -1,9 +1,9 @@
 """How many bytes one user may upload a day (UPLOAD_BYTES_PER_DAY, 0: no limit), counted in Redis. A day begins with the
 first upload after the one before has ended.
 
-They are taken before the photo comes, in one step with the look whether they are left: uploads side by side would each
-find the same ones otherwise. What is refused is given back. A process that is killed in between leaves its photos'
-bytes taken until the day ends; a lease for each upload would cost every one of them, to spare that.
+They are taken before the photo comes, in the step that looks whether enough are left: otherwise uploads side by side
+would each find the same ones. A refused photo's bytes are given back. A process that is killed in between leaves its
+photos' bytes taken until the day ends: to prevent that, each upload would need a lease.
 """
 
 import math
@@ -19,7 +19,7 @@ from apps.tickets.errors import UploadQuotaExceededError
 DAY_SECONDS = 24 * 60 * 60
 
 # KEYS: the user's day, a HASH of when it began and the bytes taken. ARGV: at least, at most, limit, seconds of a day.
-# Answers {bytes taken, when the day began}, or {0, seconds until it ends}.
+# Returns {bytes taken, when the day began}, or {0, seconds until it ends}.
 TAKE = """
 local bytes = math.min(tonumber(ARGV[2]), ARGV[3] - (redis.call('HGET', KEYS[1], 'bytes') or 0))
 if bytes < tonumber(ARGV[1]) then return {0, tostring(redis.call('PTTL', KEYS[1]) / 1000)} end
@@ -43,9 +43,8 @@ return redis.call('HINCRBY', KEYS[1], 'bytes', -ARGV[1])
 def taken_for_photo(user, size: int | None):
     """Within this block `size` bytes of the user's day are taken for a photo, and given back if it raises.
 
-    Where nobody knows the size, they are what is left for a photo: that takes one step, and not one for each piece. It
-    answers what is to be called with the photo's true size, before it is accepted. Both raise
-    UploadQuotaExceededError.
+    For an unknown size all that a photo may have is taken, in one step and not in one for each piece. Yields a function
+    to call with the photo's true size before it is accepted. Both raise UploadQuotaExceededError.
     """
     if not settings.UPLOAD_BYTES_PER_DAY:
         yield lambda true_size: None
@@ -80,7 +79,7 @@ class _Taken:
             self.give_back(self.bytes - size)
 
     def give_back(self, number: int) -> None:
-        """With Redis away they stay taken."""
+        """If Redis is unavailable, they stay taken."""
         with suppress(RedisError):
             self._run(GIVE_BACK, number, self._day)
             self.bytes -= number

@@ -80,11 +80,11 @@ class FingerprintStream:
 
 @contextmanager
 def reserved_stream(size: int | None, *, user=""):
-    """A PhotoStream for a photo of up to `size` bytes, None where the client does not say: it fits into the staging
-    budget when it begins, and holds of it what has come. Whatever goes wrong inside, no byte stays. `user`: whose share
-    it counts to.
+    """Yields a PhotoStream for a photo of up to `size` bytes, None where the client does not say.
 
-    Raises StagingFullError, after a short wait for room, as does the stream when it finds none for what comes next.
+    The photo fits into the staging budget when it begins, and holds of it what has come. Whatever goes wrong inside, no
+    byte stays. `user`: whose share it counts to. Raises StagingFullError after a short wait for room, as does the
+    stream when it finds none for what comes next.
     """
     once_there_is_room(partial(store.require_room, size or 1, user=user))
     upload = StagedUpload(uuid.uuid4(), expected_size=size or settings.IMAGE_MAX_BYTES, user=user)

@@ -1,11 +1,11 @@
 """Bytes of failed photos, kept in staging's Redis for a while, so that staff can have them tried again.
 
-They are no part of the budget and hold nobody up: at most an eighth of it, beside it, and the oldest go first. They
-are where the photos on their way are, in memory alone.
+They do not count towards the budget and take no room from it: they are at most an eighth of it, beside it, and the
+oldest go first. Like the photos on their way they are in memory alone.
 
-Redis and the database are never changed in one step, so a photo may be tried again while somebody still acts on its
-failure. Two rules make that harmless: the bytes of a photo that may be tried again are moved and never dropped, each
-move a single step of Redis; and whoever finds no bytes of a photo in flight in staging looks here, with `take_back`.
+Redis and the database are never changed in one step, so a photo may be tried again while another process still acts on
+its failure. Two rules make that harmless: the bytes of a photo that may be tried again are moved and never dropped,
+each move a single step of Redis; and a job that finds no bytes of its photo in staging looks here, with `take_back`.
 """
 
 from django.conf import settings
@@ -88,21 +88,21 @@ def put(image_id, size: int, *, whole_for_seconds: int = 0) -> None:
 
 
 def take_back(image_id, size: int) -> bool:
-    """Have the bytes in staging, from wherever they are. False when they are in neither place, or not whole.
+    """Move the bytes back to staging, unless they are there, even if that exceeds the budget.
 
-    They may exceed the budget, for once.
+    Returns False when they are in neither place, or not whole.
     """
     staging_keys = [*BUDGET_KEYS[:3], key_of(image_id)]
     return bool(_run(TAKE_BACK, image_id, size, settings.STAGING_TTL_SECONDS, staging_keys=staging_keys))
 
 
 def drop(image_id) -> None:
-    """Nobody will try it again. Safe for a photo that was never set aside."""
+    """Drop the bytes of a photo that will not be tried again. Safe for one that has none here."""
     _run(DROP, image_id)
 
 
 def which_are_kept(image_ids) -> set:
-    """Those of these failed photos whose bytes are here, or still in staging."""
+    """Returns those of these failed photos whose bytes are here, or still in staging."""
     image_ids = list(image_ids)
     with connection().pipeline(transaction=False) as pipeline:
         for image_id in image_ids:

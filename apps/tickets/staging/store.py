@@ -6,9 +6,9 @@ it up to twice its bytes, so a client that keeps pace is given room ahead, withi
 one user's unfinished uploads hold no more than a share of it. What a form had around the photo stays at its end.
 
 Beside the keys stands the budget: a ZSET of expiries, a HASH of sizes and a total; for what is unfinished its user and
-the sum of each user; and who has asked for room of late. All are changed together in Lua, so that what expired is given
-back by whoever comes next and nothing drifts. No photo byte touches a disk as long as this Redis keeps no snapshot and
-no append-only file.
+the sum of each user; and who has asked for room of late. All are changed together in Lua, where each
+script first gives back what has expired, so that nothing drifts. No photo byte touches a disk as long as this Redis
+keeps no snapshot and no append-only file.
 """
 
 import math
@@ -27,10 +27,10 @@ BUDGET_KEYS = [f"{PREFIX}{name}" for name in BOOKS]
 
 # An upload of which no piece has come for this long has lost its reservation and its bytes.
 INCOMING_TTL_SECONDS = 60
-# The longest Retry-After we name: past it the guess says little.
+# The longest Retry-After, past which the guess says little.
 LONGEST_WAIT_SECONDS = 60
 DRAIN_WINDOW_SECONDS = 30
-# Whoever asked for room so long ago may come back: others leave it some.
+# A user who asked for room so long ago may come back: other users leave some.
 ASKED_OF_LATE_SECONDS = 60
 # Redis gives a string that grows as much again, or this much from this size on (SDS_MAX_PREALLOC in its sds.h).
 GROWTH_BYTES = 1024 * 1024
@@ -57,7 +57,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do forget
 )
 
 # Nothing where so many bytes more fit, else {0, bytes too many, bytes a second drained, seconds to the next expiry}.
-# Others need the room when the budget is more than half full and somebody else has asked for some of late.
+# Others need the room when the budget is more than half full and another user has asked for some of late.
 FIT = (
     FORGET_EXPIRED
     + f"""
@@ -95,15 +95,15 @@ return refusal(ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])) or {{1}}
 
 # KEYS[8]: the photo's own key. KEYS[9]: one that a transaction watches, which is not to run when there is no room.
 # ARGV: id, where the piece begins and ends, bytes announced, whether it came at pace, user, limit, share, ttl.
-# Answers {bytes held}, the refusal of FIT, or {-1} when what came before has been lost.
+# Returns {bytes held}, the refusal of FIT, or {-1} when what came before has been lost.
 HOLD = (
     FIT
     + f"""
 local start, stop, announced = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local function no(answer)
+local function no(reason)
   redis.call('SET', KEYS[9], '')
   redis.call('DEL', KEYS[9])
-  return answer
+  return reason
 end
 if start > 0 and redis.call('EXISTS', KEYS[8]) == 0 then return no({{-1}}) end
 local held = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0)
@@ -138,8 +138,8 @@ EXTEND = "return redis.call('ZADD', KEYS[1], 'XX', redis.call('TIME')[1] + ARGV[
 
 IN_USE = FORGET_EXPIRED + "return tonumber(redis.call('GET', KEYS[3]) or 0)"
 
-# KEYS[8]: the photo's own key. ARGV: id, bytes, ttl. It is nobody's unfinished upload any more, takes the true size and
-# the long expiry, and its string is cut when it is much longer: memory is what the budget stands for.
+# KEYS[8]: the photo's own key. ARGV: id, bytes, ttl. It is no user's unfinished upload any more, takes the true size
+# and the long expiry, and its string is cut when it is much longer, because the budget stands for memory.
 KEEP = (
     FORGET_EXPIRED
     + f"""
@@ -192,8 +192,8 @@ def reserve(image_id, size: int, *, offset: int = 0, announced: int = 0, at_pace
     StagingFullError, and has changed nothing then. Safe to run twice. `announced`: bytes that the whole may have;
     `at_pace`: it came quickly enough for room ahead.
     """
-    (answer,) = exchange(connection(), _hold(image_id, offset, size, announced, at_pace, user))
-    return _granted(answer)
+    (reply,) = exchange(connection(), _hold(image_id, offset, size, announced, at_pace, user))
+    return _granted(reply)
 
 
 def write(image_id, *portions: bytes, offset: int, size: int, held: int = 0, at_pace: bool = False, user="") -> int:
@@ -221,8 +221,10 @@ def write_last(image_id, *portions: bytes, offset: int, held: int = 0, user="") 
 
 
 def _write(image_id, portions: tuple, *also: tuple, offset: int, held: int, hold: tuple | None = None) -> int:
-    """The bytes held then, 0 when something has been lost. In one transaction: of a key that was lost the rest would be
-    made anew, with nothing before it. It does not run when there is no room: then the key that it watches is touched.
+    """Returns the bytes held then, 0 when something has been lost.
+
+    It is one transaction, as SETRANGE would make a key that was lost anew, with zeros before the piece. It does not run
+    when there is no room, because HOLD then touches the key that it watches.
     """
     key = key_of(image_id)
     *asked, written = exchange(
@@ -250,16 +252,16 @@ def _guard_of(image_id) -> str:
 
 
 def _share() -> int:
-    """Of one user's unfinished uploads, in bytes. One photo fits into it, with the room that its string may take."""
+    """Returns how many bytes one user's unfinished uploads may hold: at least what one photo may."""
     share = int(settings.STAGING_MAX_BYTES * settings.STAGING_USER_SHARE)
     return max(share, settings.IMAGE_MAX_BYTES + GROWTH_BYTES)
 
 
-def _granted(answer: list) -> int:
-    """The bytes held; 0 when what came before has been lost. Raises StagingFullError."""
-    if answer[0]:
-        return max(0, answer[0])
-    over, drained_a_second, seconds_to_expiry = (float(value) for value in answer[1:])
+def _granted(reply: list) -> int:
+    """Returns the bytes held; 0 when what came before has been lost. Raises StagingFullError."""
+    if reply[0]:
+        return max(0, reply[0])
+    over, drained_a_second, seconds_to_expiry = (float(value) for value in reply[1:])
     waits = [seconds_to_expiry]
     if drained_a_second > 0:
         waits.append(over / drained_a_second)
@@ -267,12 +269,12 @@ def _granted(answer: list) -> int:
 
 
 def read_range(image_id, offset: int, length: int) -> bytes:
-    """Up to `length` bytes from `offset`; b"" when the key is gone. What follows the photo's end is not the photo's."""
+    """Returns up to `length` bytes from `offset`, or b"" without a key. Bytes past the photo's end are not its own."""
     return connection().getrange(key_of(image_id), offset, offset + length - 1)
 
 
 def read(image_id, size: int) -> bytes | memoryview:
-    """The photo's bytes, `size` of them. Raises StagedBytesGoneError when they are not all there."""
+    """Returns the photo's bytes, `size` of them. Raises StagedBytesGoneError when they are not all there."""
     command = ("GETRANGE", key_of(image_id), 0, size - 1)
     content = receive(connection(), command, size)
     if content is None:
@@ -288,7 +290,7 @@ def discard(image_id) -> None:
 
 
 def which_are_gone(image_ids) -> set:
-    """Those of these photos of which no byte is left here."""
+    """Returns those of these photos of which no byte is left here."""
     image_ids = list(image_ids)
     with connection().pipeline(transaction=False) as pipeline:
         for image_id in image_ids:
@@ -297,14 +299,14 @@ def which_are_gone(image_ids) -> set:
 
 
 def sample(count: int) -> list[str]:
-    """Up to that many of the photos that hold a part of the budget, at random, once what has expired is forgotten."""
+    """Returns up to `count` ids of the photos that hold a part of the budget, at random, without those that expired."""
     bytes_in_use()
     found = connection().hrandfield(BUDGET_KEYS[1], count)
     return [image_id.decode() for image_id in found]
 
 
 def seconds_whole(image_ids) -> dict[str, float]:
-    """For how long each of these photos has been whole; one that is still arriving, or has gone, is left out."""
+    """Returns for how many seconds each of these photos has been whole, without those still arriving or gone."""
     image_ids = list(image_ids)
     if not image_ids:
         return {}
@@ -320,7 +322,7 @@ def seconds_whole(image_ids) -> dict[str, float]:
 
 
 def bytes_in_use() -> int:
-    """How much of the budget is taken. What has expired by now is given back first."""
+    """Returns how much of the budget is taken, once what has expired is given back."""
     return connection().register_script(IN_USE)(keys=BUDGET_KEYS)
 
 

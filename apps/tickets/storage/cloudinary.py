@@ -1,8 +1,8 @@
 """Cloudinary, behind one file: nothing else in hopla imports its SDK.
 
 Every call names its account (from settings.CLOUDINARY_URL), runs within a total deadline and translates what went wrong
-into one of the errors below. Facts about the service and the SDK (1.46.3): which status means what, that POSTs are
-never repeated by the SDK, that after a dropped answer the asset may be stored all the same.
+into one of the errors below. They rest on facts about the service and the SDK (1.46.3): which status means
+what, that the SDK never repeats a POST, that after a dropped response the asset may be stored all the same.
 
 Private parts of cloudinary 1.46.3: `cloudinary.uploader._http`, `cloudinary.api_client.call_api._http`.
 """
@@ -59,7 +59,7 @@ class StoredAsset:
     version: int
     format: str
     bytes: int
-    etag: str | None  # md5 of the bytes, in hex; an Admin answer may leave it out
+    etag: str | None  # md5 of the bytes, in hex; a response of the Admin API may leave it out
 
 
 class CloudError(Exception):
@@ -79,13 +79,13 @@ class RefusedError(CloudError):
 
 
 class PassingError(CloudError):
-    """Try again later: network trouble, a deadline, 5xx, 423, an answer that says nothing. The photo may be stored."""
+    """Try again later: network trouble, a deadline, 5xx, 423, a response that says nothing. The photo may be stored."""
 
     code = "cloudinary_unavailable"
 
 
 class AnswerNotTrustedError(PassingError):
-    """An answer came that does not match what was sent: the outcome is unknown."""
+    """A response came that does not match what was sent: the outcome is unknown."""
 
     code = "cloudinary_answer_mismatch"
 
@@ -97,7 +97,7 @@ class InterruptedCallError(PassingError):
 
 
 class OwnError(PassingError):
-    """An error of hopla's own, or of the SDK's, that nobody foresaw; reported where it was met."""
+    """An unforeseen error of hopla's own or of the SDK's; reported where it was met."""
 
     code = "internal_error"
 
@@ -114,7 +114,7 @@ class RateLimitedError(PassingError):
 
 
 class CredentialsError(CloudError):
-    """401: the key, secret or cloud name is wrong. No photo's fault, and no attempt of one is spent on it."""
+    """401: the key, secret or cloud name is wrong. It is not the photo's fault, and does not count as an attempt."""
 
     code = "cloudinary_credentials"
 
@@ -122,7 +122,7 @@ class CredentialsError(CloudError):
 def put(*, public_id: str, content: bytes | memoryview) -> StoredAsset:
     """Store the photo under this public_id, replacing what is there: safe to repeat.
 
-    The answer is compared with what was sent (public_id, bytes, md5). Raises one of the errors above.
+    The response is compared with what was sent (public_id, bytes, md5). Raises one of the errors above.
     """
     seconds = settings.UPLOAD_TIMEOUT_SECONDS
     with Exchange(seconds) as exchange:
@@ -146,12 +146,12 @@ def put(*, public_id: str, content: bytes | memoryview) -> StoredAsset:
 
 
 def interrupt_calls() -> None:
-    """Cut off every call that is under way: each ends with an InterruptedCallError. New ones are not kept from it."""
+    """Cut off every call that is under way: each ends with an InterruptedCallError. New ones are not prevented."""
     interrupt_all()
 
 
 def find(public_ids: list[str]) -> dict[str, StoredAsset]:
-    """What Cloudinary holds under these public_ids (at most 100), by public_id; those it does not know are left out.
+    """Returns what Cloudinary holds under these public_ids (at most 100), by public_id, without those it does not know.
 
     Its Admin API may lag behind an upload, and on a free plan takes 500 calls an hour.
     """
@@ -160,7 +160,7 @@ def find(public_ids: list[str]) -> dict[str, StoredAsset]:
 
 
 def list_assets():
-    """Every asset of hopla's at Cloudinary, page by page (500 an Admin call)."""
+    """Yields every asset of hopla's at Cloudinary, page by page (500 an Admin call)."""
     cursor = None
     while True:
         options = {"next_cursor": cursor} if cursor else {}
@@ -179,12 +179,12 @@ def delete(public_id: str) -> None:
 
 
 def delivery_url(*, public_id: str, version: int, format: str) -> str:
-    """Where the photo itself can be fetched."""
+    """Returns where the photo itself can be fetched."""
     return _delivery_url(public_id, version, ("format", format))
 
 
 def thumbnail_url(*, public_id: str, version: int) -> str:
-    """Where a 400 x 400 picture of it can be fetched, in a format the browser knows."""
+    """Returns where a 400 x 400 picture of it can be fetched, in a format the browser knows."""
     return _delivery_url(public_id, version, ("raw_transformation", THUMBNAIL))
 
 
@@ -220,7 +220,7 @@ def _account() -> dict:
 
 @lru_cache
 def _parse_account(cloudinary_url: str) -> dict:
-    """The SDK's options for cloudinary://KEY:SECRET@CLOUD[?upload_prefix=…]; the SDK's own parser fills a global."""
+    """Returns the SDK's options for cloudinary://KEY:SECRET@CLOUD[?upload_prefix=…]; its own parser fills a global."""
     url = urlsplit(cloudinary_url)
     cloud_name = url.netloc.rpartition("@")[2]  # hostname would lower its case
     options = dict(parse_qsl(url.query)) | {
@@ -269,8 +269,8 @@ def _call(exchange: Exchange, function, *args, **options) -> dict:
 
 
 def _is_foreseen(exc: Exception, exchange: Exchange) -> bool:
-    """The SDK's own errors, urllib3's, bare Exception from its Admin calls; and whatever it trips over in an answer
-    that is no object, such as `null`.
+    """Returns whether it is an error of the SDK or urllib3, a bare Exception from an Admin call, or what the SDK raises
+    over a response that is no object, such as `null`.
     """
     if type(exc) is Exception or isinstance(exc, (SDKError, HTTPError)):
         return True
@@ -278,13 +278,13 @@ def _is_foreseen(exc: Exception, exchange: Exchange) -> bool:
 
 
 def _is_sdks(exc: Exception) -> bool:
-    """Whether it was raised by a line of the SDK."""
+    """Returns whether a line of the SDK raised it."""
     *_, (innermost, _) = traceback.walk_tb(exc.__traceback__)
     return innermost.f_globals["__name__"].partition(".")[0] == cloudinary.__name__
 
 
 def _raise_for(exchange: Exchange, message: str, cause: Exception | None = None) -> None:
-    """Translate the status of the answer. 400, 403, 404 and 409 are refusals only when Cloudinary says why."""
+    """Raise the error for the response's status. 400, 403, 404 and 409 are refusals only when Cloudinary says why."""
     status = exchange.status
     if exchange.was_cut or status is None:
         return
@@ -312,7 +312,7 @@ def _passing_error(exchange: Exchange) -> PassingError:
 
 
 def _named_time(headers) -> datetime | None:
-    """The moment named by Retry-After (seconds or a date) or X-FeatureRateLimit-Reset (a date), if any."""
+    """Returns the moment named by Retry-After (seconds or a date) or X-FeatureRateLimit-Reset (a date), if any."""
     retry_after = headers.get("Retry-After", "")
     if retry_after.isdigit():
         return datetime.now(timezone.utc) + timedelta(seconds=int(retry_after))

@@ -21,11 +21,11 @@ _under_way: set["Exchange"] = set()  # of all threads
 
 
 class Exchange:
-    """One request and its answer, within `seconds` in all. Use as a context manager around the call.
+    """One request and its response, within `seconds` in all. Use it as a context manager around the call.
 
-    `status` and `headers` are those of the answer's head, None and {} when none came. `timed_out` tells whether the
-    deadline ended it, `interrupted` whether `interrupt_all` did; the call itself then raises whatever urllib3 makes of
-    a connection that was cut.
+    `status` and `headers` are those of the response, None and {} when none came. `timed_out` tells whether the deadline
+    ended it, `interrupted` whether `interrupt_all` did; the call itself then raises what urllib3 does for a connection
+    that was cut.
     """
 
     def __init__(self, seconds: float):
@@ -138,7 +138,7 @@ class DeadlinePoolManager(PoolManager):
     """A PoolManager that never retries and never redirects by itself, and whose exchanges can be cut: see Exchange.
 
     A job gives its turn back for the time of an exchange. Of a form whose last field is a file, the file is sent as it
-    is: urllib3's own makes a copy of it, kept until the answer is there.
+    is: urllib3 would copy it, and keep the copy until the response is there.
     """
 
     def __init__(self, **kwargs):
@@ -159,7 +159,7 @@ class DeadlinePoolManager(PoolManager):
 
 
 def _form_of(*fields) -> tuple[list, str]:
-    """The body of a form in portions, one of which is the file of its last field, and its Content-Type."""
+    """Returns the body of a form in portions, one of which is the file of its last field, and its Content-Type."""
     *others, (name, (filename, file)) = fields
     boundary = choose_boundary()
     form, content_type = encode_multipart_formdata([*others, (name, (filename, b""))], boundary=boundary)

@@ -1,0 +1,152 @@
+"""Photos through the API: post one, list a ticket's, read one."""
+
+from contextlib import nullcontext
+
+from django.conf import settings
+from django.db import connection
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from drf_yasg.utils import swagger_auto_schema
+from rest_framework import status
+from rest_framework.generics import ListAPIView, RetrieveAPIView
+from rest_framework.response import Response
+
+from apps.common.api.list_query import ListQueryMixin
+from apps.common.api.pagination import NumberedPages
+from apps.common.db.snapshot import one_snapshot
+from apps.common.http.request_body import body_of
+from apps.tickets.api import schema
+from apps.tickets.api.kept_answers import keep, replay
+from apps.tickets.api.serializers import ImageSerializer
+from apps.tickets.errors import ImageEmptyError, ImageTooLargeError, UnsupportedTypeError
+from apps.tickets.intake import acceptance, idempotency
+from apps.tickets.intake.body import uploads
+from apps.tickets.intake.digest import announced_sha256, require_digest
+from apps.tickets.intake.parsers import BarePhotoParser, PhotoFormParser
+from apps.tickets.intake.places import require_place
+from apps.tickets.intake.quota import taken_for_photo
+from apps.tickets.intake.stream import FingerprintStream, StagedPhoto, reserved_stream
+from apps.tickets.models import Image, Ticket
+
+# What a multipart body may hold besides the photo: boundaries, part headers, a few short fields.
+FORM_OVERHEAD_BYTES = 64 * 1024
+
+
+class ImagesView(ListQueryMixin, ListAPIView):
+    """The photos of one ticket: list them, post one."""
+
+    queryset = Image.objects.none()
+    serializer_class = ImageSerializer
+    pagination_class = NumberedPages
+    parser_classes = [PhotoFormParser, BarePhotoParser]
+    throttle_scope = "uploads"
+
+    def dispatch(self, request, *args, **kwargs):
+        with uploads.turn() if request.method == "POST" else nullcontext():
+            return super().dispatch(request, *args, **kwargs)
+
+    def get_queryset(self):
+        ticket = get_object_or_404(Ticket.objects.visible_to(self.request.user), pk=self.kwargs["ticket_id"])
+        return ticket.images.order_by("position", "created_at")
+
+    @swagger_auto_schema(**schema.LIST_IMAGES)
+    def get(self, request, ticket_id):
+        with one_snapshot():
+            return super().get(request)
+
+    @swagger_auto_schema(**schema.POST_IMAGE)
+    def post(self, request, ticket_id):
+        try:
+            ticket = acceptance.find_ticket(ticket_id=ticket_id, owner=request.user)
+        except Ticket.DoesNotExist as exc:
+            raise Http404 from exc
+        key = idempotency.key_of(request)
+        if key is None:
+            return self._take(ticket)
+        if kept := idempotency.find_answer(user=request.user, key=key):
+            return self._replay(kept)
+        with idempotency.held(user=request.user, key=key):
+            if kept := idempotency.find_answer(user=request.user, key=key):  # the first request has ended in between
+                return self._replay(kept)
+            return self._take(ticket, key)
+
+    def _take(self, ticket: Ticket, key: str | None = None) -> Response:
+        require_place(ticket, taken=ticket.places_taken)  # an unlocked look: only `accept_photo` is certain
+        length = self._announced_length()
+        digest = announced_sha256(self.request)
+        user, size = self.request.user, length and min(length, settings.IMAGE_MAX_BYTES)
+        with taken_for_photo(user, size) as size_is, reserved_stream(size, user=user.pk) as stream:
+            photo, body_sha256 = self._read_body(stream)
+            require_digest(digest, photo_sha256=photo.sha256, body_sha256=body_sha256)
+            size_is(photo.size)
+            if key is None:
+                image = acceptance.accept_photo(ticket_id=ticket.pk, photo=photo)
+            else:
+                response = self._accept_once(ticket, photo, key)
+        # Out here: what fails from now on must not take the bytes of a photo that has its place.
+        return self._accepted(image) if key is None else response
+
+    def _accept_once(self, ticket: Ticket, photo: StagedPhoto, key: str) -> Response:
+        responses = []
+
+        def respond_and_keep(image):
+            responses.append(self._accepted(image))
+            keep(responses[0], self.request, key, photo.sha256, image=image)
+
+        acceptance.accept_photo(ticket_id=ticket.pk, photo=photo, also=respond_and_keep)
+        return responses[0]
+
+    def _replay(self, kept) -> Response:
+        """Returns the kept response, once the photo that came proves to be the same."""
+        self._announced_length()
+        fingerprint, _ = self._read_body(FingerprintStream())
+        return replay(kept, self.request, fingerprint)
+
+    def _read_body(self, stream):
+        """Stream the body into `stream`. Returns what its close() does, and the body's sha256 if one was announced."""
+        self._release_database()
+        request = self.request
+        # As request.data does it, which looks at the body's type five times.
+        parser = request.negotiator.select_parser(request, request.parsers)
+        if parser is None:
+            raise UnsupportedTypeError(request.content_type)
+        body_sha256 = parser.parse(request._request, request.content_type, {"photo": stream})
+        return stream.close(), body_sha256
+
+    def _accepted(self, image: Image) -> Response:
+        location = self.request.build_absolute_uri(f"{self.request.path}{image.pk}/")
+        return Response(self.get_serializer(image).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
+
+    def _announced_length(self) -> int | None:
+        """Returns Content-Length, checked before a byte of the body is read; None for a body in chunks."""
+        request = self.request
+        length = body_of(request).length
+        if length is None:
+            return None
+        is_form = request.content_type.lower().startswith("multipart/")
+        if length > settings.IMAGE_MAX_BYTES + (FORM_OVERHEAD_BYTES if is_form else 0):
+            raise ImageTooLargeError(max_bytes=settings.IMAGE_MAX_BYTES)
+        if length == 0 and not is_form:
+            raise ImageEmptyError
+        return length
+
+    @staticmethod
+    def _release_database() -> None:
+        """Give the connection back while the body arrives: slow clients would otherwise hold the whole pool."""
+        if not connection.in_atomic_block:  # as it is inside a TestCase
+            connection.close()
+
+
+class ImageView(RetrieveAPIView):
+    queryset = Image.objects.none()
+    serializer_class = ImageSerializer
+    lookup_url_kwarg = "image_id"
+
+    def get_queryset(self):
+        return Image.objects.filter(
+            ticket__in=Ticket.objects.visible_to(self.request.user).filter(pk=self.kwargs["ticket_id"])
+        )
+
+    @swagger_auto_schema(**schema.READ_IMAGE)
+    def get(self, request, ticket_id, image_id):
+        return super().get(request)

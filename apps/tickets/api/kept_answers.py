@@ -1,0 +1,31 @@
+"""Responses kept for an Idempotency-Key, and replayed to a repeat of their request."""
+
+import json
+
+from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
+
+from apps.tickets.intake import idempotency
+from apps.tickets.models import Image
+
+
+def keep(response: Response, request, key: str, fingerprint: str, image: Image | None = None) -> None:
+    """Keep this response for repeats of the request. Call it in the transaction that makes it true."""
+    idempotency.keep_answer(
+        user=request.user,
+        key=key,
+        path=request.path,
+        fingerprint=fingerprint,
+        status_code=response.status_code,
+        answer=JSONRenderer().render(response.data).decode(),
+        location=response["Location"],
+        image=image,
+    )
+
+
+def replay(kept, request, fingerprint: str) -> Response:
+    """Returns the response kept for this key. Raises IdempotencyKeyReusedError if this is another request."""
+    idempotency.require_same(kept, path=request.path, fingerprint=fingerprint)
+    return Response(
+        json.loads(kept.answer), kept.status_code, headers={"Location": kept.location, "Idempotent-Replayed": "true"}
+    )
