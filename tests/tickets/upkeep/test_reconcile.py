@@ -1,6 +1,7 @@
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from unittest import mock
 
 from django.db import connections
 from django.test import override_settings
@@ -176,6 +177,7 @@ class BacklogTests(ReconcileTestCase):
                 pipeline.set(store.key_of(image.pk), jpeg_bytes(image.position))
             pipeline.execute()
 
+    @mock.patch("apps.tickets.upkeep.reconcile.SETTLE_SECONDS", 600)
     def test_all_are_started_at_one_look(self):
         self.reconcile()
 
