@@ -8,10 +8,10 @@ the position found. SQLite has no row locks: there the transaction is the lock, 
 
 from functools import cache
 
+from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import connection, models, transaction
 from django.db.models import Count, F, Max, OuterRef, Q, Subquery
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from apps.common.db.compiled_queries import (
@@ -28,17 +28,18 @@ from apps.tickets.errors import TicketCancelledError, TicketCompletedError, Tick
 from apps.tickets.lifecycle.executor import NOW
 from apps.tickets.lifecycle.moves import TICKET_MOVES, begin
 from apps.tickets.models import Image, Ticket, Transition
-from apps.tickets.models.statuses import OPEN_TICKET, TicketStatus, holds_a_place
+from apps.tickets.models.statuses import OPEN_TICKET, TicketStatus
 from apps.tickets.models.transition import acting_as, log_transition, new_move
 
 TAKE = """
-WITH counted AS MATERIALIZED (
-    {counted}
-), twin AS (
-    {twin}
+WITH seen AS MATERIALIZED (
+    {seen}
+), held AS (
+    {held}
 ), place AS (
-    SELECT *, coalesce(%s::integer, CASE WHEN taken = last THEN last + 1 END) AS position
-    FROM counted WHERE taken < num_images
+    SELECT seen.*, twins[1] AS twin,
+        coalesce(%s::integer, CASE WHEN taken IS NULL THEN 1 WHEN taken = last THEN last + 1 END) AS position
+    FROM seen LEFT JOIN held ON true WHERE coalesce(taken, 0) < num_images
 ), ticket AS (
     {update_ticket} RETURNING id
 ), image AS (
@@ -128,7 +129,7 @@ def _take_at_once(image: Image, *, position: int | None = None) -> bool:
 
 
 def _take_in_steps(image: Image, ticket: Ticket, *, position: int) -> None:
-    twin = _TWIN.first(ticket_id=image.ticket_id, sha256=image.sha256)
+    twin = _TWIN.first(ticket_id=ticket.pk, sha256=image.sha256)
     image.position, image.duplicate_of_id = position, twin and twin[0]
     insert(image)
     with acting_as(f"user {ticket.owner_id}"):
@@ -136,21 +137,25 @@ def _take_in_steps(image: Image, ticket: Ticket, *, position: int) -> None:
             ticket.touch()
 
 
-def _twin():
-    """The first photo that holds a place of the ticket and has the same bytes."""
-    same = Image.objects.holding_a_place().filter(ticket=_TICKET_ID, sha256=Parameter("sha256", models.CharField()))
-    return same.order_by("created_at").values_list("pk")[:1]
+# It has the same bytes: the first such photo that holds a place is named as the original.
+_IS_TWIN = Q(sha256=Parameter("sha256", models.CharField()))
+_TWIN = CompiledQuery(
+    lambda: (
+        Image.objects.holding_a_place().filter(_IS_TWIN, ticket=_TICKET_ID).order_by("created_at").values_list("pk")[:1]
+    )
+)
 
 
-_TWIN = CompiledQuery(_twin)
-
-
-def _counted():
-    held = holds_a_place("images__")
+def _seen():
     ticket = Ticket.objects.filter(IS_OPEN, pk=_TICKET_ID).order_by()
-    return ticket.annotate(
-        taken=Count("images", filter=held), last=Coalesce(Max("images__position", filter=held), 0)
-    ).values_list("pk", "status", "owner_id", "num_images", "taken", "last")
+    return ticket.values_list("status", "owner_id", "num_images")
+
+
+def _held():
+    """What is to be known of the ticket's photos, by one look at them. No row where there are none."""
+    held = Image.objects.holding_a_place().filter(ticket=_TICKET_ID).order_by().values("ticket")
+    twins = ArrayAgg("pk", filter=_IS_TWIN, order_by="created_at")
+    return held.annotate(taken=Count("*"), last=Max("position"), twins=twins).values_list("taken", "last", "twins")
 
 
 @cache
@@ -159,26 +164,24 @@ def _take() -> CompiledStatement:
 
 
 def _compile_take() -> tuple[str, list]:
-    counted, counted_parameters = select_sql(_counted())
-    twin, twin_parameters = select_sql(_twin())
+    seen, seen_parameters = select_sql(_seen())
+    held, held_parameters = select_sql(_held())
     # Of another status than was seen it stays as it is: only one photo is the first, and writes down that the ticket is
     # in progress.
-    seen = RawSQL("SELECT status FROM place WHERE position <= num_images", ())
+    status = RawSQL("SELECT status FROM place WHERE position <= num_images", ())
     update_ticket, ticket_parameters = update_sql(
-        Ticket.objects.filter(IS_OPEN, pk=_TICKET_ID, status=seen),
+        Ticket.objects.filter(IS_OPEN, pk=_TICKET_ID, status=status),
         TICKET_MOVES["begin"].values_written() | {"version": F("version") + 1},
     )
-    insert_image, image_parameters = insert_sql(
-        Image, position="place.position", duplicate_of_id="(SELECT pk FROM twin)"
-    )
+    insert_image, image_parameters = insert_sql(Image, position="place.position", duplicate_of_id="place.twin")
     insert_transition, transition_parameters = insert_sql(Transition, actor="'user ' || place.owner_id")
     sql = TAKE.format(
-        counted=counted,
-        twin=twin,
+        seen=seen,
+        held=held,
         update_ticket=update_ticket,
         insert_image=insert_image,
         insert_transition=insert_transition,
         pending=TicketStatus.PENDING.value,
     )
-    parameters = [*counted_parameters, *twin_parameters, _POSITION]
+    parameters = [*seen_parameters, *held_parameters, _POSITION]
     return sql, [*parameters, *ticket_parameters, *image_parameters, *transition_parameters]

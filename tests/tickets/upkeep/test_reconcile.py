@@ -179,6 +179,7 @@ class BacklogTests(ReconcileTestCase):
                 pipeline.set(store.key_of(image.pk), jpeg_bytes(image.position))
             pipeline.execute()
 
+    @mock.patch("apps.tickets.upkeep.reconcile.SETTLE_SECONDS", 600)
     def test_all_are_started_at_one_look(self):
         self.reconcile()
 
