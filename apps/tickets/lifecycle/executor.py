@@ -181,6 +181,8 @@ class TicketMove(Move):
 
     def make_of(self, ticket: Ticket, **values) -> bool:
         """Whether the move is allowed, and so was made. The ticket in hand is as the database has it then."""
+        if ticket.status not in self.from_statuses:
+            return False
         values = {"id": ticket.pk, "now": timezone.now()} | values
         seen = self._seen.first(**values)
         if seen is None:
