@@ -350,7 +350,7 @@ class ImageAdmin(ActingStaff, ReadOnly, LargeAdmin):
     search_help_text = _("The id of a photo, or the number of a ticket.")
     actions = ["try_again"]
     change_form_template = "admin/image.html"
-    fields = (
+    measured = (
         ("ticket", "position"),
         ("state", "attempts", "next_retry_at"),
         ("error_code", "error_detail"),
@@ -360,9 +360,17 @@ class ImageAdmin(ActingStaff, ReadOnly, LargeAdmin):
         ("sha256", "duplicate_of"),
         ("asset_id", "asset_version", "asset_format"),
         ("created_at", "updated_at", "stored_at"),
-        "request_id",
+        ("request_id",),
     )
-    readonly_fields = [name for row in fields for name in ([row] if isinstance(row, str) else row)]
+    claimed = (("captured_at", "location", "camera"),)
+    fieldsets = (
+        (None, {"fields": measured}),
+        (
+            _("As the photo says"),
+            {"fields": claimed, "description": _("What the camera, or anybody after it, wrote into the photo's EXIF.")},
+        ),
+    )
+    readonly_fields = [name for row in (*measured, *claimed) for name in row]
 
     def get_ordering(self, request):
         """By what an index holds of photos of the status looked for: their number would not matter otherwise."""
@@ -387,6 +395,11 @@ class ImageAdmin(ActingStaff, ReadOnly, LargeAdmin):
     @admin.display(description=_("picture"))
     def picture(self, image):
         return thumbnail(image) or "-"
+
+    @admin.display(description=_("location"))
+    def location(self, image):
+        place = image.claims["location"]
+        return f"{place['latitude']}, {place['longitude']}" if place else "-"
 
     @admin.display(description=_("address"))
     def address(self, image):

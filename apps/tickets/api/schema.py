@@ -48,6 +48,9 @@ IMAGE = {
     "height": 3024,
     "orientation": 1,
     "format": "jpeg",
+    "captured_at": "2026-11-21T10:58:47.120+01:00",
+    "location": {"latitude": 52.2296756, "longitude": 21.0122287},
+    "camera": "Apple iPhone 13 Pro",
     "url": "https://res.cloudinary.com/demo/image/upload/v1795255201/hopla/7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11.jpg",
     "thumbnail_url": "https://res.cloudinary.com/demo/image/upload/c_fill,h_400,w_400/v1795255201"
     "/hopla/7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11",

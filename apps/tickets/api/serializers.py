@@ -132,6 +132,16 @@ class ErrorSerializer(serializers.Serializer):
     detail = serializers.CharField()
 
 
+class LocationSerializer(serializers.Serializer):
+    """Where the photo says it was taken, in degrees (WGS 84)."""
+
+    class Meta:
+        ref_name = "ImageLocation"
+
+    latitude = serializers.FloatField(min_value=-90, max_value=90, help_text="North is positive.")
+    longitude = serializers.FloatField(min_value=-180, max_value=180, help_text="East is positive.")
+
+
 class ImageSerializer(serializers.ModelSerializer):
     """One photo of a ticket."""
 
@@ -147,6 +157,14 @@ class ImageSerializer(serializers.ModelSerializer):
     url = serializers.SerializerMethodField()
     thumbnail_url = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
+    captured_at = serializers.RegexField(
+        r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?$",
+        read_only=True,
+        allow_null=True,
+        help_text="When the photo says it was taken, by the camera's clock; null where it does not. ISO 8601, with an "
+        "offset from UTC only if the photo names one: without one it is local time, wherever that was.",
+    )
+    location = serializers.SerializerMethodField()
 
     class Meta:
         model = Image
@@ -164,6 +182,9 @@ class ImageSerializer(serializers.ModelSerializer):
             "height",
             "orientation",
             "format",
+            "captured_at",
+            "location",
+            "camera",
             "url",
             "thumbnail_url",
             "attempts",
@@ -182,10 +203,11 @@ class ImageSerializer(serializers.ModelSerializer):
                 "help_text": "How the photo is stored, in the numbers of EXIF: 1 is upright, 6 takes a quarter turn "
                 "clockwise to be seen. From 5 on, the stored width is the `height` here.",
             },
+            "camera": {"help_text": "Make and model of the camera, as the photo says; null where it does not."},
         }
 
     def to_representation(self, image):
-        """By hand: REST framework makes the twenty fields anew for each answer, which costs more than its queries."""
+        """By hand: REST framework makes all these fields anew for each answer, which costs more than its queries."""
         return {
             "id": str(image.pk),
             "position": image.position,
@@ -200,6 +222,7 @@ class ImageSerializer(serializers.ModelSerializer):
             "height": image.height,
             "orientation": image.orientation,
             "format": image.format,
+            **image.claims,
             "url": self.get_url(image),
             "thumbnail_url": self.get_thumbnail_url(image),
             "attempts": image.attempts_counted,
@@ -222,6 +245,15 @@ class ImageSerializer(serializers.ModelSerializer):
         if image.status != ImageStatus.STORED:
             return None
         return cloudinary.thumbnail_url(public_id=image.public_id, version=image.asset_version)
+
+    @swagger_serializer_method(
+        LocationSerializer(
+            allow_null=True,
+            help_text="Where the photo says it was taken; null where it does not, or the operator keeps no places.",
+        )
+    )
+    def get_location(self, image):
+        return image.claims["location"]
 
     @swagger_serializer_method(ErrorSerializer(allow_null=True))
     def get_error(self, image):

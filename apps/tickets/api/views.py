@@ -280,6 +280,7 @@ def keep(response: Response, request, key: str, fingerprint: str, image: Image |
 def replay(kept, request, fingerprint: str) -> Response:
     """The answer kept for this key, if the request is the same one again."""
     idempotency.require_same(kept, path=request.path, fingerprint=fingerprint)
-    return Response(
-        json.loads(kept.answer), kept.status_code, headers={"Location": kept.location, "Idempotent-Replayed": "true"}
-    )
+    answer = json.loads(kept.answer)
+    if not settings.KEEP_PHOTO_LOCATION and answer.get("location"):  # it was on when the photo came
+        answer["location"] = None
+    return Response(answer, kept.status_code, headers={"Location": kept.location, "Idempotent-Replayed": "true"})

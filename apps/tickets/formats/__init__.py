@@ -26,8 +26,8 @@ class PhotoHeader:
     """What a photo's header says: its format, and its size in pixels as a person sees it, turned and cropped.
 
     `orientation` is how it is stored, in EXIF's numbers (1 to 8). Of a photo with several frames or pages it is the
-    canvas, or the first page. `pixels` are those that a decoder makes of it, cropped or not. `claims` are what it says of
-    itself by EXIF.
+    canvas, or the first page. `pixels` are those that a decoder makes of it, cropped or not. `claims` are what it
+    says of itself by EXIF.
     """
 
     format: str

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Aggregate, BigIntegerField, CharField, Count, Max, OuterRef, Subquery
 
@@ -20,6 +21,7 @@ from apps.tickets.errors import (
     TicketExpiredError,
     TicketFullError,
 )
+from apps.tickets.formats.claims import Claims
 from apps.tickets.intake.places import take_next_place
 from apps.tickets.intake.stream import StagedPhoto
 from apps.tickets.models import Image, Ticket, next_check_at_the_latest
@@ -102,6 +104,7 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
         width=photo.header.width,
         height=photo.header.height,
         orientation=photo.header.orientation,
+        **_claims_to_keep(photo.header.claims),
         next_check_at=next_check_at_the_latest(),
     )
     with transaction.atomic() if also else nullcontext():
@@ -113,6 +116,16 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
     transaction.on_commit(lambda: enqueue_delivery(image.pk), robust=True)
     transaction.on_commit(lambda: _tell_accepted(image), robust=True)
     return image
+
+
+def _claims_to_keep(claims: Claims) -> dict:
+    latitude, longitude = claims.location if claims.location and settings.KEEP_PHOTO_LOCATION else (None, None)
+    return {
+        "captured_at": claims.captured_at,
+        "latitude": latitude,
+        "longitude": longitude,
+        "camera": claims.camera,
+    }
 
 
 def _take_free_place(image: Image) -> None:

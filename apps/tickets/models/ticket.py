@@ -347,6 +347,13 @@ class Image(models.Model):
     # How the photo is stored, in EXIF's numbers; width and height are those of the photo turned upright.
     orientation = models.SmallIntegerField(_("orientation"), default=1, db_default=1)
 
+    # What the photo says of itself by EXIF, null where it does not; nobody has checked it. The time is text, as most
+    # cameras name no zone: see formats/claims.py.
+    captured_at = models.CharField(_("captured at"), max_length=32, null=True, editable=False)  # noqa: DJ001
+    latitude = models.FloatField(null=True, editable=False)
+    longitude = models.FloatField(null=True, editable=False)
+    camera = models.CharField(_("camera"), max_length=100, null=True, editable=False)  # noqa: DJ001
+
     asset_id = models.CharField(_("Cloudinary asset id"), max_length=64, blank=True)
     asset_version = models.BigIntegerField(_("Cloudinary version"), null=True)
     asset_format = models.CharField(_("Cloudinary format"), max_length=16, blank=True)
@@ -400,6 +407,16 @@ class Image(models.Model):
         return {"image": str(self.pk), "ticket": self.ticket_id, "attempt": self.attempts} | (
             {"request_id": self.request_id} if self.request_id else {}
         )
+
+    @property
+    def claims(self) -> dict:
+        """What the photo says of itself, as readers are told it. No place where KEEP_PHOTO_LOCATION is off."""
+        is_placed = settings.KEEP_PHOTO_LOCATION and self.latitude is not None and self.longitude is not None
+        return {
+            "captured_at": self.captured_at,
+            "location": {"latitude": self.latitude, "longitude": self.longitude} if is_placed else None,
+            "camera": self.camera,
+        }
 
     @property
     def attempts_counted(self) -> int:
