@@ -76,7 +76,8 @@ def boxes(file: HeaderReader, start: int, end: int, limit: int = MAX_BOXES) -> I
     for _ in range(limit):
         if start == end:
             return
-        length, kind, header = file.uint(start, 4), file.take(start + 4, 4), 8
+        begin = file.take(start, 8)
+        length, kind, header = int.from_bytes(begin[:4], "big"), begin[4:], 8
         if length == 1:
             length, header = file.uint(start + 8, 8), 16
         elif length == 0:  # to the end
