@@ -193,6 +193,8 @@ CLOUDINARY_DELIVERY_URL = env.str("CLOUDINARY_DELIVERY_URL", default="")
 DELIVERY_ORIGIN = "{0.scheme}://{0.netloc}".format(urlsplit(CLOUDINARY_DELIVERY_URL or "https://res.cloudinary.com"))
 IMAGE_MAX_BYTES = env.int("IMAGE_MAX_BYTES", default=10 * 1024 * 1024)
 IMAGE_MAX_PIXELS = env.int("IMAGE_MAX_PIXELS", default=64_000_000)
+# Off: the place that a photo's EXIF names is neither stored nor shown. The photo itself is never changed.
+KEEP_PHOTO_LOCATION = env.bool("KEEP_PHOTO_LOCATION", default=True)
 TICKET_MAX_IMAGES = env.int("TICKET_MAX_IMAGES", default=500)
 STAGING_MAX_BYTES = env.int("STAGING_MAX_BYTES", default=256 * 1024 * 1024)
 STAGING_USER_SHARE = env.float("STAGING_USER_SHARE", default=0.125)

@@ -42,7 +42,7 @@ class ImageAdmin(SearchByTicketOrPhoto, StatusBadge, ActingStaff, ReadOnly, Larg
     search_fields = ("=id", "=ticket__id")  # as get_search_results finds them
     actions = ["try_again"]
     change_form_template = "admin/image.html"
-    fields = (
+    measured = (
         ("ticket", "position"),
         ("state", "attempts", "next_retry_at"),
         ("error_code", "error_detail"),
@@ -52,9 +52,17 @@ class ImageAdmin(SearchByTicketOrPhoto, StatusBadge, ActingStaff, ReadOnly, Larg
         ("sha256", "duplicate_of"),
         ("asset_id", "asset_version", "asset_format"),
         ("created_at", "updated_at", "stored_at"),
-        "request_id",
+        ("request_id",),
     )
-    readonly_fields = [name for row in fields for name in ([row] if isinstance(row, str) else row)]
+    claimed = (("captured_at", "location", "camera"),)
+    fieldsets = (
+        (None, {"fields": measured}),
+        (
+            _("As the photo says"),
+            {"fields": claimed, "description": _("What the camera, or anybody after it, wrote into the photo's EXIF.")},
+        ),
+    )
+    readonly_fields = [name for row in (*measured, *claimed) for name in row]
 
     def get_ordering(self, request):
         """Returns the order in which an index holds photos of the status looked for, as there may be millions."""
@@ -70,6 +78,10 @@ class ImageAdmin(SearchByTicketOrPhoto, StatusBadge, ActingStaff, ReadOnly, Larg
     @admin.display(description=_("picture"))
     def picture(self, image):
         return thumbnail(image) or "-"
+
+    @admin.display(description=_("location"))
+    def location(self, image):
+        return f"{image.latitude}, {image.longitude}" if image.shows_location else "-"
 
     @admin.display(description=_("address"))
     def address(self, image):

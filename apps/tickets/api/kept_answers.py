@@ -2,6 +2,7 @@
 
 import json
 
+from django.conf import settings
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
@@ -26,6 +27,7 @@ def keep(response: Response, request, key: str, fingerprint: str, image: Image |
 def replay(kept, request, fingerprint: str) -> Response:
     """Returns the response kept for this key. Raises IdempotencyKeyReusedError if this is another request."""
     idempotency.require_same(kept, path=request.path, fingerprint=fingerprint)
-    return Response(
-        json.loads(kept.answer), kept.status_code, headers={"Location": kept.location, "Idempotent-Replayed": "true"}
-    )
+    answer = json.loads(kept.answer)
+    if not settings.KEEP_PHOTO_LOCATION and answer.get("location"):  # the setting was on when the photo arrived
+        answer["location"] = None
+    return Response(answer, kept.status_code, headers={"Location": kept.location, "Idempotent-Replayed": "true"})

@@ -11,7 +11,16 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
-from rest_framework.serializers import CharField, ChoiceField, DateTimeField, IntegerField, URLField, UUIDField
+from rest_framework.serializers import (
+    CharField,
+    ChoiceField,
+    DateTimeField,
+    FloatField,
+    IntegerField,
+    RegexField,
+    URLField,
+    UUIDField,
+)
 
 from apps.common.api.fields import MomentField, NullIsLeftOut, StrictCharField, StrictIntegerField
 from apps.tickets.api.shown import ShownSerializer, shown
@@ -92,6 +101,16 @@ class ErrorSerializer(ShownSerializer):
     detail = shown(CharField, "Invalid image file", read=lambda image: gettext(image.error_detail))
 
 
+class LocationSerializer(ShownSerializer):
+    """Where the photo says it was taken, in degrees (WGS 84)."""
+
+    class Meta:
+        ref_name = "ImageLocation"
+
+    latitude = shown(FloatField, 52.2296756, min_value=-90, max_value=90, help_text="North is positive.")
+    longitude = shown(FloatField, 21.0122287, min_value=-180, max_value=180, help_text="East is positive.")
+
+
 def url_of(image: Image) -> str | None:
     if image.status != ImageStatus.STORED:
         return None
@@ -129,6 +148,28 @@ class ImageSerializer(ShownSerializer):
         "be seen. From 5 on, the stored width is the `height` here.",
     )
     format = shown(CharField, "jpeg")
+    captured_at = shown(
+        RegexField,
+        "2026-11-21T10:58:47.120+01:00",
+        regex=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?$",
+        allow_null=True,
+        help_text="When the photo says it was taken, by the camera's clock; null where it does not. ISO 8601, with an "
+        "offset from UTC only if the photo names one: without one it is local time, wherever that was.",
+    )
+    location = shown(
+        LocationSerializer,
+        LocationSerializer.example(),
+        read=lambda image: image if image.shows_location else None,
+        allow_null=True,
+        help_text="Where the photo says it was taken; null where it does not, or the operator keeps no places.",
+    )
+    camera = shown(
+        CharField,
+        "Apple iPhone 13 Pro",
+        max_length=100,
+        allow_null=True,
+        help_text="Make and model of the camera, as the photo says; null where it does not.",
+    )
     url = shown(
         URLField,
         "https://res.cloudinary.com/demo/image/upload/v1795255201/hopla/7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11.jpg",

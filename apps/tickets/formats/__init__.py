@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import bmp, gif, heif, jpeg, png, tiff, webp
+from .claims import Claims
 from .raw import has_raw_signature
 from .reader import EncodedPhotoError, HeaderReader, NotAPhotoError, RawFileError
 
@@ -25,7 +26,8 @@ class PhotoHeader:
     """What a photo's header says: its format, and its size in pixels as a person sees it, turned and cropped.
 
     `orientation` is how it is stored, in EXIF's numbers (1 to 8). Of a photo with several frames or pages it is the
-    canvas, or the first page. `pixels` are those that a decoder makes of it, cropped or not.
+    canvas, or the first page. `pixels` are those that a decoder makes of it, cropped or not. `claims` are what it
+    says of itself by EXIF.
     """
 
     format: str
@@ -33,6 +35,7 @@ class PhotoHeader:
     height: int
     orientation: int
     pixels: int
+    claims: Claims
 
     @property
     def content_type(self) -> str:
@@ -68,10 +71,10 @@ def read_header(read_at: Callable[[int, int], bytes], *, size: int) -> PhotoHead
     """
     file = HeaderReader(read_at, size=size)
     sniffed = sniff_format(file.start(SIGNATURE_BYTES))
-    format, width, height, orientation, crop = FAMILIES[sniffed].read(file)
+    format, width, height, orientation, crop, claims = FAMILIES[sniffed].read(file)
     if not (width and height):
         raise NotAPhotoError(f"The {format.upper()} header says {width} x {height} pixels.")
     shown = crop or (width, height)
     if orientation > 4:
         shown = shown[::-1]
-    return PhotoHeader(format, *shown, orientation=orientation, pixels=width * height)
+    return PhotoHeader(format, *shown, orientation=orientation, pixels=width * height, claims=claims)

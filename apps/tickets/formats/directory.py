@@ -1,5 +1,6 @@
 """Directories of tags, as TIFF 6.0, BigTIFF and EXIF have them."""
 
+import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,17 +20,18 @@ class Layout:
     first_directory_at: int
     pointer_bytes: int
     count_bytes: int
+    entry: struct.Struct  # the fields of an Entry
 
     @property
     def entry_bytes(self) -> int:
-        return 4 + 2 * self.pointer_bytes
+        return self.entry.size
 
 
 LAYOUTS = {
-    b"II*\x00": Layout("little", 4, 4, 2),
-    b"MM\x00*": Layout("big", 4, 4, 2),
-    b"II+\x00\x08\x00\x00\x00": Layout("little", 8, 8, 8),
-    b"MM\x00+\x00\x08\x00\x00": Layout("big", 8, 8, 8),
+    b"II*\x00": Layout("little", 4, 4, 2, struct.Struct("<HHI4s")),
+    b"MM\x00*": Layout("big", 4, 4, 2, struct.Struct(">HHI4s")),
+    b"II+\x00\x08\x00\x00\x00": Layout("little", 8, 8, 8, struct.Struct("<HHQ8s")),
+    b"MM\x00+\x00\x08\x00\x00": Layout("big", 8, 8, 8, struct.Struct(">HHQ8s")),
 }
 
 
@@ -51,15 +53,7 @@ def read_entries(file: HeaderReader, layout: Layout, directory: int, *, end: int
     if not 1 <= count <= MAX_ENTRIES or entries_at + count * layout.entry_bytes > end:
         raise NotAPhotoError(f"A directory of tags has {count} entries, or reaches beyond its end.")
     table = file.take(entries_at, count * layout.entry_bytes)
-    value_at = 4 + layout.pointer_bytes
-    entries = []
-    for at in range(0, len(table), layout.entry_bytes):
-        entry = table[at : at + layout.entry_bytes]
-        tag, kind, number = (
-            int.from_bytes(entry[start:stop], layout.byteorder) for start, stop in ((0, 2), (2, 4), (4, value_at))
-        )
-        entries.append(Entry(tag, kind, number, entry[value_at:]))
-    return entries
+    return [Entry._make(fields) for fields in layout.entry.iter_unpack(table)]
 
 
 def integer_of(entry: Entry, layout: Layout) -> int | None:

@@ -4,12 +4,13 @@ The size is the `ispe` property of the primary item. Of a photo stored in tiles,
 grid that joins them, so the size is that of the whole. Other properties crop it (`clap`), turn it (`irot`) or mirror it
 (`imir`), in the order in which they are associated.
 
-EXIF says the same again in photos of phones, and is not applied then. In a file of the brand `miaf`, which all AVIFs
+EXIF names a turn again in photos of phones, and is not applied then. In a file of the brand `miaf`, which all AVIFs
 have, it never is (ISO/IEC 23000-22, 7.3.10.1); in others without `irot` and `imir` it counts, as on Apple's systems.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import tee
 
 from . import exif
 from .reader import HeaderReader, NotAPhotoError
@@ -55,17 +56,19 @@ def read(file: HeaderReader) -> Stored:
     brands_format = signature(file_type)
     meta = child(file, boxes(file, 0, file.size), b"meta", header_bytes=4)
     primary = primary_item(file, meta)
-    kind = item_kind(file, meta, primary)
+    listed, listed_again = tee(items(file, meta))  # a phone's photo has fifty
+    kind = item_kind(listed, primary)
     if kind not in CODEC_FORMATS and kind not in DERIVED_ITEMS:
         raise NotAPhotoError("The HEIF's image is neither HEVC nor AV1.")
     format = CODEC_FORMATS.get(kind, brands_format)
     properties = item_properties(file, meta, primary)
     width, height = dimensions(file, properties)
     orientation, crop = transformation(file, properties, width, height)
+    turned_by_exif, claims = read_exif(file, meta, listed_again)
     if orientation is None:
         brands = {file_type[at : at + 4] for at in range(8, len(file_type), 4)}
-        orientation = 1 if EXIF_IS_INFORMATIVE in brands else exif_orientation(file, meta)
-    return Stored(format, width, height, orientation, crop)
+        orientation = 1 if EXIF_IS_INFORMATIVE in brands else turned_by_exif
+    return Stored(format, width, height, orientation, crop, claims)
 
 
 def boxes(file: HeaderReader, start: int, end: int, limit: int = MAX_BOXES) -> Iterator[Box]:
@@ -73,7 +76,8 @@ def boxes(file: HeaderReader, start: int, end: int, limit: int = MAX_BOXES) -> I
     for _ in range(limit):
         if start == end:
             return
-        length, kind, header = file.uint(start, 4), file.take(start + 4, 4), 8
+        begin = file.take(start, 8)
+        length, kind, header = int.from_bytes(begin[:4], "big"), begin[4:], 8
         if length == 1:
             length, header = file.uint(start + 8, 8), 16
         elif length == 0:  # to the end
@@ -100,16 +104,16 @@ def primary_item(file: HeaderReader, meta: Box) -> int:
     return file.uint(box.start, 4 if version else 2)
 
 
-def item_kind(file: HeaderReader, meta: Box, item: int) -> bytes:
+def item_kind(listed: Iterator[tuple[int, bytes]], item: int) -> bytes:
     """Returns how an item is coded, such as b"hvc1", b"av01" or b"grid"."""
-    for each, kind in items(file, meta):
+    for each, kind in listed:
         if each == item:
             return kind
     raise NotAPhotoError("The HEIF does not say how its primary image is coded.")
 
 
-def item_of_kind(file: HeaderReader, meta: Box, kind: bytes) -> int:
-    for item, each in items(file, meta):
+def item_of_kind(listed: Iterator[tuple[int, bytes]], kind: bytes) -> int:
+    for item, each in listed:
         if each == kind:
             return item
     raise NotAPhotoError(f"The HEIF has no item of the kind {kind.decode()}.")
@@ -177,15 +181,15 @@ def aperture(fraction: bytes, whole: int) -> int:
     return min(max(1, (2 * numerator + denominator) // (2 * denominator)), whole)
 
 
-def exif_orientation(file: HeaderReader, meta: Box) -> int:
-    """Returns 1 to 8, by the first item of EXIF; 1 where there is none that can be read."""
+def read_exif(file: HeaderReader, meta: Box, listed: Iterator[tuple[int, bytes]]) -> exif.Exif:
+    """Returns the first item of EXIF; NO_EXIF where there is none that can be read."""
     try:
-        item = item_of_kind(file, meta, b"Exif")
+        item = item_of_kind(listed, b"Exif")
         start, end = item_location(file, meta, item)
         # The data begins with how far behind that number the TIFF lies.
-        return exif.orientation(file, start + 4 + file.uint(start, 4), end)
+        return exif.read(file, start + 4 + file.uint(start, 4), end)
     except NotAPhotoError:
-        return 1
+        return exif.NO_EXIF
 
 
 def item_location(file: HeaderReader, meta: Box, item: int) -> tuple[int, int]:
@@ -197,19 +201,21 @@ def item_location(file: HeaderReader, meta: Box, item: int) -> tuple[int, int]:
     fields = Fields(file.take(box.start, box.end - box.start))
     sizes = fields.uint(2)
     offset_bytes, length_bytes, base_bytes, index_bytes = (sizes >> shift & 15 for shift in (12, 8, 4, 0))
-    for _ in range(fields.uint(2 if version < 2 else 4)):
-        found = fields.uint(2 if version < 2 else 4)
-        method = fields.uint(2) & 15 if version else 0
-        fields.uint(2)  # which file; 0 for this one
-        base = fields.uint(base_bytes)
-        extents = fields.uint(2)
-        if found == item and extents == 1:
-            fields.uint(index_bytes if version else 0)
-            start, length = base + fields.uint(offset_bytes), fields.uint(length_bytes)
-            if method == 1:
+    id_bytes = 2 if version < 2 else 4
+    method_bytes = 2 if version else 0
+    index_bytes = index_bytes if version else 0
+    wanted = item.to_bytes(id_bytes, "big") if item >> 8 * id_bytes == 0 else b""
+    for _ in range(fields.uint(id_bytes)):
+        # Its id, how its offset counts, which file (0 for this one), where its offsets begin, how many pieces.
+        entry = fields.take(id_bytes + method_bytes + 2 + base_bytes + 2)
+        extents = int.from_bytes(entry[-2:], "big")
+        if entry[:id_bytes] == wanted and extents == 1:
+            fields.take(index_bytes)
+            start = int.from_bytes(entry[-2 - base_bytes : -2], "big") + fields.uint(offset_bytes)
+            if method_bytes and entry[id_bytes + 1] & 15 == 1:
                 start += child(file, boxes(file, meta.start, meta.end), b"idat").start
-            return start, start + length
-        fields.skip(extents * ((index_bytes if version else 0) + offset_bytes + length_bytes))
+            return start, start + fields.uint(length_bytes)
+        fields.take(extents * (index_bytes + offset_bytes + length_bytes))
     raise NotAPhotoError("The HEIF does not say where its EXIF is.")
 
 
@@ -221,13 +227,13 @@ class Fields:
         self._at = 0
 
     def uint(self, length: int) -> int:
-        self.skip(length)
-        return int.from_bytes(self._table[self._at - length : self._at], "big")
+        return int.from_bytes(self.take(length), "big")
 
-    def skip(self, length: int) -> None:
-        self._at += length
+    def take(self, length: int) -> bytes:
+        start, self._at = self._at, self._at + length
         if self._at > len(self._table):
             raise NotAPhotoError("The HEIF has a table that is cut off.")
+        return self._table[start : self._at]
 
 
 def associated_properties(file: HeaderReader, properties: Box, item: int) -> list[int]:

@@ -28,7 +28,7 @@ def signature(first_bytes: bytes) -> str | None:
 def read(file: HeaderReader) -> Stored:
     """Returns how the photo is stored, once every segment up to the first scan is found sound."""
     offset = 2
-    dimensions = orientation = None
+    dimensions = found = None
     for _ in range(MAX_SEGMENTS):
         offset = file.search(NEXT_MARKER, offset, width=2)
         marker = file.uint(offset + 1, 1)
@@ -37,13 +37,14 @@ def read(file: HeaderReader) -> Stored:
             if dimensions:  # decoders differ on which would count
                 raise NotAPhotoError("The JPEG has two frame headers.")
             dimensions = frame_dimensions(file, offset, marker, length)
-        if marker == EXIF and orientation is None and is_exif(file, offset, length):
-            orientation = exif.orientation(file, offset + 4, offset + 2 + length)
+        if marker == EXIF and found is None and is_exif(file, offset, length):
+            found = exif.read(file, offset + 4, offset + 2 + length)
         if marker == START_OF_SCAN:
             if not dimensions:
                 raise NotAPhotoError("The JPEG begins its scan without a frame header.")
             check_scan_header(file, offset, length)
-            return Stored("jpeg", *dimensions, orientation or 1)
+            orientation, claims = found or exif.NO_EXIF
+            return Stored("jpeg", *dimensions, orientation, claims=claims)
         offset += 2 + length
     raise NotAPhotoError("The JPEG has no scan where it belongs.")
 

@@ -23,16 +23,17 @@ def signature(first_bytes: bytes) -> str | None:
 def read(file: HeaderReader) -> Stored:
     """Returns how the photo is stored, once IHDR is found sound and followed, sooner or later, by pixel data."""
     width, height = header_dimensions(file)
-    orientation = None
+    found = None
     offset = len(SIGNATURE) + 12 + 13
     for _ in range(MAX_CHUNKS_BEFORE_DATA):
         length, name = file.uint(offset, 4), file.take(offset + 4, 4)
         if name == b"IDAT":
-            return Stored("png", width, height, orientation or orientation_behind(file, offset))
+            orientation, claims = found or exif_behind(file, offset)
+            return Stored("png", width, height, orientation, claims=claims)
         if length > MAX_UINT31 or not (name.isascii() and name.isalpha()) or name == b"IEND":
             break
-        if name == EXIF and orientation is None:
-            orientation = exif.orientation(file, offset + 8, offset + 8 + length)
+        if name == EXIF and found is None:
+            found = exif.read(file, offset + 8, offset + 8 + length)
         offset += 12 + length
     raise NotAPhotoError("The PNG has no pixel data where it belongs.")
 
@@ -50,8 +51,8 @@ def header_dimensions(file: HeaderReader) -> tuple[int, int]:
     return width, height
 
 
-def orientation_behind(file: HeaderReader, pixel_data: int) -> int:
-    """Returns 1 to 8, by EXIF behind the pixel data, looked for from the end: a thousand chunks may lie between."""
+def exif_behind(file: HeaderReader, pixel_data: int) -> exif.Exif:
+    """Returns the EXIF behind the pixel data, looked for from the end: a thousand chunks may lie between."""
     start = max(pixel_data, file.size - TAIL_BYTES)
     tail = file.take(start, file.size - start)
     at = len(tail)
@@ -61,5 +62,5 @@ def orientation_behind(file: HeaderReader, pixel_data: int) -> int:
             break
         checksum_at = at + 4 + int.from_bytes(tail[at - 4 : at], "big")
         if zlib.crc32(tail[at:checksum_at]) == int.from_bytes(tail[checksum_at : checksum_at + 4], "big"):
-            return exif.orientation(file, start + at + 4, start + checksum_at)
-    return 1
+            return exif.read(file, start + at + 4, start + checksum_at)
+    return exif.NO_EXIF

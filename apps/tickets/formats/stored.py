@@ -2,10 +2,12 @@
 
 from typing import NamedTuple
 
+from .claims import NOTHING_CLAIMED, Claims
+
 
 class Stored(NamedTuple):
     """Size in pixels before any turn. `orientation` is what turns it for a person, in EXIF's numbers (1 to 8), and
-    `crop` the size that is left of it before the turn, where the file asks for less than all.
+    `crop` the size that is left of it before the turn, where the file asks for less than all. `claims`: see there.
     """
 
     format: str
@@ -13,6 +15,7 @@ class Stored(NamedTuple):
     height: int
     orientation: int = 1
     crop: tuple[int, int] | None = None
+    claims: Claims = NOTHING_CLAIMED
 
 
 # By EXIF's numbers (CIPA DC-008, tag 274): whether the photo is mirrored, left to right, and then by how many quarters

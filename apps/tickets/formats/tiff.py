@@ -1,5 +1,6 @@
 """TIFF (TIFF 6.0, and BigTIFF): the first directory of tags, which may lie at the very end of the file."""
 
+from .claims import claims_of
 from .directory import LAYOUTS, Entry, Layout, integer_of, layout_of, orientation_of, read_entries
 from .raw import is_raw_tiff
 from .reader import HeaderReader, NotAPhotoError, RawFileError
@@ -26,7 +27,7 @@ def read(file: HeaderReader) -> Stored:
     if not PIXEL_DATA & {entry.tag for entry in entries}:
         raise NotAPhotoError("The TIFF's first directory describes no image.")
     width, height = (single_integer(entries, tag, layout) for tag in (WIDTH, HEIGHT))
-    return Stored("tiff", width, height, orientation_of(entries, layout))
+    return Stored("tiff", width, height, orientation_of(entries, layout), claims=claims_of(file, layout, entries))
 
 
 def single_integer(entries: list[Entry], tag: int, layout: Layout) -> int:

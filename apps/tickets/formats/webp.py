@@ -25,8 +25,8 @@ def read(file: HeaderReader) -> Stored:
     flags = file.uint(FIRST_CHUNK + 8, 1)
     canvas = (1 + file.uint(FIRST_CHUNK + 12, 3, "little"), 1 + file.uint(FIRST_CHUNK + 15, 3, "little"))
     frame = first_frame(file, end, canvas, animated=bool(flags & ANIMATION_FLAG))
-    orientation = orientation_behind(file, frame, end) if flags & EXIF_FLAG else 1
-    return Stored("webp", *canvas, orientation)
+    orientation, claims = exif_behind(file, frame, end) if flags & EXIF_FLAG else exif.NO_EXIF
+    return Stored("webp", *canvas, orientation, claims=claims)
 
 
 def chunk_bytes(file: HeaderReader, chunk: int, end: int) -> int:
@@ -55,18 +55,18 @@ def first_frame(file: HeaderReader, end: int, canvas: tuple[int, int], *, animat
     raise NotAPhotoError("The WebP has no frame.")
 
 
-def orientation_behind(file: HeaderReader, frame: int, end: int) -> int:
-    """Returns 1 to 8, by the EXIF chunk behind the frames; 1 where there is none, or the file was cut before it."""
+def exif_behind(file: HeaderReader, frame: int, end: int) -> exif.Exif:
+    """Returns the EXIF chunk behind the frames; NO_EXIF where there is none, or the file was cut before it."""
     chunk = frame
     try:
         for _ in range(MAX_CHUNKS_BEHIND_FRAME):
             length = chunk_bytes(file, chunk, end)
             if file.take(chunk, 4) == b"EXIF":
-                return exif.orientation(file, chunk + 8, chunk + 8 + length)
+                return exif.read(file, chunk + 8, chunk + 8 + length)
             chunk += 8 + length + length % 2
     except NotAPhotoError:
         pass
-    return 1
+    return exif.NO_EXIF
 
 
 def frame_dimensions(file: HeaderReader, chunk: int, end: int) -> tuple[int, int]:

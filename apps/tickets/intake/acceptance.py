@@ -8,12 +8,14 @@ import logging
 from collections.abc import Callable
 from contextlib import nullcontext
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import BigIntegerField
 
 from apps.common.db.compiled_queries import CompiledQuery, Parameter, columns_of, instance_of
 from apps.common.observability import metrics
 from apps.tickets.delivery.job import enqueue_delivery
+from apps.tickets.formats.claims import Claims
 from apps.tickets.intake.places import places_taken, take_place
 from apps.tickets.intake.stream import StagedPhoto
 from apps.tickets.models import Image, Ticket, next_check_at_the_latest
@@ -56,6 +58,7 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
         width=photo.header.width,
         height=photo.header.height,
         orientation=photo.header.orientation,
+        **_claims_to_keep(photo.header.claims),
         next_check_at=next_check_at_the_latest(),
     )
     with transaction.atomic() if also else nullcontext():
@@ -66,6 +69,16 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
     transaction.on_commit(lambda: enqueue_delivery(image.pk), robust=True)
     transaction.on_commit(lambda: _tell_accepted(image), robust=True)
     return image
+
+
+def _claims_to_keep(claims: Claims) -> dict:
+    latitude, longitude = claims.location if claims.location and settings.KEEP_PHOTO_LOCATION else (None, None)
+    return {
+        "captured_at": claims.captured_at,
+        "latitude": latitude,
+        "longitude": longitude,
+        "camera": claims.camera,
+    }
 
 
 def _tell_accepted(image: Image) -> None:

@@ -74,6 +74,13 @@ class Image(models.Model):
     # How the photo is stored, in EXIF's numbers; width and height are those of the photo turned upright.
     orientation = models.SmallIntegerField(_("orientation"), default=1, db_default=1)
 
+    # What the photo's EXIF says, unchecked; null where it says nothing. The time is text, as most cameras name no zone:
+    # see formats/claims.py.
+    captured_at = models.CharField(_("captured at"), max_length=32, null=True, editable=False)  # noqa: DJ001
+    latitude = models.FloatField(null=True, editable=False)
+    longitude = models.FloatField(null=True, editable=False)
+    camera = models.CharField(_("camera"), max_length=100, null=True, editable=False)  # noqa: DJ001
+
     asset_id = models.CharField(_("Cloudinary asset id"), max_length=64, blank=True)
     asset_version = models.BigIntegerField(_("Cloudinary version"), null=True)
     asset_format = models.CharField(_("Cloudinary format"), max_length=16, blank=True)
@@ -127,6 +134,11 @@ class Image(models.Model):
         return {"image": str(self.pk), "ticket": self.ticket_id, "attempt": self.attempts} | (
             {"request_id": self.request_id} if self.request_id else {}
         )
+
+    @property
+    def shows_location(self) -> bool:
+        """Whether readers are told where the photo says it was taken."""
+        return settings.KEEP_PHOTO_LOCATION and self.latitude is not None and self.longitude is not None
 
     @property
     def attempts_counted(self) -> int:

@@ -70,6 +70,21 @@ class PageTests(AdminTestCase):
             with self.subTest(page):
                 self.assertEqual(self.admin.get(page).status_code, 200)
 
+    def test_what_a_photo_says_of_itself_stands_apart_from_what_was_measured(self):
+        claims = {"captured_at": "2026-11-26T10:00:00", "latitude": 52.25, "longitude": -21.5, "camera": "Canon <7D>"}
+        image = make_image(self.ticket, position=3, **claims)
+        page = self.admin.get(f"{ADMIN}image/{image.pk}/change/").content.decode()
+
+        measured, claimed = page.split("As the photo says")
+        for claim in ("2026-11-26T10:00:00", "52.25, -21.5", "Canon &lt;7D&gt;"):
+            self.assertIn(claim, claimed)
+            self.assertNotIn(claim, measured)
+        self.assertIn(image.sha256, measured)
+        with self.settings(KEEP_PHOTO_LOCATION=False):
+            page = self.admin.get(f"{ADMIN}image/{image.pk}/change/").content.decode()
+            self.assertNotIn("52.25", page)
+            self.assertIn("Canon &lt;7D&gt;", page)
+
     def test_staff_with_the_permission_to_look_may_look(self):
         viewer = self.staff_who_may("view_ticket", "view_image", "view_assetremoval", "view_transition")
         for page in self.pages():

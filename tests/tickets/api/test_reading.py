@@ -133,6 +133,9 @@ class ImageTests(TicketTestCase):
                 "height": 12,
                 "orientation": 1,
                 "format": "jpeg",
+                "captured_at": None,
+                "location": None,
+                "camera": None,
                 "url": None,
                 "thumbnail_url": None,
                 "attempts": 0,
@@ -176,6 +179,7 @@ class ImageTests(TicketTestCase):
             {"duplicate_of": twin},
             {"status": "stored", "stored_at": timezone.now(), "asset_version": 7, "asset_format": "jpg"},
             {"status": "failed", "error_code": "bytes_lost", "error_detail": "The bytes are lost."},
+            {"captured_at": "2026-11-26T10:00:00", "camera": "Canon", "latitude": 52.5, "longitude": -0.25},
             {"attempts": 3, "next_retry_at": timezone.now() + timedelta(seconds=4)},
         ]
         for position, fields in enumerate(states, start=1):

@@ -122,6 +122,58 @@ def exif(orientation: int, *, order: str = ">", kind: int = 3) -> bytes:
     return tiff((274, kind, 1, orientation), order=order)
 
 
+MAKE, MODEL, EXIF, GPS = 271, 272, 0x8769, 0x8825
+CAPTURED, OFFSET, FRACTION = 0x9003, 0x9011, 0x9291
+NOON = "2026:11:26 12:00:00"
+WARSAW = ((52, 1), (13, 1), (4692, 100)), ((21, 1), (0, 1), (4428, 100))
+
+
+def text_entry(tag: int, content: str | bytes, order: str, *, kind: int = 2, count: int | None = None) -> tuple:
+    content = (content.encode() if isinstance(content, str) else content) + b"\0"
+    value = content
+    if (count or len(content)) <= 4:
+        value = int.from_bytes(content.ljust(4, b"\0"), "little" if order == "<" else "big")
+    return tag, kind, count or len(content), value
+
+
+def fractions_entry(tag: int, pairs, order: str, *, kind: int = 5) -> tuple:
+    numbers = [number for pair in pairs for number in pair]
+    return tag, kind, len(pairs), struct.pack(f"{order}{len(numbers)}{'i' if kind == 10 else 'I'}", *numbers)
+
+
+def claiming_entries(
+    order: str = "<",
+    *,
+    make="Canon",
+    model="EOS 7D",
+    captured=NOON,
+    offset="+01:00",
+    fraction="25",
+    latitude=WARSAW[0],
+    latitude_ref="N",
+    longitude=WARSAW[1],
+    longitude_ref="E",
+    kind: int = 5,
+    more: tuple = (),
+) -> tuple:
+    """Of a first directory that claims all there is; None leaves a tag out."""
+    first = [text_entry(tag, value, order) for tag, value in ((MAKE, make), (MODEL, model)) if value is not None]
+    exif = [
+        text_entry(tag, value, order)
+        for tag, value in ((CAPTURED, captured), (OFFSET, offset), (FRACTION, fraction))
+        if value is not None
+    ]
+    gps = [text_entry(tag, value, order) for tag, value in ((1, latitude_ref), (3, longitude_ref)) if value is not None]
+    gps += [fractions_entry(tag, value, order, kind=kind) for tag, value in ((2, latitude), (4, longitude)) if value]
+    directories = [(tag, 4, 1, [directory]) for tag, directory in ((EXIF, exif), (GPS, gps)) if directory]
+    return (*first, *directories, *more)
+
+
+def jpeg_that_claims(**claims) -> bytes:
+    """A JPEG whose EXIF claims what `claiming_entries` says."""
+    return jpeg(segment(0xE1, b"Exif\0\0" + tiff(*claiming_entries(**claims))), jpeg_frame())
+
+
 TIFF_SIZE = ((256, 4, 1, WIDTH), (257, 4, 1, HEIGHT), (273, 4, 1, 8))
 
 
