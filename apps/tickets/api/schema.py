@@ -12,9 +12,10 @@ from apps.tickets.api.serializers import (
     TicketDetailSerializer,
     TicketSerializer,
     TicketStatusSerializer,
+    TicketWithSlotsSerializer,
 )
 
-NEW_TICKET = TicketSerializer.example(
+NEW_TICKET = TicketWithSlotsSerializer.example(
     status="pending",
     progress=ProgressSerializer.example(received=0, stored=0, failed=0, remaining=7, percent=0),
     updated_at=TicketSerializer.example()["created_at"],
@@ -68,7 +69,9 @@ OPEN_TICKET = operation(
     body=NewTicketSerializer,
     manual_parameters=[IDEMPOTENCY_KEY],
     answers={
-        201: answer("The ticket.", TicketSerializer, example=NEW_TICKET, headers={"Location": LOCATION} | REPLAYED)
+        201: answer(
+            "The ticket.", TicketWithSlotsSerializer, example=NEW_TICKET, headers={"Location": LOCATION} | REPLAYED
+        )
     },
     refusals=IDEMPOTENCY_REFUSALS,
 )
