@@ -21,6 +21,12 @@ class Slot:
     status: str = SlotStatus.MISSING
     image_id: uuid.UUID | None = None
 
+    def get_status_display(self) -> str:
+        return SlotStatus(self.status).label
+
+    def get_source_display(self) -> str:
+        return SlotSource(self.source).label
+
 
 def slot_as_kept(name: str, *, title="", instructions="", example_url=None, source=SlotSource.ANY) -> dict:
     """Returns the slot as `Ticket.slots` holds it."""
