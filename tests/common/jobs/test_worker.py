@@ -36,7 +36,7 @@ from tests.makers import make_accepted_image, make_ticket, make_user, running_sa
 from tests.support.makers import make_support_ticket
 from tests.tickets.upkeep.test_reconcile import make_due
 
-ran = []  # what the jobs below note
+ran = []  # what the jobs below record
 meeting: threading.Barrier
 release: threading.Event
 running: set
@@ -105,7 +105,7 @@ def keys_of_rq(connection) -> set:
 
 @job_function
 def look_around():
-    """Notes how the worker and its job look from outside while the job runs."""
+    """Record the worker and its job as other processes see them while the job runs."""
     queue = django_rq.get_queue("default")
     connection = queue.connection
     (worker,) = Worker.all(connection=connection)
@@ -126,7 +126,7 @@ class WorkerTestCase(CommittingTestCase):
         global meeting, release, running, most_at_once
         ran.clear()
         release, running, most_at_once = threading.Event(), set(), 0
-        for number in (signal.SIGINT, signal.SIGTERM):  # the worker puts its own in place
+        for number in (signal.SIGINT, signal.SIGTERM):  # the worker installs its own handlers
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.queue = django_rq.get_queue("default")
         self.connection = self.queue.connection
@@ -327,7 +327,7 @@ class SeenFromOutsideTests(WorkerTestCase):
 
 
 class BookkeepingTests(WorkerTestCase):
-    """The runners write in two round trips what RQ's own worker writes in eleven: the same, or these fail."""
+    """The runners write in two round trips the same as RQ's own worker writes in eleven."""
 
     def keys_with(self, worker_class, job, **options) -> set:
         self.connection.flushdb()

@@ -1,4 +1,4 @@
-"""What leaves for Sentry and OpenTelemetry, as servers that listen in their place receive it."""
+"""What hopla sends to Sentry and OpenTelemetry, as received by servers in their place."""
 
 import gzip
 import http.client
@@ -28,7 +28,7 @@ SECRET = "never-to-leave-1"
 
 
 class Receiver:
-    """An HTTP server that takes whatever is posted. Use as a context manager; `bodies` has what came, unpacked."""
+    """An HTTP server that accepts every POST. Use as a context manager; `bodies` has the received bodies, unpacked."""
 
     def __init__(self):
         self.bodies = []
