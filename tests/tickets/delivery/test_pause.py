@@ -1,4 +1,4 @@
-"""Times in which no photo is sent: Cloudinary asked the account to wait, or refuses hopla's credentials."""
+"""Pauses, in which no photo is sent: Cloudinary asked the account to wait, or refuses hopla's credentials."""
 
 from datetime import timedelta
 

@@ -268,7 +268,7 @@ class MovesTests(CommittingTestCase):
         self.assert_moves("uploading", "queued", "uploading")
 
     def assert_moves(self, *statuses: str) -> None:
-        """What became of the image, and what was written down of it."""
+        """Returns the image's outcome and its transitions."""
         kept = Image.objects.get(pk=self.image.pk)
         self.assertEqual((kept.status, kept.asset_id), (statuses[-1], ""))
         made = Transition.objects.filter(image_id=self.image.pk).order_by("id")

@@ -1,4 +1,4 @@
-"""Assets that must not stay at Cloudinary go in the background, however long that takes."""
+"""Assets that must not stay at Cloudinary are removed in the background, however long that takes."""
 
 import threading
 from datetime import timedelta
@@ -297,7 +297,7 @@ class RevivedTests(CommittingTestCase):
         self.sandbox = self.enterContext(running_sandbox())
         self.image = make_accepted_image(make_ticket(num_images=1))
         begin_attempt(self.image)
-        cloudinary.put(public_id=self.image.public_id, content=jpeg_bytes())  # of which the answer is lost
+        cloudinary.put(public_id=self.image.public_id, content=jpeg_bytes())  # the response to which is lost
         outcomes.record_failed(Image.objects.get(), code="cloudinary_unavailable", detail="-")
         come_due()
 
@@ -378,7 +378,7 @@ class RevivedTests(CommittingTestCase):
 
     @needs_postgres
     def test_photos_tried_again_while_their_assets_go_are_stored_or_failed_with_what_that_means(self):
-        """Many at once, in whatever order it comes: a photo that is stored has its asset, and no other asset stays."""
+        """Many at once, in any order: a stored photo has its asset, and no other asset stays."""
         images = [make_accepted_image(make_ticket(num_images=1), seed=seed) for seed in range(1, 9)]
         for image in images:
             begin_attempt(image)

@@ -163,7 +163,7 @@ class LostWorkerTests(ReconcileTestCase):
 
 
 class BacklogTests(ReconcileTestCase):
-    """More are due than a batch. The clock stands still: how many one look comes to, a busy machine would decide."""
+    """More are due than a batch. The clock stands still, since a busy machine would settle fewer in one run."""
 
     def setUp(self):
         super().setUp()

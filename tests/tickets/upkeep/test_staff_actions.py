@@ -250,7 +250,7 @@ class KeptBytesTests(InterventionTestCase):
 
 
 class InterruptedFailureTests(InterventionTestCase):
-    """Whoever wrote down that a photo failed was killed, or held up, before its bytes were set aside."""
+    """The process that recorded a photo's failure was killed, or delayed, before its bytes were quarantined."""
 
     def setUp(self):
         super().setUp()
@@ -313,7 +313,7 @@ class InterruptedFailureTests(InterventionTestCase):
 
 @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL's locks of rows")
 class InterruptedRetryTests(CommittingTestCase):
-    """The reconciler looks around while staff have a photo tried again."""
+    """The reconciler runs while staff have a photo tried again."""
 
     def setUp(self):
         super().setUp()
