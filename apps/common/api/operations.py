@@ -35,7 +35,7 @@ def operation(
     description: str,
     *,
     tag: str,
-    answers: dict[int, openapi.Response] | None = None,
+    responses: dict[int, openapi.Response] | None = None,
     refusals=(),
     public: bool = False,
     body=None,
@@ -43,9 +43,9 @@ def operation(
 ) -> dict:
     """Arguments for swagger_auto_schema.
 
-    `answers` by status, empty for a list: its view's serializer, filters and pages tell. `refusals`: each a Refusal or
-    an APIException class. `public`: it needs no credentials. `body`: the serializer of the JSON body where it is not
-    the view's, or no_body.
+    `responses`: by status; empty for a list, whose view's serializer, filters and pages describe it. `refusals`: each a
+    Refusal or an APIException class. `public`: it needs no credentials. `body`: the serializer of the JSON body if it
+    is not the view's, or no_body.
     """
     if public:
         more["security"] = []
@@ -56,12 +56,12 @@ def operation(
         "operation_summary": summary,
         "operation_description": description,
         "tags": [tag],
-        "responses": answers or {},
+        "responses": responses or {},
         "refusals": [each if isinstance(each, Refusal) else Refusal.of(each) for each in refusals],
     }
 
 
-def answer(description: str, content=None, *, example=None, headers: dict | None = None) -> openapi.Response:
+def response(description: str, content=None, *, example=None, headers: dict | None = None) -> openapi.Response:
     examples = {"application/json": example} if example is not None else None
     return openapi.Response(description, content, examples=examples, headers=headers)
 
