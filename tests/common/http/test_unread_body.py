@@ -73,7 +73,7 @@ class RefusalTests(CommittingTestCase):
 
 
 class Stream(io.RawIOBase):
-    """Zeros without end."""
+    """An endless body of zeros."""
 
     def __init__(self):
         super().__init__()

@@ -88,16 +88,16 @@ def note_keys_of_rq():
 
 
 def keys_of_rq(connection) -> set:
-    """What stands in Redis: every key of RQ's, its type and its fields, whatever the names of workers, executions.
+    """Returns every key of RQ's in Redis with its type and fields, without the names of workers and executions.
 
-    But for what RQ's maintenance leaves, which hopla's worker does beside the jobs: it comes and goes.
+    What RQ's maintenance leaves is excluded, since hopla's worker runs that besides the jobs: it comes and goes.
     """
     found = set()
     for key in connection.keys("rq:*"):
         if key.startswith(b"rq:clean_registries:") or b":intermediate:first_seen:" in key:
             continue
         kind = connection.type(key).decode()
-        # One number for many jobs side by side would say nothing.
+        # One number for many concurrent jobs has no meaning.
         fields = frozenset(connection.hkeys(key)) - {b"current_job_working_time"} if kind == "hash" else None
         found.add((re.sub(r"[0-9a-f]{32}", "…", key.decode()), kind, fields))
     return found
@@ -371,7 +371,7 @@ def count_of(name: str, label: str) -> float:
 
 
 class BackgroundWorker(ThreadedWorker):
-    """In a thread of the test, where no signal arrives: the test passes them on by `request_stop`."""
+    """Runs in a thread of the test, where no signal arrives: the test calls `request_stop` instead."""
 
     def _install_signal_handlers(self):
         pass

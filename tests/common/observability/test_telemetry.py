@@ -61,7 +61,7 @@ class ReceiverHandler(BaseHTTPRequestHandler):
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess:
-    """Python code in a process of its own, with Django set up, and with a database that has no tables."""
+    """Run Python code in its own process, with Django set up, and with a database without tables."""
     program = start_command(
         [sys.executable, "-c", f"import sys\n{code}"],
         environment={"DJANGO_SETTINGS_MODULE": "hopla.settings", "DATABASE_URL": "sqlite://:memory:"} | environment,

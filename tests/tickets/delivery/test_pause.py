@@ -16,7 +16,7 @@ from tests.tickets.upkeep.test_reconcile import ReconcileTestCase, make_due, que
 
 
 def end_the_pause() -> None:
-    """As its expiry does."""
+    """Delete the pause, as its expiry does."""
     store.connection().delete(pause.KEY)
 
 

@@ -152,7 +152,7 @@ class ExpireTests(EndingTestCase):
 
 
 class LateDeliveryTests(CommittingTestCase):
-    """An upload that is under way when its ticket ends."""
+    """An upload that is in progress when its ticket ends."""
 
     def setUp(self):
         super().setUp()

@@ -247,7 +247,7 @@ class DeletionTests(RemovalTestCase):
 
 
 class UnderWayTests(CommittingTestCase):
-    """What is deleted while its photo is on the way to Cloudinary."""
+    """An image or ticket that is deleted while its photo is being uploaded."""
 
     def setUp(self):
         super().setUp()
@@ -290,7 +290,7 @@ class UnderWayTests(CommittingTestCase):
 
 
 class RevivedTests(CommittingTestCase):
-    """A failed photo whose asset is to go, and which staff have tried again at that very moment."""
+    """A failed photo whose asset is being removed while staff have it tried again."""
 
     def setUp(self):
         super().setUp()

@@ -1,4 +1,4 @@
-"""What staff do to tickets and photos, as the admin calls it."""
+"""Staff actions on tickets and photos, as the admin calls them."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -153,7 +153,7 @@ class TryAgainTests(InterventionTestCase):
         return client_for(self.ticket.owner).get(url).json()
 
     def overtaken_attempt(self) -> tuple[Image, Image]:
-        """An attempt that goes on although its photo failed and was tried again; and that photo, waiting."""
+        """An attempt that continues although its photo failed and was tried again; and that photo, waiting."""
         old = make_accepted_image(self.ticket)
         begin_attempt(old)
         image = self.fail(Image.objects.get(pk=old.pk))
