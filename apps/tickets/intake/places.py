@@ -1,9 +1,10 @@
-"""A new photo takes a place of its ticket: a certain position, or the first that is free.
+"""Gives a new photo a place on its ticket: the wanted position, or the first that is free.
 
-On PostgreSQL one statement does it for the common photo, which takes the position after the last. What it sees is as
-old as the statement, which may wait for the ticket; then the unique constraint, or the ticket's status, keeps it from
-taking anything. Whatever it did not take is decided under the ticket's lock, and the same statement is run again with
-the position found. SQLite has no row locks: there the transaction is the lock, and each part a statement of its own.
+On PostgreSQL one statement is the fast path for the common photo, which takes the position after the last. The
+statement may wait for the ticket, and sees the rows as of its start; then the unique constraint, or the ticket's
+status, keeps it from taking a place. On the slow path the position is decided under the ticket's lock, and the same
+statement runs again with it. SQLite has no row locks: there the transaction is the lock, and each part its own
+statement.
 """
 
 from functools import cache
@@ -58,15 +59,15 @@ _POSITION = Parameter("position", models.PositiveIntegerField())
 
 
 def places_taken() -> Subquery:
-    """For a query of tickets: how many of its places are taken; None for none."""
+    """Returns an expression for a query of tickets: the number of places taken, null for none."""
     images = Image.objects.holding_a_place().filter(ticket=OuterRef("pk")).order_by().values("ticket")
     return Subquery(images.annotate(number=Count("pk")).values("number"))
 
 
 def require_place(ticket: Ticket, *, taken: int) -> None:
-    """Raise what stands against one more photo on this ticket, of whose places so many are taken.
+    """Raise the refusal of one more photo on this ticket, given how many of its places are taken.
 
-    Certain only under the ticket's lock.
+    Only reliable under the ticket's lock.
     """
     if ticket.status == TicketStatus.COMPLETED:
         raise TicketCompletedError
@@ -79,7 +80,7 @@ def require_place(ticket: Ticket, *, taken: int) -> None:
 
 
 def free_position(ticket: Ticket, *, wanted: int | None = None) -> int:
-    """The wanted position of a ticket that is locked, or else the first that is free. Raises as `require_place`."""
+    """Returns the wanted position of a locked ticket, or else the first free one. Raises as `require_place`."""
     taken = set(ticket.images.holding_a_place().values_list("position", flat=True))
     require_place(ticket, taken=len(taken))
     if wanted is not None and wanted not in taken:
@@ -88,8 +89,8 @@ def free_position(ticket: Ticket, *, wanted: int | None = None) -> int:
 
 
 def take_place(image: Image) -> None:
-    """Write this new image with a free position of its ticket, and raise the ticket's version. The image has its
-    position then, and knows whether another has the same bytes; with the first one the ticket is in progress.
+    """Insert this new image at a free position of its ticket, and raise the ticket's version. It sets the image's
+    position and whether another has the same bytes; the first image starts the ticket's progress.
 
     Raises as `require_place`, and Ticket.DoesNotExist.
     """
@@ -105,7 +106,7 @@ def take_place(image: Image) -> None:
 
 
 def _take_at_once(image: Image, *, position: int | None = None) -> bool:
-    """Without a position: the one after the last, if none before it is free."""
+    """Insert the image. Without a position it takes the one after the last, if none before it is free."""
     now = timezone.now()
     begun = new_move(
         ticket_id=image.ticket_id, from_status=TicketStatus.PENDING, to_status=TicketStatus.IN_PROGRESS, at=now
@@ -137,7 +138,7 @@ def _take_in_steps(image: Image, ticket: Ticket, *, position: int) -> None:
             ticket.touch()
 
 
-# It has the same bytes: the first such photo that holds a place is named as the original.
+# For the same bytes, the first such photo that holds a place is the original.
 _IS_TWIN = Q(sha256=Parameter("sha256", models.CharField()))
 _TWIN = CompiledQuery(
     lambda: (
@@ -152,7 +153,7 @@ def _seen():
 
 
 def _held():
-    """What is to be known of the ticket's photos, by one look at them. No row where there are none."""
+    """Returns what the statement needs to know of the ticket's photos, in one query. No row if there are none."""
     held = Image.objects.holding_a_place().filter(ticket=_TICKET_ID).order_by().values("ticket")
     twins = ArrayAgg("pk", filter=_IS_TWIN, order_by="created_at")
     return held.annotate(taken=Count("*"), last=Max("position"), twins=twins).values_list("taken", "last", "twins")
@@ -166,8 +167,8 @@ def _take() -> CompiledStatement:
 def _compile_take() -> tuple[str, list]:
     seen, seen_parameters = select_sql(_seen())
     held, held_parameters = select_sql(_held())
-    # Of another status than was seen it stays as it is: only one photo is the first, and writes down that the ticket is
-    # in progress.
+    # A ticket with another status than was read stays as it is: only one photo is the first and records that the ticket
+    # is in progress.
     status = RawSQL("SELECT status FROM place WHERE position <= num_images", ())
     update_ticket, ticket_parameters = update_sql(
         Ticket.objects.filter(IS_OPEN, pk=_TICKET_ID, status=status),
