@@ -1,4 +1,4 @@
-"""Base of the tests that talk to the API or look at what it left behind."""
+"""Base classes of the tests that call the API or check its effects."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "request_id"}
 
 
 class HoplaAssertions:
-    """Mixed into a TestCase. Redis is empty when a test begins, and `self.client` is not logged in."""
+    """Mixin of TestCases. Redis is empty when a test begins, and `self.client` is not logged in."""
 
     def setUp(self):
         super().setUp()
@@ -27,7 +27,7 @@ class HoplaAssertions:
         self.client = client_for()
 
     def assert_problem(self, response, status: int, code: str) -> dict:
-        """The response is a complete problem document with this status and code. Returns its body."""
+        """Assert that the response is a complete problem document with this status and code. Returns its body."""
         self.assertEqual(response.status_code, status, response.content)
         self.assertEqual(response["Content-Type"], "application/problem+json")
         body = response.json()
@@ -39,7 +39,7 @@ class HoplaAssertions:
         return body
 
     def assert_invalid(self, response, *fields: tuple[str | None, str]) -> None:
-        """400 that names exactly these (field, code) pairs, in any order."""
+        """Assert a 400 that names exactly these (field, code) pairs, in any order."""
         body = self.assert_problem(response, 400, "invalid")
         self.assertCountEqual([(error["field"], error["code"]) for error in body["errors"]], fields)
         for error in body["errors"]:
@@ -51,14 +51,14 @@ class HoplaAssertions:
         self.assertEqual(response["WWW-Authenticate"], "Token")
 
     def assert_nothing_kept(self, *, images: int = 0) -> None:
-        """No row beyond those that were there, no byte staged, none of the budget held, no job queued."""
+        """Assert that no row was added, no byte is staged, none of the budget is used and no job is queued."""
         self.assertEqual(Image.objects.count(), images)
         self.assertEqual(staged_photos(), [])
         self.assertEqual(store.bytes_in_use(), 0)
         self.assertEqual(default_queue().job_ids, [])
 
     def wait_until(self, condition, *, timeout_seconds: float = 60):
-        """Returns the first true value of `condition()`; fails when there is none in that time."""
+        """Returns the first true value of `condition()`; fails if there is none in that time."""
         deadline = time.monotonic() + timeout_seconds
         while not (value := condition()):
             self.assertLess(time.monotonic(), deadline, "it never came true")
@@ -67,7 +67,7 @@ class HoplaAssertions:
 
 
 class ApiTestCase(HoplaAssertions, TestCase):
-    """In one transaction that is rolled back; what waits for its commit runs in `deliver` alone."""
+    """Runs in one transaction that is rolled back; on_commit functions run only in `deliver`."""
 
     def deliver(self, image: Image) -> Image:
         """Run the image's job, and return the image as the database then has it."""
@@ -77,7 +77,7 @@ class ApiTestCase(HoplaAssertions, TestCase):
 
 
 class CommittingTestCase(HoplaAssertions, TransactionTestCase):
-    """With real commits, for what several threads or processes do together."""
+    """Runs with real commits, for several threads or processes."""
 
     def after_waiting(self, function, *, ticket: Ticket, change):
         """What `function` returns in a thread that waits for the ticket's lock while `change` is made. PostgreSQL."""

@@ -1,4 +1,4 @@
-"""What tests are made of: users, tickets, photos, staged bytes, a sandbox. Each call makes one plain thing."""
+"""Makers of test data: users, tickets, photos, staged bytes, a sandbox. Each call makes one."""
 
 import hashlib
 import io
@@ -40,7 +40,7 @@ def token_for(user: User) -> str:
 
 
 def client_for(user: User | None = None) -> APIClient:
-    """A client with this user's token, or an anonymous one. What breaks in a view is answered, not raised."""
+    """A client with this user's token, or an anonymous one. A view's exception becomes a response and is not raised."""
     client = APIClient(raise_request_exception=False)
     if user is not None:
         client.credentials(HTTP_AUTHORIZATION=f"Token {token_for(user)}")
@@ -52,7 +52,7 @@ def make_ticket(owner: User | None = None, *, num_images: int = 2, **fields) -> 
 
 
 def make_image(ticket: Ticket, *, position: int = 1, **fields) -> Image:
-    """A row alone: no bytes are staged for it and no job is queued."""
+    """Returns an image with only its row: no bytes are staged and no job is queued."""
     content = jpeg_bytes(position)
     described = {
         "content_type": "image/jpeg",
@@ -66,7 +66,7 @@ def make_image(ticket: Ticket, *, position: int = 1, **fields) -> Image:
 
 
 def begin_attempt(image: Image) -> bool:
-    """Whether an attempt of this image in hand could be begun. It is as the database has it then."""
+    """Begin an attempt of this image and update the instance. Returns whether that was allowed."""
     begun = moves.start_upload(image.pk, lease_seconds=30)
     for field in Image._meta.concrete_fields if begun else ():
         setattr(image, field.attname, getattr(begun, field.attname))
@@ -74,7 +74,7 @@ def begin_attempt(image: Image) -> bool:
 
 
 def make_accepted_image(ticket: Ticket, *, seed: int = 0) -> Image:
-    """A photo that went the way of a posted one: staged, given a place, `queued`."""
+    """Returns a photo in the state of a posted one: staged, with a place, `queued`."""
     return acceptance.accept_photo(ticket_id=ticket.pk, photo=stage_photo(jpeg_bytes(seed)))
 
 
@@ -87,7 +87,7 @@ def stage_photo(content: bytes, *, filename: str = "photo.jpg") -> StagedPhoto:
 
 @cache
 def jpeg_bytes(seed: int = 0, *, size: int | None = None) -> bytes:
-    """A photo of 16 x 12 pixels, below 1 KiB; another for each seed. With `size`, that many bytes, by a long tail."""
+    """Returns a photo of 16 x 12 pixels, below 1 KiB, another for each seed; with `size`, padded to that many bytes."""
     picture = Picture.frombytes("RGB", (16, 12), random.Random(seed).randbytes(16 * 12 * 3))
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG")
@@ -96,6 +96,6 @@ def jpeg_bytes(seed: int = 0, *, size: int | None = None) -> bytes:
 
 @contextmanager
 def running_sandbox(**options):
-    """A Cloudinary of the test's own, which hopla uses inside the block."""
+    """Yields a sandbox Cloudinary, which hopla uses inside the block."""
     with SandboxServer(**options) as sandbox, override_settings(CLOUDINARY_URL=sandbox.cloudinary_url):
         yield sandbox

@@ -1,7 +1,7 @@
-"""Django's test runner, with what hopla's tests need around them: in each process a database and a Redis of its own.
+"""Django's test runner for hopla's tests: each process has its own database and its own Redis database.
 
-Redis has no test databases like Django's, so the last logical databases of the server at REDIS_URL serve, one for each
-process, emptied before the tests run. What a test starts finds the same database and Redis in its environment.
+Redis has no test databases like Django's, so the last logical databases of the server at REDIS_URL are used, one for
+each process, emptied before the tests run. Programs that a test starts find the same databases in their environment.
 
 Private parts of Django 5.2.19: `django.test.runner._init_worker`, `._worker_id`, `django.test.runner.RemoteTestResult`,
 `.RemoteTestRunner`, `.ParallelTestSuite`,
@@ -60,8 +60,8 @@ class HoplaTestRunner(DiscoverRunner):
 
 
 class Counting:
-    """Mixed into a unittest result: how many tests passed, which unittest itself does not tell. After each test
-    the file of HOPLA_TEST_PROGRESS holds `<done> <total> <failed>`.
+    """Mixin of unittest results that counts passed tests, which unittest does not. After each test the file of
+    HOPLA_TEST_PROGRESS contains `<done> <total> <failed>`.
     """
 
     total = 0
@@ -94,7 +94,7 @@ def report_of(result: Counting) -> dict:
 
 
 def _test_id(test) -> str:
-    return getattr(test, "test_case", test).id()  # a subtest knows its test
+    return getattr(test, "test_case", test).id()  # a subtest refers to its test
 
 
 # --- One process ---
@@ -108,10 +108,10 @@ def prepare_process(number: int) -> None:
     settings.REDIS_URL = settings.STAGING_REDIS_URL = url
     settings.RQ_QUEUES["default"]["URL"] = url
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; no secret is at stake
-    settings.STATIC_ROOT = None  # nothing is collected for tests, and whitenoise would warn that it is not there
+    settings.STATIC_ROOT = None  # tests collect no static files, and whitenoise would warn about the missing folder
     settings.THROTTLE_RATES = {}  # all tests come from one address; those of the limits set their own
     for handler in logging.getLogger().handlers:
-        handler.setLevel(logging.CRITICAL)  # expected refusals are no news; assertLogs brings a handler of its own
+        handler.setLevel(logging.CRITICAL)  # expected refusals are not shown; assertLogs has its own handler
     os.environ |= {"REDIS_URL": url, "STAGING_REDIS_URL": url, "DATABASE_URL": database_url()}
 
 
@@ -128,7 +128,7 @@ def redis_url_for(number: int) -> str:
 
 
 def database_url() -> str:
-    """DATABASE_URL with the test database of this process in place of the real one."""
+    """Returns DATABASE_URL with the test database of this process instead of the real one."""
     name = quote(str(connections["default"].settings_dict["NAME"]))
     if connections["default"].vendor == "sqlite":
         return f"sqlite:///{name}"

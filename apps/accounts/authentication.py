@@ -1,7 +1,7 @@
-"""Who sends a request: `Authorization: Token <opaque>` or `Authorization: Bearer <JWT access>`, everywhere alike.
+"""Authentication by `Authorization: Token <opaque>` or `Authorization: Bearer <JWT access>`, on every endpoint.
 
-The scheme's name has no case (RFC 9110, section 11.1). Tokens of the one kind sent as the other are told apart by their
-form, so that the answer can name the remedy.
+The scheme's name is case-insensitive (RFC 9110, section 11.1). A token sent with the scheme of the other kind is
+recognized by its form, so that the response can name the remedy.
 """
 
 import re
@@ -22,7 +22,7 @@ from apps.common.db.compiled_queries import CompiledQuery, Parameter, columns_of
 OPAQUE = re.compile(rb"[0-9a-f]{64}")
 JWT = re.compile(rb"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 
-# The token and its user, in one row.
+# Reads the token and its user in one row.
 _TOKEN = CompiledQuery(
     lambda: AuthToken.objects.live(
         digest=Parameter("digest", CharField()), now=Parameter("now", DateTimeField())
@@ -31,7 +31,7 @@ _TOKEN = CompiledQuery(
 
 
 class OpaqueTokenAuthentication(KnoxAuthentication):
-    """knox's own, which crashes on a token that is no UTF-8, and reads all of the user's tokens at every request."""
+    """Replaces knox's, which crashes on a token that is not UTF-8, and reads all the user's tokens on each request."""
 
     def authenticate_credentials(self, token: bytes):
         if JWT.fullmatch(token):
@@ -41,7 +41,7 @@ class OpaqueTokenAuthentication(KnoxAuthentication):
         except UnicodeDecodeError as exc:
             raise AuthenticationFailed(_("Invalid token.")) from exc
         row = _TOKEN.first(digest=digest, now=timezone.now())
-        if row is None:  # one that has expired is deleted at the user's next log-in
+        if row is None:  # an expired token is deleted at the user's next log-in
             raise AuthenticationFailed(_("Invalid token."))
         width = len(columns_of(AuthToken))
         auth_token = instance_of(AuthToken, row[:width])
@@ -60,8 +60,8 @@ class OpaqueTokenAuthentication(KnoxAuthentication):
 
 
 class BearerAuthentication(JWTAuthentication):
-    """simplejwt's own, which knows one spelling of `Bearer`, and not that the user has ended all sessions since the
-    token was made.
+    """Extends simplejwt's, which accepts one spelling of `Bearer` and does not check whether the user has ended all
+    sessions since the token was created.
     """
 
     def get_raw_token(self, header: bytes):

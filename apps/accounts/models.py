@@ -1,4 +1,4 @@
-"""Who may use hopla, the opaque tokens they use it with, and the proof that their e-mail addresses are theirs."""
+"""The users of hopla, their opaque tokens, and the verification of their e-mail addresses."""
 
 import math
 import secrets
@@ -33,21 +33,21 @@ class HoplaUserManager(UserManager):
 
     @classmethod
     def normalize_email(cls, email):
-        """Django's forms, `clean` and `create_user` all ask it."""
+        """Returns the normalized address; Django's forms, `clean` and `create_user` all call it."""
         return one_form(email or "")
 
     def create_user(self, username, email=None, password=None, **fields):
         return super().create_user(username, email, password and normal_password(password), **fields)
 
     def create_superuser(self, username, email=None, password=None, **fields):
-        """Whoever makes one has a shell on the server: the address needs no other proof."""
+        """Create a superuser with a verified address: access to a shell on the server is proof enough."""
         fields.setdefault("verified_email", self.normalize_email(email))
         return super().create_superuser(username, email, password and normal_password(password), **fields)
 
     def named(self, name: str, *, by: tuple[str, ...] = ("username", "email")):
-        """The user whose username or address this is, in any spelling, or None.
+        """Returns the user with this username or address, in any spelling, or None.
 
-        Of two who were there before addresses had one form, each goes by its own spelling.
+        Of two users from before addresses were normalized, each is found by its own spelling.
         """
         spelled = Q()
         for field, spelling in product(by, dict.fromkeys([name, one_form(name)])):
@@ -66,7 +66,7 @@ class User(AbstractUser):
     last_name = None
     name = models.CharField(_("name"), max_length=150, blank=True)
     email = models.EmailField(_("email address"))
-    # Compared with `email`, so that a changed address is not verified, in whatever way it was changed.
+    # Compared with `email`, so that a changed address is never verified, however it was changed.
     verified_email = models.EmailField(blank=True, default="", db_default="", editable=False)
     phone = models.CharField(_("phone"), max_length=16, blank=True, help_text=_("In E.164, such as +34600123456."))
     language = models.CharField(
@@ -77,7 +77,7 @@ class User(AbstractUser):
     objects = HoplaUserManager()
 
     class Meta(AbstractUser.Meta):
-        # Upper, not Lower: it is what Django's `iexact` compares on PostgreSQL, so log-in finds these indexes.
+        # Upper, not Lower: Django's `iexact` compares it on PostgreSQL, so log-in can use these indexes.
         constraints = [
             models.UniqueConstraint(
                 Upper("username"), name="user_username_unique", violation_error_message=_("This username is taken.")
@@ -118,7 +118,7 @@ class User(AbstractUser):
         return False
 
     def _rehash(self, raw_password: str) -> None:
-        """Save the same password with today's hasher, unless it has been changed: no session ends."""
+        """Save the same password with the current hasher, unless it was changed meanwhile. No session ends."""
         same = type(self)(pk=self.pk)
         same.set_password(raw_password)
         mine = type(self).objects.filter(pk=self.pk)
@@ -154,18 +154,18 @@ class User(AbstractUser):
 
     @property
     def email_verified(self) -> bool:
-        """Whether the user has shown that they read what is sent to this address."""
+        """Returns whether the user has proved that they read mail sent to this address."""
         return self.has_verified(self.email)
 
     def has_verified(self, address: str) -> bool:
         return bool(address) and self.verified_email == address
 
     def may_be_mailed(self, address: str, *, mail_id: str) -> bool:
-        """Whether this mail may be sent to this address. Counts it, unless the address is verified."""
+        """Returns whether this mail may be sent to this address. Counts it, unless the address is verified."""
         return self.has_verified(address) or MailAllowance.objects.take(address, mail_id=mail_id)
 
     def first_code(self) -> "NewCode | None":
-        """The code for the first mail to an address that is not verified; None if an earlier mail brought one."""
+        """Returns the code for the first mail to an unverified address; None if an earlier mail contained one."""
         return None if self.email_verified or EmailCode.objects.is_out(self) else EmailCode.objects.renew(self)
 
     def get_full_name(self):
@@ -177,14 +177,14 @@ class User(AbstractUser):
 
 class HoplaTokenManager(AuthTokenManager):
     def live(self, *, digest, now):
-        """The token with this digest, unless it has expired. Each argument may be an expression."""
+        """Returns the token with this digest, unless it has expired. Each argument may be an expression."""
         return self.filter(Q(expiry=None) | Q(expiry__gte=now), digest=digest)
 
 
 class AuthToken(AbstractAuthToken):
-    """An opaque token, hashed. Deleting it ends the session that it stands for."""
+    """An opaque token, hashed. Deleting it ends its session."""
 
-    # `last_used_at` is told in the admin, to the minute: not every request writes.
+    # The admin shows `last_used_at` to the minute, so that not every request writes it.
     LAST_USE_PRECISION = timedelta(minutes=1)
 
     last_used_at = models.DateTimeField(_("last used at"), null=True, editable=False)
@@ -200,7 +200,7 @@ class AuthToken(AbstractAuthToken):
 
 
 class NewCode(NamedTuple):
-    """A code in clear text, which only exists between being made and being sent."""
+    """A code in clear text, which exists only between its creation and its mail."""
 
     code: str
     link: str
@@ -228,18 +228,18 @@ class EmailCodeManager(models.Manager):
         return self.filter(used_at=None, expires_at__gt=timezone.now())
 
     def is_out(self, user: User) -> bool:
-        """Whether a mail has brought a code to the user's address that can still be used."""
+        """Returns whether a mail to the user's address contained a code that can still be used."""
         return self.usable().filter(user=user, address=user.email).exists()
 
 
 class EmailCode(models.Model):
-    """A code to type and a link to follow, both hashed, that show that a user reads an address. One for each user."""
+    """A code to type and a link to follow, both hashed, that prove that a user reads an address. One per user."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     address = models.EmailField()
     code_digest = models.CharField(max_length=64)
     link_digest = models.CharField(max_length=64, unique=True)
-    attempts = models.PositiveSmallIntegerField(default=0)  # at the code; a link cannot be guessed
+    attempts = models.PositiveSmallIntegerField(default=0)  # to enter the code; a link cannot be guessed
     expires_at = models.DateTimeField(db_index=True)
     used_at = models.DateTimeField(null=True)
 
@@ -254,7 +254,7 @@ class EmailCode(models.Model):
 
 
 def code_digest(user_id: int, code: str) -> str:
-    """Keyed with SECRET_KEY: so few digits could be guessed from a plain hash in a stolen database."""
+    """Returns a digest keyed with SECRET_KEY: a stolen plain hash of so few digits could be guessed."""
     return salted_hmac("accounts.EmailCode", f"{user_id}:{code}", algorithm="sha256").hexdigest()
 
 
@@ -278,7 +278,7 @@ class MailAllowanceManager(models.Manager):
         return True
 
     def wait_seconds(self, address: str) -> int:
-        """Seconds until another mail may be sent to the address; 0: now."""
+        """Returns the seconds until another mail may be sent to the address; 0: now."""
         now = timezone.now().timestamp()
         allowance = self.filter(mailbox=mailbox_digest(address)).first()
         recent = allowance.recent(now) if allowance else []
@@ -288,7 +288,7 @@ class MailAllowanceManager(models.Manager):
 
 
 class MailAllowance(models.Model):
-    """The mails of the last day to one mailbox that is not verified, counted over all accounts that name it."""
+    """The mails of the last day to one unverified mailbox, counted over all accounts that have it."""
 
     mailbox = models.CharField(primary_key=True, max_length=64)  # see mailbox_digest
     mails = models.JSONField(default=list)  # [id of the mail, seconds since the epoch], oldest first

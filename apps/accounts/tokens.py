@@ -1,6 +1,6 @@
 """Tokens of both kinds: opaque ones (knox: hashed at rest, expiring, several per user) and JWT pairs (simplejwt).
 
-Every JWT of a user carries the user's `jwt_generation`. Raising it ends them all, access tokens included, at once.
+Every JWT of a user contains the user's `jwt_generation`. Raising it ends them all, access tokens included, at once.
 
 Private parts of Django 5.2.19: `django.contrib.auth.base_user.AbstractBaseUser._password`.
 """
@@ -25,10 +25,10 @@ FORGET_BATCH = 1000
 
 
 def new_opaque_token(user: User) -> tuple[AuthToken, str]:
-    """A fresh token and its secret, which can be read at this moment alone. The user's expired ones are deleted.
+    """Returns a new token and its secret, which cannot be read later. The user's expired tokens are deleted.
 
-    Raises ChangedMeanwhile when the password is not the one any more by which the user was let in: the change has ended
-    every token there was, and must not miss this one.
+    Raises ChangedMeanwhile if the password has changed since it was checked: the change has ended all tokens, and must
+    not miss this one.
     """
     user.auth_token_set.filter(expiry__lt=timezone.now()).delete()
     with transaction.atomic():
@@ -38,7 +38,7 @@ def new_opaque_token(user: User) -> tuple[AuthToken, str]:
 
 class SingleUseRefreshToken(RefreshToken):
     def blacklist(self):
-        """Raise TokenError for a token that is on the list: of two requests at once, both have seen it off the list."""
+        """Raise TokenError for a token on the blacklist: of two concurrent requests, both have seen it off the list."""
         listed, is_new = super().blacklist()
         if not is_new:
             raise TokenError(_("This token is not valid."))
@@ -47,17 +47,17 @@ class SingleUseRefreshToken(RefreshToken):
 
 @receiver(pre_save, sender=OutstandingToken)
 def keep_refresh_tokens_by_their_id_alone(*, instance: OutstandingToken, **kwargs):
-    """simplejwt would keep their text too, which is as good as a password and which nothing reads."""
+    """Clear their text, which simplejwt would store: it is as good as a password, and never read."""
     instance.token = ""
 
 
 def blacklist(token: OutstandingToken) -> bool:
-    """The refresh token gives no new pair any more. Answers whether this call put it on the list."""
+    """Blacklist the refresh token, so that it gives no new pair. Returns whether this call did."""
     return BlacklistedToken.objects.get_or_create(token=token)[1]
 
 
 def new_jwt_pair(user: User) -> RefreshToken:
-    """A fresh refresh token; its `access_token` is the other half. Raises ChangedMeanwhile as above."""
+    """Returns a new refresh token; its `access_token` completes the pair. Raises ChangedMeanwhile as above."""
     with transaction.atomic():
         lock_unchanged(user)
         refresh = SingleUseRefreshToken.for_user(user)
@@ -66,7 +66,7 @@ def new_jwt_pair(user: User) -> RefreshToken:
 
 
 def forget_expired_tokens() -> int:
-    """Delete a batch of what has expired: tokens of both kinds, codes, and counts of mails. Answers how many.
+    """Delete a batch of what has expired: tokens of both kinds, codes, and counts of mails. Returns how many.
 
     The worker does it hourly.
     """
@@ -94,7 +94,7 @@ def end_jwt_sessions(user: User) -> None:
 
 
 def end_sessions(user: User, *, but: AuthToken | None = None) -> None:
-    """No token of the user works any more, save the opaque one named."""
+    """End all tokens of the user, except the opaque one given."""
     with transaction.atomic():
         tokens = user.auth_token_set.all()
         (tokens.exclude(pk=but.pk) if but else tokens).delete()
@@ -103,7 +103,7 @@ def end_sessions(user: User, *, but: AuthToken | None = None) -> None:
 
 @receiver(post_save, sender=User)
 def end_other_sessions_when_the_password_changes(*, instance: User, created: bool, **kwargs):
-    """Wherever it was changed: by the API, by a reset, in the admin. A view may name the token that survives."""
+    """End all sessions after a password change, by the API, a reset or the admin. A view may name a token to keep."""
     was_set = instance._password is not None  # set_password was called since the last save
     if not created and (was_set or instance.password_disabled):
         end_sessions(instance, but=getattr(instance, "surviving_token", None))

@@ -1,4 +1,4 @@
-"""Daemon threads: one way to run something beside the requests or jobs of a process, which may have been forked."""
+"""Daemon threads, which run beside the requests or jobs of a process, also after it has forked."""
 
 import os
 import threading
@@ -6,14 +6,14 @@ import time
 import weakref
 from collections.abc import Callable
 
-AGAIN_AFTER_SECONDS = 1  # when it has let an error out
+AGAIN_AFTER_SECONDS = 1  # after an error
 
 
 def start(name: str, function: Callable, *arguments, on_error: Callable[[Exception], None]) -> threading.Thread:
-    """Call `function` in a daemon thread, which ends when it returns.
+    """Call `function` in a daemon thread, which ends when the function returns.
 
-    An error that it lets out is given to `on_error`, and it is called again a moment later: nobody else would notice
-    that the thread has gone.
+    An error that it raises is passed to `on_error`, and it is called again a moment later: otherwise the thread would
+    end unnoticed.
     """
 
     def keep_calling():
@@ -30,9 +30,9 @@ def start(name: str, function: Callable, *arguments, on_error: Callable[[Excepti
 
 
 class Daemon:
-    """Calls `function` every `every_seconds` in one daemon thread of this process, from `ensure_started` on.
+    """Calls `function` every `every_seconds` in one daemon thread of this process, once `ensure_started` was called.
 
-    Call that whenever there is something to do: a forked process has none of its parent's threads, and starts its own.
+    Call `ensure_started` whenever there is work: a forked process has none of its parent's threads and starts its own.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from apps.common.api.operations import LOCATION, PERMISSION_DENIED, answer
+from apps.common.api.operations import LOCATION, PERMISSION_DENIED, response
 from apps.common.api.operations import operation as _operation
 from apps.support import errors
 from apps.support.serializers import (
@@ -36,7 +36,7 @@ TICKET = {
 }
 STATUS_CHANGE = {
     "body": StatusChangeSerializer,
-    "answers": {200: answer("The ticket.", SupportTicketSerializer, example=TICKET | {"status": "FR"})},
+    "responses": {200: response("The ticket.", SupportTicketSerializer, example=TICKET | {"status": "FR"})},
     "refusals": [PERMISSION_DENIED],
 }
 STATUSES = "`AC` active, `FR` frozen (staff alone write), `CL` closed (nobody writes)."
@@ -51,8 +51,8 @@ OPEN_TICKET = operation(
     "Open a support ticket",
     "`ticket` is the id of an upload ticket of one's own, if it is about one.",
     body=NewSupportTicketSerializer,
-    answers={
-        201: answer(
+    responses={
+        201: response(
             "The ticket.", SupportTicketSerializer, example=TICKET | {"messages": []}, headers={"Location": LOCATION}
         )
     },
@@ -61,7 +61,7 @@ READ_TICKET = operation(
     "support_tickets_read",
     "Read a support ticket with its messages",
     STATUSES,
-    answers={200: answer("The ticket.", SupportTicketSerializer, example=TICKET)},
+    responses={200: response("The ticket.", SupportTicketSerializer, example=TICKET)},
 )
 PUT_STATUS = operation("support_tickets_update", "Change the status (staff)", STATUSES, **STATUS_CHANGE)
 PATCH_STATUS = operation("support_tickets_partial_update", "Change the status (staff)", STATUSES, **STATUS_CHANGE)
@@ -71,15 +71,18 @@ WRITE_MESSAGE = operation(
     "Write a message",
     "Nobody writes on a closed ticket, and on a frozen one staff alone.",
     body=NewMessageSerializer,
-    answers={201: answer("The message.", MessageSerializer, example=MESSAGE)},
+    responses={201: response("The message.", MessageSerializer, example=MESSAGE)},
     refusals=[errors.SupportTicketFrozenError, errors.SupportTicketClosedError],
 )
 UNSUBSCRIBE = operation(
     "support_unsubscribe",
     "No more e-mails about this ticket (owner)",
     "Safe to repeat.",
-    answers={204: answer("Done.")},
+    responses={204: response("Done.")},
 )
 SUBSCRIBE = operation(
-    "support_subscribe", "E-mails about this ticket again (owner)", "Safe to repeat.", answers={204: answer("Done.")}
+    "support_subscribe",
+    "E-mails about this ticket again (owner)",
+    "Safe to repeat.",
+    responses={204: response("Done.")},
 )

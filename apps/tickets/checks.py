@@ -1,4 +1,4 @@
-"""System checks that know hopla's own settings: `python manage.py check` says what is wrong and what to do."""
+"""System checks of hopla's own settings: `python manage.py check` reports what is wrong and how to fix it."""
 
 from urllib.parse import urlsplit
 

@@ -1,4 +1,4 @@
-"""Why a photo or a request is refused: each error owns its stable code and its HTTP status."""
+"""Why a photo or a request is refused: each error has its own stable code and HTTP status."""
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
@@ -50,7 +50,7 @@ class EncodedImageError(UnsupportedImageError):
 
 
 class UnsupportedTypeError(APIException):
-    """The body's Content-Type is neither a form's nor an image's. What was tried tells what to say."""
+    """The body's Content-Type is neither a form's nor an image's. The detail depends on what was sent."""
 
     status_code = 415
     default_code = "unsupported_media_type"

@@ -1,7 +1,7 @@
-"""How the pipeline is doing, in a few figures, each from an index that holds no more than it asks for.
+"""Statistics of the pipeline, each read from a partial index that holds little more than what it counts.
 
-What is in flight is few, since the staging budget bounds it, and what was stored or failed lately is looked up by time:
-the cost does not grow with the photos stored in all.
+Few photos are in flight, since the staging budget limits them, and recently stored or failed ones are looked up by
+time: the cost does not grow with the total number of photos.
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus
 
 @dataclass(frozen=True)
 class InFlight:
-    """Photos accepted and not settled."""
+    """The photos that are accepted and not settled."""
 
-    ready: int  # queued, for the next worker with a free hand
+    ready: int  # queued, for the next free worker
     waiting: int  # queued, until their next attempt is due
     uploading: int
     oldest_accepted_at: datetime | None
@@ -27,7 +27,7 @@ class InFlight:
 
 @dataclass(frozen=True)
 class UploadError:
-    image: Image  # id, ticket_id and position alone
+    image: Image  # only id, ticket_id and position
 
     code: str
     detail: str
@@ -48,7 +48,7 @@ def in_flight() -> InFlight:
 
 
 def stored_by_minute(*, minutes: int = 60) -> list[tuple[datetime, int]]:
-    """`(start of the minute, photos stored in it)`, oldest first, the minute under way included as the last."""
+    """Returns `(start of the minute, photos stored in it)`, oldest first, the current minute last."""
     this_minute = timezone.now().replace(second=0, microsecond=0)
     first = this_minute - timedelta(minutes=minutes - 1)
     stored = Image.objects.filter(status=ImageStatus.STORED, stored_at__gte=first).order_by()
@@ -62,7 +62,7 @@ def failed_since(moment: datetime) -> int:
 
 
 def last_upload_error() -> UploadError | None:
-    """The newest error of a photo that is tried again or has failed; None where there is none."""
+    """Returns the newest error of a photo that is retried or has failed; None if there is none."""
     erring = Image.objects.exclude(error_code="").order_by("-updated_at")
     erring = erring.only("ticket_id", "position", "error_code", "error_detail", "updated_at")
     found = [erring.filter(status__in=IN_FLIGHT).first(), erring.filter(status=ImageStatus.FAILED).first()]

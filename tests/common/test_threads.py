@@ -9,7 +9,7 @@ from tests.case import HoplaAssertions
 
 
 def exit_code_of_fork(run) -> int:
-    """`run` is called in a forked process, which ends well if that returns something true."""
+    """Call `run` in a forked process, which exits with 0 if it returns something true."""
     if pid := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     try:

@@ -1,6 +1,6 @@
-"""Lists of the admin that stay fast on tables of millions: nothing here counts or scans a table.
+"""Admin lists that stay fast on tables with millions of rows: nothing here counts or scans a whole table.
 
-Django's own count every row twice, and look through all of them for the years in which there are any.
+Django's own count every row twice, and scan them all for the years that have rows.
 """
 
 from calendar import monthrange
@@ -17,11 +17,11 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-COUNT_LIMIT = 2000  # rows; a list shows no more of them, and whoever looks for one further down filters
+COUNT_LIMIT = 2000  # rows that a list shows; to find one beyond them, filter
 
 
 class BoundedPaginator(Paginator):
-    """Counts up to COUNT_LIMIT and no further; `is_bounded` tells that there are more."""
+    """Counts up to COUNT_LIMIT and no further; `is_bounded` is True if there are more."""
 
     @cached_property
     def _counted(self) -> int:
@@ -38,7 +38,7 @@ class BoundedPaginator(Paginator):
 
 class LargeChangeList(ChangeList):
     def date_choices(self) -> dict:
-        """Back and onward, as admin/date_hierarchy.html takes it: every day of a month, whether it has rows or not."""
+        """Returns the context of admin/date_hierarchy.html; it links every day of a month, with rows or not."""
         year, month, day = (self._chosen(part) for part in ("year", "month", "day"))
         if day and month and year:
             chosen = self._date_link(date(year, month, day), "MONTH_DAY_FORMAT", year=year, month=month, day=day)
@@ -55,13 +55,13 @@ class LargeChangeList(ChangeList):
         return {"show": True, "choices": [self._date_link(str(number), year=number) for number in self._years()]}
 
     def _date_link(self, title, date_format: str = "", **parts) -> dict:
-        """To the rows of that year, month or day. `title`: a text, or a date to be written in that format."""
+        """Returns the link to the rows of that year, month or day. `title`: a text, or a date for that format."""
         names = {f"{self.date_hierarchy}__{part}": parts.get(part) for part in ("year", "month", "day")}
         text = capfirst(formats.date_format(title, date_format)) if date_format else title
         return {"title": text, "link": self.get_query_string(names)}
 
     def _years(self) -> range:
-        """From the first row's to the last's, both from the index."""
+        """Returns the years from the first row's to the last's, both found by the index."""
         ends = self.model._default_manager.aggregate(first=Min(self.date_hierarchy), last=Max(self.date_hierarchy))
         if ends["first"] is None:
             return range(0)
@@ -75,26 +75,26 @@ class LargeChangeList(ChangeList):
 class LargeAdmin(admin.ModelAdmin):
     paginator = BoundedPaginator
     show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER  # each would count the table once more
+    show_facets = admin.ShowFacets.NEVER  # each facet would count the table once more
     change_list_template = "admin/large_change_list.html"
 
     def get_changelist(self, request, **kwargs):
         return LargeChangeList
 
     def response_action(self, request, queryset):
-        """Django's `Select all` means every row that matches, and the list says how many only up to COUNT_LIMIT: nobody
-        is to cancel or delete more than they were told.
+        """Refuse Django's `Select all` beyond COUNT_LIMIT: it means every matching row, while the list counts only that
+        many, and staff must not cancel or delete more than the list shows.
         """
         all_of_them = any(map(forms.BooleanField().to_python, request.POST.getlist("select_across")))
         if all_of_them and self.get_paginator(request, queryset, self.list_per_page).is_bounded:
-            told = gettext("More than %(number)d match, so nothing was done. Filter or search, then select them.")
-            self.message_user(request, told % {"number": COUNT_LIMIT}, messages.WARNING)
+            warning = gettext("More than %(number)d match, so nothing was done. Filter or search, then select them.")
+            self.message_user(request, warning % {"number": COUNT_LIMIT}, messages.WARNING)
             return None
         return super().response_action(request, queryset)
 
 
 class TypedFilter(admin.SimpleListFilter):
-    """A filter whose value is typed in: `input_type` is that of the HTML input."""
+    """A filter with a text input: `input_type` is the type of the HTML input."""
 
     template = "admin/typed_filter.html"
     input_type = "text"
@@ -116,7 +116,7 @@ class TypedFilter(admin.SimpleListFilter):
 
 
 class DateFilter(TypedFilter):
-    """Rows whose `field` lies on this day or later, or with `is_last` on it or earlier."""
+    """Keeps rows whose `field` is on this day or later, or with `is_last` on this day or earlier."""
 
     input_type = "date"
     field: str
@@ -129,7 +129,7 @@ class DateFilter(TypedFilter):
             day = date.fromisoformat(self.value())
         except ValueError:
             return queryset.none()
-        # Moments and not days are compared, as the index holds them.
+        # Compares moments, not days, because the index holds moments.
         begins = timezone.make_aware(datetime.combine(day + timedelta(days=self.is_last), time.min))
         return queryset.filter(**{f"{self.field}__{'lt' if self.is_last else 'gte'}": begins})
 

@@ -1,4 +1,4 @@
-"""Why a request of any app is refused: each error owns its stable code and its HTTP status."""
+"""Why a request to any app is refused: each error has its own stable code and HTTP status."""
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException

@@ -1,5 +1,5 @@
-"""What the serializers of all apps share: fields that take a value only in its own JSON type, as the published schema
-says, and what `null` and a field that cannot be changed mean.
+"""What the serializers of all apps share: fields that accept only their own JSON type, as the published schema says,
+and how `null` and fields that cannot be changed are handled.
 """
 
 from collections.abc import Mapping
@@ -31,9 +31,7 @@ class StrictCharField(serializers.CharField):
 
 
 class MomentField(serializers.DateTimeField):
-    """A timestamp as apps/common/api/timestamps.py reads it, the same on every Python; a date stands for its first
-    moment, UTC.
-    """
+    """A timestamp as apps/common/api/timestamps.py parses it, the same on every Python; a date means its start, UTC."""
 
     default_error_messages = {"invalid": NOT_A_MOMENT}
 
@@ -48,7 +46,7 @@ class MomentField(serializers.DateTimeField):
 
 
 class NullIsLeftOut:
-    """Mixin of serializers: `null` for a field that may be left out is as if it were left out."""
+    """Mixin of serializers: `null` for an optional field is treated as if it were left out."""
 
     def get_fields(self):
         fields = super().get_fields()
@@ -69,8 +67,8 @@ def _is_optional(field: serializers.Field) -> bool:
 
 
 class RefusesFixedFields:
-    """Mixin of serializers: a field that exists and cannot be changed is refused, `not_changeable`, not dropped in
-    silence. Such are those that are read only, and `fixed_fields`. What is unknown is ignored, as everywhere.
+    """Mixin of serializers: fields that cannot be changed are refused, `not_changeable`, not silently ignored. These
+    are the read-only ones and `fixed_fields`. Unknown fields are ignored, as everywhere.
     """
 
     fixed_fields: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ class PositiveIntegerFilter(django_filters.Filter):
 
 
 class OrderingsField(BaseCSVField):
-    """Names between commas; django-filter's own lets nothing between commas pass for a name."""
+    """Comma-separated names; unlike django-filter's own, an empty name is refused."""
 
     def clean(self, value):
         if value and not all(value):
@@ -46,7 +46,7 @@ class OrderingsField(BaseCSVField):
 
 
 class AnyOfFilter(django_filters.MultipleChoiceFilter):
-    """One of these values. django-filter's own asks for distinct rows, and those are compared column by column."""
+    """Keeps rows with one of these values, without django-filter's DISTINCT, which compares rows column by column."""
 
     def filter(self, queryset, value):
         return queryset.filter(**{f"{self.field_name}__in": value}) if value else queryset
@@ -57,9 +57,9 @@ def reversed_order(name: str) -> str:
 
 
 class TotalOrderingFilter(django_filters.OrderingFilter):
-    """Equal values are ordered by id, or pages would repeat some rows and skip others; what has no value comes last.
+    """Orders equal values by id, or pages would repeat some rows and skip others; nulls come last.
 
-    `ties` names for an ordering what else its equal values are ordered by, where an index holds them so.
+    `ties` gives other fields than id for an ordering's equal values, where an index holds them in that order.
     """
 
     base_field_class = OrderingsField
@@ -85,7 +85,7 @@ class TotalOrderingFilter(django_filters.OrderingFilter):
 
 
 class CreatedBetween(django_filters.FilterSet):
-    """`created_after` and `created_before`, inclusive; a date stands for its whole day, UTC."""
+    """Filters by `created_after` and `created_before`, inclusive; a date means its whole day, UTC."""
 
     created_after = MomentFilter(
         method="since",

@@ -1,4 +1,4 @@
-"""The API speaks JSON: bodies within bounds, answers whatever Accept says."""
+"""JSON bodies within limits, and JSON responses whatever the Accept header says."""
 
 import json
 import math
@@ -15,15 +15,15 @@ OTHER_NAMES_OF_JSON = re.compile(r"text/json|application/[\w.-]+\+json", re.ASCI
 
 
 class BoundedJSONParser(JSONParser):
-    """JSON as many clients write it: a byte order mark is passed over, any charset is read that Python knows.
+    """Parses JSON as many clients write it: with a byte order mark, in any charset that Python knows.
 
-    REST framework bounds the size, by DATA_UPLOAD_MAX_MEMORY_SIZE, but crashes on a body nested too deeply, lets the
-    last of two equal names win, and says what is wrong in English.
+    REST framework limits the size, by DATA_UPLOAD_MAX_MEMORY_SIZE, but crashes on a deeply nested body, silently takes
+    the last of two equal names, and reports errors in English only.
     """
 
     def parse(self, stream, media_type=None, parser_context=None):
         if isinstance(stream, BytesIO) and not stream.getbuffer():
-            return {}  # as no body at all: in chunks it may turn out to be empty
+            return {}  # the same as no body: a chunked one may turn out to be empty
         try:
             text = stream.read().decode(get_encoding(parser_context or {})).removeprefix("\ufeff")
         except (ParseError, UnicodeError) as exc:
@@ -40,7 +40,7 @@ class BoundedJSONParser(JSONParser):
 
 
 class RepeatedName(Exception):
-    """Its text is the name, in quotes."""
+    """An object has a name twice; the exception's text is the name, in quotes."""
 
 
 def _object(pairs: list) -> dict:
@@ -55,7 +55,7 @@ def _object(pairs: list) -> dict:
 
 
 def _finite(digits: str) -> float:
-    """1e999 would become infinite, which JSON cannot say."""
+    """Returns the number. Raises ValueError for 1e999, which would be infinite, and JSON has no infinity."""
     number = float(digits)
     if math.isinf(number):
         raise ValueError(digits)
@@ -63,10 +63,10 @@ def _finite(digits: str) -> float:
 
 
 class JsonNegotiation(BaseContentNegotiation):
-    """The API speaks JSON whatever Accept says, as GitHub's does; problem details could not be asked for otherwise."""
+    """Always responds with JSON, whatever Accept says, as GitHub does: problem details could not be negotiated."""
 
     def select_parser(self, request, parsers):
-        """The parser of the Content-Type; where one reads JSON, it does so under JSON's other names, too."""
+        """Returns the parser of the Content-Type; a view's JSON parser also takes JSON's other names."""
         parser = DefaultContentNegotiation().select_parser(request, parsers)
         of_json = next((each for each in parsers if each.media_type == JSONParser.media_type), None)
         if parser is not None or of_json is None:

@@ -1,6 +1,6 @@
-"""The query string of a list: what it may say, and how clients spell it.
+"""The query string of a list: which parameters it may have, and how clients spell them.
 
-A name that the list does not know is refused: a misspelt filter must not show everything.
+An unknown name is refused, because a misspelt filter must not show everything.
 """
 
 import re
@@ -10,7 +10,7 @@ from rest_framework.exceptions import ValidationError
 
 SAFE_METHODS = ("GET", "HEAD")
 IN_BRACKETS = re.compile(r"(.+?)\[\d*\]", re.DOTALL)  # status[]= as axios and jQuery write it, status[0]= as PHP does
-NO_PARAMETER = "_"  # which jQuery adds to pass caches
+NO_PARAMETER = "_"  # jQuery adds it to bypass caches
 MEANT_WHEN_EMPTY = "cursor"
 MAX_UNKNOWN_NAMED = 10
 
@@ -21,10 +21,10 @@ class UnknownParameterError(ValidationError):
 
 
 class ListQueryMixin:
-    """For a view that lists: reads the query string before anything else does, filters and pages.
+    """Mixin of list views: normalizes the query string before filters and pages read it.
 
-    `name[]=` and `name[0]=` are as `name=`, an empty value is as if left out (a cursor's is none: it starts), and
-    several `ordering`s are one. The links to other pages are spelt so, too.
+    `name[]=` and `name[0]=` mean `name=`, an empty value is treated as left out (except a cursor's, which means the
+    start), and several `ordering`s are joined. The links to other pages are spelt this way, too.
     """
 
     def initial(self, request, *args, **kwargs):
@@ -34,7 +34,7 @@ class ListQueryMixin:
 
 
 def known_parameters(view) -> list[str]:
-    """The names that the filters and pages of the view read."""
+    """Returns the names that the filters and pages of the view read."""
     filterset_class = getattr(view, "filterset_class", None)
     names = list(filterset_class.base_filters) if filterset_class else []
     for source in (*(backend() for backend in view.filter_backends), view.paginator):
@@ -44,7 +44,7 @@ def known_parameters(view) -> list[str]:
 
 
 def read_query(request, known: list[str]) -> None:
-    """Bring the query of this HttpRequest into its plain spelling. Raises UnknownParameterError."""
+    """Normalize the query of this HttpRequest in place. Raises UnknownParameterError."""
     if not request.GET:
         return
     plain = request.GET.copy()

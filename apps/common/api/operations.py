@@ -1,7 +1,7 @@
-"""The words in which the docs of an app describe its operations: what each takes, answers and refuses.
+"""Helpers with which the schema.py of an app describes its operations: what each takes, returns and refuses.
 
 apps/common/api/schema.py turns them into the published schema and adds what operations have in common: credentials,
-request ids, and the refusals of malformed bodies, unknown addresses, bad filters and rate limits.
+request ids, and the refusals of malformed bodies, unknown paths, bad filters and rate limits.
 """
 
 from collections import defaultdict
@@ -13,7 +13,7 @@ LOCATION = {"type": "string", "format": "uri", "description": "Where to read it 
 
 
 class Refusal(NamedTuple):
-    """One code that an operation may answer with, as a problem."""
+    """One code with which an operation may respond, as a problem."""
 
     status: int
     code: str
@@ -21,7 +21,7 @@ class Refusal(NamedTuple):
 
     @classmethod
     def of(cls, error: type) -> "Refusal":
-        """The refusal that an APIException class stands for. What its sentence leaves open becomes N."""
+        """Returns the refusal of an APIException class. The placeholders of its sentence become N."""
         sentence = str(error.default_detail).format_map(defaultdict(lambda: "N"))
         return cls(error.status_code, error.default_code, sentence)
 
@@ -35,7 +35,7 @@ def operation(
     description: str,
     *,
     tag: str,
-    answers: dict[int, openapi.Response] | None = None,
+    responses: dict[int, openapi.Response] | None = None,
     refusals=(),
     public: bool = False,
     body=None,
@@ -43,9 +43,9 @@ def operation(
 ) -> dict:
     """Arguments for swagger_auto_schema.
 
-    `answers` by status, empty for a list: its view's serializer, filters and pages tell. `refusals`: each a Refusal or
-    an APIException class. `public`: it needs no credentials. `body`: the serializer of the JSON body where it is not
-    the view's, or no_body.
+    `responses`: by status; empty for a list, whose view's serializer, filters and pages describe it. `refusals`: each a
+    Refusal or an APIException class. `public`: it needs no credentials. `body`: the serializer of the JSON body if it
+    is not the view's, or no_body.
     """
     if public:
         more["security"] = []
@@ -56,12 +56,12 @@ def operation(
         "operation_summary": summary,
         "operation_description": description,
         "tags": [tag],
-        "responses": answers or {},
+        "responses": responses or {},
         "refusals": [each if isinstance(each, Refusal) else Refusal.of(each) for each in refusals],
     }
 
 
-def answer(description: str, content=None, *, example=None, headers: dict | None = None) -> openapi.Response:
+def response(description: str, content=None, *, example=None, headers: dict | None = None) -> openapi.Response:
     examples = {"application/json": example} if example is not None else None
     return openapi.Response(description, content, examples=examples, headers=headers)
 

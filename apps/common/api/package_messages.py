@@ -1,12 +1,12 @@
-"""Sentences of packages that their own catalogues say in English alone, listed here for hopla's to have them.
+"""Messages of packages that their own catalogues do not translate, listed here so that hopla's catalogues have them.
 
-What a package says is looked up in all catalogues, hopla's first. tests/common/api/test_details.py finds what is
-missing here.
+A package's message is looked up in all catalogues, hopla's first. tests/common/api/test_details.py finds messages that
+are missing here.
 """
 
 from django.utils.translation import gettext_noop as _
 
-JWT = (  # simplejwt has catalogues and is no installed app, and has none for `pl`
+JWT = (  # simplejwt has catalogues but is not an installed app, and has none for `pl`
     _("Authorization header must contain two space-delimited values"),
     _("Given token not valid for any token type"),
     _("Invalid algorithm specified"),

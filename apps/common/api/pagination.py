@@ -1,4 +1,4 @@
-"""Numbered pages of a list, with a count; both cheap, however long the list is.
+"""Numbered pages of a list, with a count; both are cheap for lists of any length.
 
 Private parts of Django 5.2.19: `django.core.paginator.Paginator._get_page`.
 """
@@ -48,11 +48,11 @@ LINK = {"type": "string", "format": "uri", "nullable": True}
 
 
 class LongListPaginator(Paginator):
-    """Django's own, for lists of any length that an index holds in their order.
+    """Django's paginator for lists of any length, in the order of an index.
 
-    Up to `exact_up_to` rows are counted at each request. More take PostgreSQL 5 ms and longer, so they are counted once
-    in `kept_seconds` by each process. A page is found by its keys alone, from whichever end is nearer: the index knows
-    those, and rows that are skipped or filtered out are never read.
+    Up to `exact_up_to` rows are counted on each request. More take PostgreSQL 5 ms and longer, so each process counts
+    them once in `kept_seconds`. A page is found by its keys alone, from the nearer end: they are in the index, and rows
+    that are skipped or filtered out are never read.
     """
 
     exact_up_to = 10_000
@@ -84,9 +84,9 @@ class LongListPaginator(Paginator):
 
 
 class SearchPaginator(Paginator):
-    """Shows the first `most` rows that a search finds, and counts no more: how many there are, only looking tells.
+    """Shows the first `most` rows that a search finds, and counts no further, since that takes reading them all.
 
-    One look serves the count and the page.
+    One query serves the count and the page.
     """
 
     most = 500
@@ -110,7 +110,7 @@ class SearchPaginator(Paginator):
 
 
 class NumberedPages(PageNumberPagination):
-    """`?page=&page_size=`. A page past the last is 404; what is not a number is 400."""
+    """Pages by `?page=&page_size=`. A page past the last is a 404, a value that is not a number a 400."""
 
     django_paginator_class = LongListPaginator
 

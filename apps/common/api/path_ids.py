@@ -5,7 +5,7 @@ from django.urls.converters import UUIDConverter
 
 
 class AnyCaseUUIDConverter(UUIDConverter):
-    """As Django's, for hexadecimal digits in capitals too: RFC 9562 has them mean the same. Ours are written small."""
+    """Django's converter, for upper-case digits too, as RFC 9562 requires. hopla writes lower case."""
 
     regex = UUIDConverter.regex.replace("a-f", "a-fA-F")
 

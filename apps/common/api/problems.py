@@ -1,4 +1,4 @@
-"""REST framework's errors, and all that a view raises, as the problem details of apps/common/http/problems.py."""
+"""Converts REST framework's errors, and all exceptions of views, to the problems of apps/common/http/problems.py."""
 
 import logging
 from itertools import islice
@@ -32,7 +32,7 @@ from apps.common.http.request_body import BodyMalformed, BodyTooSlow
 logger = logging.getLogger(__name__)
 
 NULL_BODY = "No data provided"  # as REST framework puts it, in every language
-# Of what an answer repeats of a request.
+# Limits on what a response repeats of a request.
 MAX_ERRORS = 100
 MAX_CHARACTERS = 400
 
@@ -64,7 +64,7 @@ def problem_response(exc, context) -> Response:
 
 @csrf_exempt  # as REST framework's own views are: a POST without a session gets its 404, not a 403
 def no_such_endpoint(request, **kwargs):
-    """The last route under /api/. It also keeps Django from redirecting, or crashing on, a missing final slash."""
+    """The last route under /api/, a 404. It keeps Django from redirecting, or crashing on, a missing final slash."""
     detail = default_detail(404)
     if not request.path.endswith("/") and _exists(request.path_info + "/"):
         detail = _("Every path of this API ends with a slash: {path}/").format(path=shortened(request.path))
@@ -79,9 +79,9 @@ def _exists(path: str) -> bool:
 
 
 def _translated(exc):
-    """Foreign exceptions that mean something to a client, as API exceptions."""
+    """Returns an API exception for exceptions of other libraries that mean something to a client."""
     if isinstance(exc, (RedisError, OperationalError, InterfaceError, PoolTimeout)):
-        logger.error("a backing service is away: %s", type(exc).__name__)
+        logger.error("a backing service is unavailable: %s", type(exc).__name__)
         return TemporarilyUnavailableError()
     if isinstance(exc, UnreadablePostError):
         return _why_unreadable(exc)
@@ -89,13 +89,13 @@ def _translated(exc):
         return RequestTooLargeError()
     if isinstance(exc, (SuspiciousOperation, TooManyFilesSent)):
         return exceptions.ParseError(default_detail(400))
-    if isinstance(exc, DjangoValidationError):  # of a model or a validator, which no serializer stood around
+    if isinstance(exc, DjangoValidationError):  # of a model or a validator, outside a serializer
         return exceptions.ValidationError(as_serializer_error(exc))
     return exc
 
 
 def _why_unreadable(exc: UnreadablePostError) -> exceptions.APIException:
-    """Django wraps what the body's stream raised, perhaps twice."""
+    """Returns the error for what the body's stream raised, which Django wraps, perhaps twice."""
     cause = exc
     while isinstance(cause, UnreadablePostError) and cause.__cause__:
         cause = cause.__cause__
@@ -108,7 +108,7 @@ def _code_of(exc) -> str:
         return exc.default_code
     if not isinstance(exc, exceptions.APIException):
         return ""
-    if isinstance(exc.detail, dict) and "code" in exc.detail:  # simplejwt's way
+    if isinstance(exc.detail, dict) and "code" in exc.detail:  # as simplejwt raises it
         return str(exc.detail["code"])
     return getattr(exc.detail, "code", exc.default_code)
 
@@ -123,8 +123,8 @@ def _detail_of(exc, status: int) -> str:
 
 
 def _sentences(detail) -> str:
-    """In one text, whatever REST framework was given: a sentence, several, or sentences by name."""
-    if isinstance(detail, dict):  # simplejwt's way is to say it under "detail", beside the code
+    """Returns one text for any detail of REST framework's: a sentence, a list of them, or a dict."""
+    if isinstance(detail, dict):  # simplejwt puts it under "detail", beside the code
         detail = detail.get("detail") or list(detail.values())
     if isinstance(detail, list):
         return " ".join(_sentences(each) for each in detail)
@@ -147,7 +147,7 @@ def _field_errors(details, codes, path=""):
 
 
 def shortened(text: str) -> str:
-    """What somebody sent may be in it, of any length: of a long one, the beginning and the end."""
+    """Returns the text, or the beginning and end of a long one: it may quote input of any length."""
     if len(text) <= MAX_CHARACTERS:
         return text
     return f"{text[: MAX_CHARACTERS // 2]}…{text[-MAX_CHARACTERS // 2 + 1 :]}"

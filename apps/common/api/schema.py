@@ -1,6 +1,6 @@
 """The published schema, /swagger.json, and the two pages that show it: Swagger UI and ReDoc.
 
-What one operation alone does is said in the schema.py of its app; here stands what operations have in common.
+The schema.py of each app describes its operations; this module adds what they have in common.
 """
 
 import copy
@@ -112,7 +112,7 @@ NOT_BLANK = r"^[^\u0000]*[^\s\u0000\u001c-\u001f\u0085][^\u0000]*$"
 
 
 class CompleteFieldInspector(FieldInspector):
-    """What drf-yasg leaves out: the text that REST framework refuses, and the empty choice."""
+    """Adds what drf-yasg leaves out: the text that REST framework refuses, and the empty choice."""
 
     def process_result(self, result, method_name, obj, **kwargs):
         if isinstance(obj, serializers.CharField) and not {"pattern", "format"} & result.keys():
@@ -120,16 +120,16 @@ class CompleteFieldInspector(FieldInspector):
         if isinstance(obj, serializers.ChoiceField) and obj.allow_blank:
             result.enum = ["", *result.enum]
         if isinstance(obj, serializers.ChoiceField) and obj.allow_null:
-            result.enum = [*result.enum, None]  # else no value but those named is good, nullable or not
+            result.enum = [*result.enum, None]  # otherwise null is invalid, although the field is nullable
         return result
 
 
-MAY_BE_EMPTY = {"allow_empty_value": True}  # as forms send it; it counts as not sent
+MAY_BE_EMPTY = {"allow_empty_value": True}  # as forms send it; an empty value counts as not sent
 
 
 @singledispatch
 def form_of(filter) -> dict:
-    """The type, and what more is known, of the query parameter that a filter reads."""
+    """Returns the type and constraints of the query parameter that a filter reads."""
     raise NotImplementedError(f"The schema does not know {type(filter).__name__}: register it with form_of.")
 
 
@@ -165,7 +165,7 @@ def several_of(values: list, collection_format: str) -> dict:
 
 
 class TypedFilterInspector(FilterInspector):
-    """drf-yasg's own knows the names of filters and takes each for a string."""
+    """Describes filters by type; drf-yasg's own inspector describes each as a string."""
 
     def get_filter_parameters(self, filter_backend):
         if not hasattr(filter_backend, "get_filterset_class"):
@@ -178,7 +178,7 @@ class TypedFilterInspector(FilterInspector):
 
 
 class HoplaAutoSchema(SwaggerAutoSchema):
-    """One operation, with the refusals and headers that its kind brings along."""
+    """Describes one operation, with the refusals and headers that its kind implies."""
 
     field_inspectors = [CompleteFieldInspector, *SwaggerAutoSchema.field_inspectors]
     filter_inspectors = [TypedFilterInspector, *SwaggerAutoSchema.filter_inspectors]
@@ -194,13 +194,13 @@ class HoplaAutoSchema(SwaggerAutoSchema):
         return openapi.Responses(dict(sorted(responses.items())))
 
     def get_produces(self):
-        """Nothing where an answer may have no body, and so no type: Swagger 2.0 cannot say that of one status alone."""
+        """Returns no type where a response may have no body: Swagger 2.0 cannot say that of a single status."""
         if {204, 304} & self.overrides.get("responses", {}).keys():
             return []
         return ["application/json", "application/problem+json"]
 
     def get_paginated_response(self, response_schema):
-        """A definition with a name: a generated client has a class for it then."""
+        """Returns a named definition, so that a generated client has a class for the page."""
         page = super().get_paginated_response(response_schema)
         definitions = self.components.with_scope(openapi.SCHEMA_DEFINITIONS)
         name = response_schema["items"]["$ref"].rpartition("/")[2] + "Page"
@@ -208,7 +208,7 @@ class HoplaAutoSchema(SwaggerAutoSchema):
         return openapi.SchemaRef(definitions, name)
 
     def make_body_parameter(self, schema):
-        """No body at all counts as an empty object, which is enough where no field is required."""
+        """Make the body required only if a field is: no body counts as an empty object."""
         parameter = super().make_body_parameter(schema)
         parameter.required = bool(openapi.resolve_ref(schema, self.components).get("required"))
         return parameter
@@ -232,7 +232,7 @@ class HoplaAutoSchema(SwaggerAutoSchema):
             yield UNKNOWN_PARAMETER
         if self.get_security() is None:
             yield NO_CREDENTIALS
-        if self.view.get_authenticators():  # also where none are needed: wrong ones are refused
+        if self.view.get_authenticators():  # also on public operations, which refuse wrong credentials
             yield from BAD_CREDENTIALS
         if "{" in self.path:
             yield NOT_FOUND
@@ -269,11 +269,11 @@ PATH_PARAMETERS = {
 }
 
 
-URLCONF = "hopla.urls"  # named, since the schema is made once: not whatever routes the first request happened to have
+URLCONF = "hopla.urls"  # fixed, since the schema is built once and must not depend on the first request's URLconf
 
 
 class HoplaSchemaGenerator(OpenAPISchemaGenerator):
-    _complete = None  # made once in a process: it takes a tenth of a second of CPU, and anyone may ask for it
+    _complete = None  # built once per process: it takes 0.1 s of CPU time, and the page is public
 
     def get_schema(self, request, public=False):
         if HoplaSchemaGenerator._complete is None:
@@ -282,7 +282,7 @@ class HoplaSchemaGenerator(OpenAPISchemaGenerator):
             tell_input_from_answers(schema)
             schema.tags = TAGS
             del schema["produces"]  # each operation has its own
-            if not schema.paths:  # drf-yasg passes over views that it cannot look at: such a schema is not kept
+            if not schema.paths:  # drf-yasg skips views that it cannot inspect: such a schema is not cached
                 return schema
             HoplaSchemaGenerator._complete = schema
         schema = copy.copy(self._complete)
@@ -293,7 +293,7 @@ class HoplaSchemaGenerator(OpenAPISchemaGenerator):
         return {path: endpoint for path, endpoint in super().get_endpoints(request).items() if path.startswith("/api/")}
 
     def get_path_parameters(self, path, view_cls):
-        """By the converters of the routes; drf-yasg guesses from the models."""
+        """Returns the path parameters by the converters of the routes; drf-yasg guesses from the models."""
         parameters = super().get_path_parameters(path, view_cls)
         converters = converters_of(get_resolver(URLCONF).url_patterns)
         for parameter in parameters:
@@ -303,8 +303,10 @@ class HoplaSchemaGenerator(OpenAPISchemaGenerator):
 
 
 def tell_input_from_answers(schema: openapi.Swagger) -> None:
-    """drf-yasg describes a serializer once for both ways. An input has no fields that are only read; an answer has all
-    of its fields each time (problems and pages say themselves which), and knows no bounds of what may be sent.
+    """Make the definitions of request bodies differ from those of responses, which drf-yasg describes alike.
+
+    A request body has no read-only fields. A response always has all of its fields (problems and pages define theirs
+    themselves), and no constraints on input.
     """
     operations = [operation for path in schema.paths.values() for _, operation in path.operations]
     bodies = [
@@ -332,7 +334,7 @@ def as_answered(field: openapi.Schema) -> None:
 
 
 def converters_of(routes) -> dict:
-    """The converter of each variable in these routes, by the variable's name."""
+    """Returns the converter of each variable in these routes, by the variable's name."""
     found = {}
     for route in routes:
         found |= getattr(route.pattern, "converters", {})
@@ -359,7 +361,7 @@ while `title` and `detail` follow Accept-Language. Another user's object answers
 After 429 and 503 wait as long as `Retry-After` says.
 """
 
-# Both pages draw with style elements and data: images; ReDoc searches in a worker that it makes from a blob.
+# Both pages use style elements and data: images; ReDoc searches in a worker that it creates from a blob.
 show_documentation = csp_replace(
     {
         "style-src": [SELF, UNSAFE_INLINE],

@@ -15,10 +15,10 @@ from apps.common.redis.client import redis_at
 
 
 class ScopedThrottle(BaseThrottle):
-    """Limits the writing requests of a scope by user, or before log-in by address and, where one is named, by account.
+    """Limits the POST requests of a scope by user, or before log-in by address and, where one is named, by account.
 
-    The address is the connection's, or, behind proxies, as many hops back as TRUSTED_PROXY_HOPS says (NUM_PROXIES of
-    REST framework). A refusal is 429 with Retry-After.
+    The address is that of the connection or, behind proxies, TRUSTED_PROXY_HOPS hops back (NUM_PROXIES of REST
+    framework). A refusal is a 429 with Retry-After.
     """
 
     def allow_request(self, request, view) -> bool:
@@ -49,7 +49,7 @@ class ScopedThrottle(BaseThrottle):
 
     @staticmethod
     def _account(request) -> str:
-        """The account a log-in is tried for: guessing one password from many addresses is limited too."""
+        """Returns the account of a log-in attempt, so that guessing one password from many addresses is limited too."""
         if not isinstance(request.data, dict):
             return ""
         name = request.data.get("username") or request.data.get("email")

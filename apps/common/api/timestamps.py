@@ -1,4 +1,4 @@
-"""Dates and timestamps as programs in many languages write them: one reading for filters and for bodies."""
+"""Parses dates and timestamps as programs in many languages write them, alike in filters and in bodies."""
 
 import re
 from datetime import date, datetime, timezone
@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 NOT_A_MOMENT = _("Use a date (2026-11-21) or a timestamp (2026-11-21T10:00:00Z).")
 
-# From 1970 to 2999: further out, arithmetic of a filter would overflow somewhere.
+# From 1970 to 2999: beyond that, a filter's arithmetic would overflow.
 _YEAR = r"(19[7-9][0-9]|2[0-9]{3})"
 _LEAP_YEAR = r"(19(7[26]|8[048]|9[26])|2[0-9](0[48]|[2468][048]|[13579][26])|2[048]00)"
 _DAY_OF_MONTH = (
@@ -24,9 +24,9 @@ _LOST_PLUS = re.compile(r"(:[0-9]{2}(?:[.,][0-9]*)?) {1,2}(?=[0-9])")
 
 
 def parse_moment(text: str) -> date | datetime:
-    """A date such as 2026-11-21, or a timestamp such as 2026-11-21T10:00:00.1234567+02:00, in UTC.
+    """Returns the date (2026-11-21), or the timestamp (2026-11-21T10:00:00.1234567+02:00) in UTC.
 
-    Of the fraction, microseconds count; a timestamp that names no zone is UTC. Raises ValueError.
+    The fraction is cut to microseconds; a timestamp without a zone is UTC. Raises ValueError.
     """
     match = _MOMENT.fullmatch(text)
     if match is None:
@@ -42,7 +42,7 @@ def parse_moment(text: str) -> date | datetime:
 
 
 def _offset(zone: str | None) -> str:
-    """As the oldest Python that hopla runs on reads it: +02:00."""
+    """Returns the offset as the oldest supported Python reads it: +02:00."""
     if zone is None or zone in "Zz":
         return "+00:00"
     digits = zone[1:].replace(":", "").ljust(4, "0")
@@ -50,10 +50,10 @@ def _offset(zone: str | None) -> str:
 
 
 def in_utc(moment: datetime) -> datetime:
-    """PostgreSQL refuses zones further off than 16 hours; RFC 3339 allows up to 24."""
+    """Returns the moment in UTC: PostgreSQL refuses offsets beyond 16 hours, and RFC 3339 allows up to 24."""
     return moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def with_lost_plus(text: str) -> str:
-    """The text as it was meant: the `+` of a zone, sent unescaped in a query, arrives as a space behind the time."""
+    """Returns the text with its lost `+`: sent unescaped in a query, the `+` of a zone arrives as a space."""
     return _LOST_PLUS.sub(r"\1+", text)

@@ -1,1 +1,1 @@
-"""The database: compiled queries, indexes made while tables are in use, snapshots and the connection pool."""
+"""The database: compiled queries, indexes created without blocking writes, snapshots and the connection pool."""

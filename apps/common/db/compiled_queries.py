@@ -1,8 +1,7 @@
-"""A query of the ORM, compiled to SQL once and run many times.
+"""ORM queries that are compiled to SQL once and run many times.
 
-For the few queries that every upload and every poll runs: compiling one anew takes the ORM 0.4 ms of processor time,
-running it 0.1. PostgreSQL, for its part, plans each once for a connection (DATABASE_PREPARED_STATEMENTS), which halves
-what they cost it.
+For the few queries that every upload and every poll runs: compiling one takes the ORM 0.4 ms of CPU time, running it
+0.1 ms. PostgreSQL plans each of them once per connection (DATABASE_PREPARED_STATEMENTS), which halves their cost there.
 
 Private parts of Django 5.2.19: `django.db.models.sql.compiler.SQLCompiler.apply_converters`, `.get_converters`,
 `.select`, `django.db.models.sql.UpdateQuery.add_update_values`,
@@ -20,14 +19,14 @@ from django.db.models.sql import UpdateQuery
 
 
 class PreparingCursor(psycopg.Cursor):
-    """psycopg's own, which has the server plan a statement once and keep the plan with the connection."""
+    """A psycopg cursor that has the server plan a statement once and keep the plan with the connection."""
 
     def execute(self, query, params=None, **options):
         return super().execute(query, params, prepare=True, **options)
 
 
 class Parameter(Expression):
-    """Stands in a query for a value that is known when it runs."""
+    """A placeholder in a query for a value that is given when the query runs."""
 
     def __init__(self, name: str, output_field):
         super().__init__(output_field=output_field)
@@ -38,18 +37,18 @@ class Parameter(Expression):
 
 
 class CompiledQuery:
-    """`build` answers a queryset with `values_list`, with a Parameter for each value that changes.
+    """A SELECT: `build` returns a queryset with `values_list`, with a Parameter for each value that changes.
 
-    It is called at the first run, inside a transaction if the query locks rows. What the queryset finds out as it is
-    built (the time, whether a list is empty, whether a number fits its column) is settled by then: pass such things as
-    parameters, within the range of their columns.
+    It is called on the first run, inside a transaction if the query locks rows. Whatever the queryset evaluates while
+    it is built (the time, whether a list is empty, whether a number fits its column) is fixed from then on: pass such
+    values as parameters, within the range of their columns.
     """
 
     def __init__(self, build: Callable[[], QuerySet]):
         self._build = build
 
     def rows(self, **values) -> list[tuple]:
-        """The rows for these values, one for each Parameter by name."""
+        """Returns the rows for these values, one for each Parameter by name."""
         compiler, converters, sql, parameters = self._compiled
         with _executed((sql, parameters), values) as cursor:
             rows = cursor.fetchall()
@@ -67,13 +66,13 @@ class CompiledQuery:
 
 
 class CompiledUpdate:
-    """An UPDATE, likewise: `build` returns the queryset and the changes, as a dict of what its update() takes."""
+    """An UPDATE: `build` returns the queryset and the changes, as a dict of the arguments of its update()."""
 
     def __init__(self, build: Callable[[], tuple[QuerySet, dict]]):
         self._build = build
 
     def run(self, **values) -> int:
-        """How many rows were changed with these values, one for each Parameter by name. No signal is sent."""
+        """Returns how many rows it changed with these values, one for each Parameter by name. No signal is sent."""
         with _executed(self._compiled, values) as cursor:
             return cursor.rowcount
 
@@ -83,7 +82,7 @@ class CompiledUpdate:
 
 
 class CompiledStatement:
-    """Several of the ORM's statements as one: `build` returns its SQL and parameters, put together from `select_sql`,
+    """Several ORM statements combined into one: `build` returns its SQL and parameters, made from `select_sql`,
     `update_sql` and `insert_sql`.
     """
 
@@ -91,12 +90,12 @@ class CompiledStatement:
         self._build = build
 
     def first(self, **values) -> tuple | None:
-        """The first row as the database returns it, with these values, one for each Parameter by name."""
+        """Returns the first row as the database returns it, with these values, one for each Parameter by name."""
         with _executed(self._compiled, values) as cursor:
             return cursor.fetchone()
 
     def run(self, **values) -> int:
-        """How many rows were written."""
+        """Returns how many rows were written."""
         with _executed(self._compiled, values) as cursor:
             return cursor.rowcount
 
@@ -118,10 +117,10 @@ def update_sql(rows: QuerySet, changes: dict) -> tuple[str, list]:
 
 
 def insert_sql(model: type[Model], **computed: str) -> tuple[str, list]:
-    """`INSERT INTO … SELECT …` of a row, to be followed by FROM or WHERE.
+    """Returns `INSERT INTO … SELECT …` for one row, to be followed by FROM or WHERE, and its parameters.
 
-    Its values are the parameters that `values_to_insert` names, unless the statement computes them: then the SQL for
-    that, by column, where `%s` is the parameter.
+    The values are the parameters that `values_to_insert` names. `computed` gives SQL for columns that the statement
+    computes itself; `%s` in it is the parameter.
     """
     quote, fields = connections[DEFAULT_DB_ALIAS].ops.quote_name, _fields_to_insert(model)
     columns = ", ".join(quote(field.column) for field in fields)
@@ -131,7 +130,7 @@ def insert_sql(model: type[Model], **computed: str) -> tuple[str, list]:
 
 
 def values_to_insert(instance: Model) -> dict:
-    """What a new row of it is to hold, for the parameters of `insert_sql`."""
+    """Returns the values of a new row for the parameters of `insert_sql`."""
     return {_parameter_of(field): getattr(instance, field.attname) for field in _fields_to_insert(type(instance))}
 
 
@@ -140,7 +139,7 @@ def _parameter_of(field) -> str:
 
 
 def insert(instance: Model) -> None:
-    """Write a new row. No signal is sent, and a key that the database makes is not known afterwards."""
+    """Insert a new row. No signal is sent, and a key that the database generates is not set on the instance."""
     database = connections[DEFAULT_DB_ALIAS]
     with cursor_of(database) as cursor:
         values = [
@@ -152,8 +151,8 @@ def insert(instance: Model) -> None:
 
 
 def update(instance: Model, *, only_if: dict | None = None, **changes) -> bool:
-    """Write these fields to the instance's row, if the fields in `only_if` have those values there, and set them on the
-    instance. Answers whether the row was there, and so. No signal is sent.
+    """Write these fields to the instance's row if its fields in `only_if` have those values, and set them on the
+    instance. Returns whether such a row existed. No signal is sent.
     """
     database, model = connections[DEFAULT_DB_ALIAS], type(instance)
     conditions = {model._meta.pk.name: instance.pk} | (only_if or {})
@@ -195,7 +194,7 @@ def _insert_into(model: type[Model]) -> str:
 
 @cache
 def columns_of(model: type[Model], path: str = "") -> tuple[str, ...]:
-    """What `values_list` takes to select a whole row, for `instance_of`. `path` leads to it, such as `user__`."""
+    """Returns the `values_list` arguments for a whole row, for `instance_of`. `path`: a prefix such as `user__`."""
     return tuple(path + field.attname for field in model._meta.concrete_fields)
 
 
@@ -218,7 +217,7 @@ def _converters_of(model: type[Model]) -> list[tuple[int, Callable]]:
 
 @contextmanager
 def _executed(compiled: tuple[str, list], values: dict):
-    """The cursor, after the statement was run with these values."""
+    """Yields the cursor after the statement was run with these values."""
     sql, parameters = compiled
     database = connections[DEFAULT_DB_ALIAS]
     with cursor_of(database) as cursor:
@@ -233,9 +232,9 @@ def _value_of(parameter, values: dict, database):
 
 
 def cursor_of(database):
-    """On PostgreSQL one that has the server prepare what it runs, unless that is switched off (`prepare_threshold`).
+    """Returns a cursor; on PostgreSQL one that prepares its statements, unless `prepare_threshold` disables that.
 
-    Where queries are logged, for DEBUG or a test, it is Django's own, which can tell what it ran.
+    Where queries are logged, for DEBUG or a test, it is Django's own, which records them.
     """
     if database.vendor != "postgresql" or database.queries_logged:
         return database.cursor()

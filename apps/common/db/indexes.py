@@ -1,4 +1,4 @@
-"""Indexes on tables that are in use, made without blocking writes, and an ordering that SQLite's indexes lack."""
+"""Indexes that are created without blocking writes, and an ordering that SQLite's indexes lack."""
 
 from django.contrib.postgres import operations as postgres
 from django.db.migrations import AddIndex
@@ -6,9 +6,9 @@ from django.db.models import Index, OrderBy
 
 
 class AddIndexConcurrently(postgres.AddIndexConcurrently):
-    """As PostgreSQL's, and on SQLite a plain AddIndex. The migration must say `atomic = False`.
+    """Django's operation on PostgreSQL, a plain AddIndex on SQLite. The migration must set `atomic = False`.
 
-    Cut off half-way on PostgreSQL it leaves an invalid index: `DROP INDEX CONCURRENTLY` it before migrating again.
+    If it is interrupted on PostgreSQL it leaves an invalid index: `DROP INDEX CONCURRENTLY` it before migrating again.
     """
 
     def database_forwards(self, app_label, schema_editor, from_state, to_state):
@@ -23,7 +23,7 @@ def _operation(schema_editor):
 
 
 class NullsLastIndex(Index):
-    """An index with `F(name).desc(nulls_last=True)`: SQLite takes no NULLS LAST in one, and sorts so without it."""
+    """An index with `F(name).desc(nulls_last=True)`. SQLite accepts no NULLS LAST there, but sorts that way anyway."""
 
     def create_sql(self, model, schema_editor, using="", **kwargs):
         if schema_editor.connection.vendor != "sqlite":

@@ -1,4 +1,4 @@
-"""Connections of the pool, checked without asking the server.
+"""Pooled connections, checked without a round trip to the server.
 
 Private parts of psycopg-pool 3.3.3: `psycopg_pool.ConnectionPool.check_connection`.
 """
@@ -9,10 +9,10 @@ import psycopg
 
 
 class PooledConnection(psycopg.Connection):
-    """A connection that takes the pool's check for passed as long as the server has sent nothing unasked.
+    """A connection that passes the pool's check as long as the server has sent nothing unasked.
 
-    A server that ends a connection says so, or its system does. Asking each time costs a round trip for every checkout,
-    two for each photo, and finds no more: where a network drops connections in silence, the question hangs as well.
+    A server that ends a connection sends a message, or its operating system does. A query on every checkout costs a
+    round trip, two for each photo, and finds no more: where a network drops connections silently, the query hangs too.
     """
 
     def execute(self, query, *args, **kwargs):

@@ -1,4 +1,4 @@
-"""Several reads as of one moment."""
+"""Several reads from one snapshot of the database."""
 
 from contextlib import contextmanager
 
@@ -9,10 +9,10 @@ BEGIN = {"postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "sqlit
 
 @contextmanager
 def one_snapshot():
-    """Whatever is read inside is of the moment of the first read. Nothing may be written there.
+    """All reads inside see the database as of the first one. The block must not write.
 
-    Not Django's `atomic`, which on SQLite takes the lock to write (see settings) and on PostgreSQL sees with each
-    statement what was committed before it. Inside a transaction that is open already nothing is done.
+    Django's `atomic` would take the write lock on SQLite (see settings), and on PostgreSQL each statement would see
+    what was committed before it. Inside an open transaction this does nothing.
     """
     if connection.in_atomic_block:
         yield
@@ -25,5 +25,5 @@ def one_snapshot():
         try:
             with connection.cursor() as cursor:
                 cursor.execute("ROLLBACK")
-        except Error:  # what broke the connection is being raised, or the next query will
+        except Error:  # the error that broke the connection is already being raised, or the next query will raise it
             connection.close()

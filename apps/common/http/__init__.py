@@ -1,1 +1,1 @@
-"""What happens to every request whichever view it is for: its id, its body, its timing and its headers."""
+"""What happens to every request, for any view: its id, its body, its timing and its headers."""

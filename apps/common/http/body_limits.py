@@ -1,6 +1,6 @@
-"""Bodies that are read into memory, JSON and forms, come whole and in time, or the request is refused.
+"""Requires bodies that are read into memory, JSON and forms, to arrive whole and in time, or refuses the request.
 
-Photos have a reader of their own, see apps/tickets/intake/body.py: they are large, and a slow phone may take its time.
+Photos have their own reader, see apps/tickets/intake/body.py: they are large, and a slow phone may take its time.
 
 Private parts of Django 5.2.19: `django.core.handlers.wsgi.WSGIRequest._stream`.
 """
@@ -19,14 +19,14 @@ from apps.common.http.problems import is_api, problem_answer
 from apps.common.http.request_body import PORTION_BYTES, BodyTooSlow, RequestBody, body_of
 from apps.common.http.slow_clients import Brief
 
-GRACE_SECONDS = 10  # before the average rate counts, which is that of photos
+GRACE_SECONDS = 10  # before the average rate is checked, the same as for photos
 MOST_SECONDS = 60
 
 
 class RequestBodyMiddleware:
-    """Gives Django a body that it can read: it takes one in chunks for an empty one, and waits for a slow one for ever.
+    """Gives Django a body that it can read: it takes a chunked body for empty, and waits for a slow one for ever.
 
-    It stands before whatever reads a body, and within LocaleMiddleware.
+    It comes before anything that reads a body, and inside LocaleMiddleware.
     """
 
     def __init__(self, get_response):
@@ -38,24 +38,24 @@ class RequestBodyMiddleware:
             return self.get_response(request)
         if is_api(request) and (encoding := encoding_of(request)):
             return unsupported_encoding(request, encoding)
-        if body.length is None:  # Django and REST framework go by this header alone: the most that may come
+        if body.length is None:  # Django and REST framework read only this header: set it to the maximum
             request.META["CONTENT_LENGTH"] = str(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         request._stream = stream = BodyStream(body, request.META.get("gunicorn.socket"))
         response = self.get_response(request)
         request.body_seconds = getattr(request, "body_seconds", 0) + stream.seconds  # see apps/common/http/timing.py
-        if stream.was_cut and response.status_code != 408:  # outside the API Django would call it another's fault
+        if stream.was_cut and response.status_code != 408:  # outside the API Django would respond with another status
             return HttpResponse("The body arrived too slowly.\n", status=408, content_type="text/plain")
         return response
 
 
 def encoding_of(request) -> str:
-    """The Content-Encoding, made fit to be shown; "" when the bytes are as they are."""
+    """Returns the Content-Encoding, sanitized for display; "" when the body is not encoded."""
     named = request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     return "" if named in ("", "identity") else re.sub(r"[^a-z0-9.,_ -]", "?", named)[:60]
 
 
 def unsupported_encoding(request, encoding: str) -> HttpResponse:
-    answer = problem_answer(
+    response = problem_answer(
         request,
         status=415,
         code="unsupported_encoding",
@@ -63,12 +63,12 @@ def unsupported_encoding(request, encoding: str) -> HttpResponse:
             encoding=encoding
         ),
     )
-    answer["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
-    return answer
+    response["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
+    return response
 
 
 class BodyStream(io.BufferedIOBase):
-    """What Django reads the body from. Raises BodyTooSlow, and what RequestBody raises."""
+    """The stream from which Django reads the body. Raises BodyTooSlow, and the errors of RequestBody."""
 
     def __init__(self, body: RequestBody, sock):
         self._body, self._socket = body, sock
@@ -90,7 +90,7 @@ class BodyStream(io.BufferedIOBase):
             self.seconds += time.monotonic() - started
 
     def _read_in_time(self, size: int | None) -> bytes:
-        if self._socket is None:  # another server than gunicorn
+        if self._socket is None:  # not under gunicorn
             return self._read(size)
         self._wait = self._wait or BodyWait(self._socket, self._body)
         with self._wait:
@@ -107,7 +107,7 @@ class BodyStream(io.BufferedIOBase):
         while left and not self.was_cut:
             if self._body.length is None and self._body.received > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
                 if portions:
-                    break  # Django sees that they are too many
+                    break  # Django refuses the excess itself
                 raise RequestDataTooBig
             portion = self._body.receive(min(PORTION_BYTES, left))
             if not portion:

@@ -1,4 +1,4 @@
-"""Pages for people who come by a browser and know no address: what this is, and where to go."""
+"""Pages for people who open hopla in a browser without a path: what it is, and where to go."""
 
 from django.shortcuts import render
 from django.views.decorators.http import require_safe

@@ -1,6 +1,6 @@
-"""Errors as RFC 9457 problem details, on every path under /api/: their form, and those that Django itself makes.
+"""Errors as RFC 9457 problem details, on every path under /api/: their format, and those of Django itself.
 
-What a view raises becomes one in apps/common/api/problems.py.
+Exceptions of views become problems in apps/common/api/problems.py.
 """
 
 import re
@@ -10,7 +10,7 @@ from django.http import JsonResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-API_PATH = re.compile("/+api/")  # a client that joins two slashes means the API all the same
+API_PATH = re.compile("/+api/")  # a client that doubles the slash still means the API
 CONTENT_TYPE = "application/problem+json"
 
 TITLES = {
@@ -57,11 +57,11 @@ def problem(*, status: int, code: str, detail: str, request_id: str, errors=None
 
 
 def problem_answer(request, *, status: int, code: str, detail: str) -> JsonResponse:
-    """The problem as Django's answer, for where REST framework is not at work."""
+    """Returns the problem as a Django response, for code outside REST framework."""
     body = problem(status=status, code=code, detail=detail, request_id=request.id)
-    answer = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
-    answer.problem_code = code
-    return answer
+    response = JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+    response.problem_code = code
+    return response
 
 
 def is_api(request) -> bool:
@@ -79,10 +79,9 @@ def default_detail(status: int) -> str:
 
 
 class ProblemDetailsMiddleware:
-    """Turns what Django itself answers under /api/ (no such path, a bad host, a crash in a middleware) into
-    a problem.
+    """Turns Django's own error responses under /api/ (no such path, a bad host, a crash in a middleware) into problems.
 
-    It stands outside the other middleware, so that nothing they answer escapes it.
+    It is outside the other middleware, so that it sees all their responses.
     """
 
     def __init__(self, get_response):
@@ -99,8 +98,8 @@ class ProblemDetailsMiddleware:
     def _as_problem(request, response):
         status = response.status_code
         code = CODES_BY_STATUS.get(status, "error")
-        answer = problem_answer(request, status=status, code=code, detail=default_detail(status))
-        for name, value in response.items():  # what the middleware inside has said of safety and of caches holds on
+        as_problem = problem_answer(request, status=status, code=code, detail=default_detail(status))
+        for name, value in response.items():  # keeps the security and cache headers of the inner middleware
             if name not in ("Content-Type", "Content-Length"):
-                answer.headers[name] = value
-        return answer
+                as_problem.headers[name] = value
+        return as_problem

@@ -1,4 +1,4 @@
-"""A request's body as it arrives, whichever way the client sends it: with a length, or in chunks without one.
+"""A request's body as it arrives, sent with a length or in chunks without one.
 
 Private parts of gunicorn 27.0.1: `gunicorn.http.body.Body.failed`, `gunicorn.http.body.LengthReader.unreader`,
 `.length`, `gunicorn.http.body.ChunkedReader.parser`, `gunicorn.http.unreader.Unreader.take_buffered`,
@@ -13,7 +13,7 @@ from gunicorn.http.body import Body, ChunkedReader, LengthReader
 from gunicorn.http.errors import ChunkMissingTerminator, ParseException
 
 PORTION_BYTES = 64 * 1024
-# A chunk costs some four microseconds of processor time, however small it is. No client means well that sends so many.
+# A chunk costs about 4 µs of CPU time, however small it is, so a body of this many tiny chunks is an attack.
 MANY_CHUNKS, SMALL_CHUNK_BYTES = 20_000, 32
 
 
@@ -22,21 +22,21 @@ class BodyBrokenOff(OSError):
 
 
 class BodyTooSlow(OSError):
-    """The client was cut off, since it took too long."""
+    """The client took too long and was cut off."""
 
 
 class BodyMalformed(OSError):
-    """Its chunks make no sense, or are many and tiny."""
+    """The body's chunks are malformed, or many and tiny."""
 
 
 def is_chunked(request) -> bool:
-    """Whether the body is of a length that nobody has announced, and the server tells where it ends."""
+    """Returns whether the body has no declared length, and the server finds where it ends."""
     meta = request.META
     return "HTTP_TRANSFER_ENCODING" in meta and bool(meta.get("wsgi.input_terminated"))
 
 
 def body_of(request) -> "RequestBody":
-    """The one RequestBody of this request: whoever reads from it takes up where the last one ended."""
+    """Returns the single RequestBody of this request: each reader continues where the last one stopped."""
     meta = request.META
     if "hopla.body" not in meta:
         meta["hopla.body"] = RequestBody(meta["wsgi.input"], length=None if is_chunked(request) else _length_of(meta))
@@ -51,7 +51,7 @@ def _length_of(meta) -> int:
 
 
 class RequestBody:
-    """`length` in bytes, None when it is unknown; `received` so far; `is_whole` once all of it has been received."""
+    """Reads a body. `length` in bytes, None if unknown; `received` so far; `is_whole` once all has been received."""
 
     def __init__(self, wsgi_input, *, length: int | None):
         self.length = length
@@ -62,20 +62,20 @@ class RequestBody:
             type(reader), self._receive_from_server
         )
         self._chunks = 0
-        # gunicorn's reader of chunks has no parser any more once it has read the last of them.
+        # gunicorn's ChunkedReader drops its parser once it has read the last chunk.
         self._ended = isinstance(reader, ChunkedReader) and reader.parser is None
 
     @classmethod
     def left_unread(cls, body: Body) -> "RequestBody":
-        """What is left of a body of gunicorn's."""
+        """Returns a RequestBody for what is left of gunicorn's Body."""
         return cls(body, length=body.reader.length if isinstance(body.reader, LengthReader) else None)
 
     @property
     def left(self) -> int | None:
-        """How many bytes are to come, where that is known."""
+        """Returns how many bytes are still to come, None if unknown."""
         if self.length is None:
             return None
-        reader = getattr(self._input, "reader", None)  # knows best: others may have read from it
+        reader = getattr(self._input, "reader", None)  # it is exact: other code may have read from it
         return reader.length if isinstance(reader, LengthReader) else self.length - self.received
 
     @property
@@ -83,13 +83,13 @@ class RequestBody:
         return self.left == 0 or self._ended
 
     def abandon(self) -> None:
-        """Nobody will read the rest of it, so its connection can have no further request."""
+        """Leave the rest unread, so that the connection takes no further request."""
         if isinstance(self._input, Body):
             self._input.failed = True
 
     def receive(self, at_most: int = PORTION_BYTES, awaited: int | None = None, *, away=nullcontext) -> bytes:
-        """The next bytes: up to `at_most` that have come by now or, when none have, whatever comes next, or as much of
-        it as is `awaited`; b"" at the end. `away()`: a context to wait in.
+        """Returns up to `at_most` bytes that have arrived; if none have, it waits for the next ones, or for as many as
+        `awaited`. Returns b"" at the end. `away()`: the context to wait in.
 
         Raises BodyBrokenOff, BodyMalformed, or another OSError of the connection.
         """
@@ -106,13 +106,13 @@ class RequestBody:
         return portion
 
     def _receive_straight(self, at_most: int, awaited: int | None, away) -> bytes:
-        """From gunicorn's socket, by one call to the system however they trickle in: every call gives way to other
-        threads and waits for its turn again. gunicorn's own reader takes up to 1 MiB off the socket at once and copies
-        what is left of that at every read: 5 ms of processor time for a photo of 1 MB, and megabytes of memory.
+        """Read from gunicorn's socket, with one system call even for bytes that trickle in: each call lets other
+        threads run and then waits for its turn again. gunicorn's own reader takes up to 1 MiB off the socket at once
+        and copies the remainder at every read: 5 ms of CPU time for a photo of 1 MB, and megabytes of memory.
         """
         reader = self._input.reader
         unreader = reader.unreader
-        portion = unreader.take_buffered()  # what came along with the head of the request
+        portion = unreader.take_buffered()  # what arrived with the head of the request
         if len(portion) > at_most:
             unreader.unread(portion[at_most:])
         portion = portion[:at_most] or receive_from(unreader.sock, at_most, awaited, away)
@@ -120,14 +120,14 @@ class RequestBody:
         return portion
 
     def _receive_chunk(self, at_most: int, awaited: int | None, away) -> bytes:
-        """Of one chunk, or of a part of it. How much is taken at once is gunicorn's to say: 1 MiB at the most."""
+        """Read one chunk, or a part of it. gunicorn decides how much is taken at once: 1 MiB at the most."""
         reader = self._input.reader
         try:
             with away():
                 while (portion := next(reader.parser, None)) == b"":
                     pass
         except (ParseException, OSError) as exc:
-            self.abandon()  # where the connection's next request would begin is unknown
+            self.abandon()  # it is unknown where the connection's next request would begin
             if isinstance(exc, ChunkMissingTerminator) and exc.term in (b"", b"\r"):
                 raise BodyBrokenOff from exc
             raise (BodyMalformed if isinstance(exc, ParseException) else BodyBrokenOff) from exc
@@ -136,11 +136,11 @@ class RequestBody:
             self.abandon()
             raise BodyMalformed
         if portion is None:
-            reader.parser = None  # as its own read() leaves it
+            reader.parser = None  # as gunicorn's read() does
         return portion or b""
 
     def _receive_from_server(self, at_most: int, awaited: int | None, away) -> bytes:
-        """From a server that is not gunicorn. It may wait until all of it has come."""
+        """Read from a server that is not gunicorn. It may wait until all has arrived."""
         with away():
             return self._input.read(awaited or at_most)
 

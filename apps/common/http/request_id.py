@@ -1,4 +1,4 @@
-"""One id from the request into every log line and the response: the client's own when it sent a sane one."""
+"""One id for the request, every log line and the response: the client's own if it sent a well-formed one."""
 
 import re
 import uuid

@@ -1,7 +1,7 @@
 """Cuts off clients that take too long to send what they have begun.
 
-A thread that reads from a client cannot look at the clock meanwhile. One other thread of the process looks for all of
-them, and ends a read by shutting the reading side of its connection: an answer can still be written.
+A thread that reads from a client cannot check the clock meanwhile. One other thread of the process checks for all of
+them, and ends a read by shutting down the reading side of its connection: a response can still be written.
 """
 
 import socket
@@ -14,8 +14,8 @@ from apps.common.threads import Daemon
 
 WATCH_EVERY_SECONDS = 0.25
 
-# Most clients send the head of a request, or a small body, at once. With more of them late than CROWD, each is given
-# CROWD_SECONDS: enough for who means well, and too little to keep a process's threads from everyone else.
+# Most clients send the head of a request, or a small body, at once. While more than CROWD clients are late, each gets
+# CROWD_SECONDS: enough for a well-behaved client, too little to keep the threads of the process from the others.
 CROWD = 64
 CROWD_SECONDS = 0.5
 
@@ -23,7 +23,7 @@ _watched: set = set()
 
 
 class Brief:
-    """Waits of a thread for what should be there in a moment: they may last `seconds` together, fewer in a crowd."""
+    """A thread's waits for data that should arrive at once: limited to `seconds` in all, fewer in a crowd."""
 
     _all: set["Brief"] = set()
 
@@ -61,7 +61,7 @@ class Brief:
 
 @contextmanager
 def watched(client):
-    """Inside, `client.cut()` is called as soon as `client.is_overdue()`, from another thread, perhaps repeatedly."""
+    """Inside, another thread calls `client.cut()` as soon as `client.is_overdue()`, perhaps repeatedly."""
     watch(client)
     try:
         yield client
@@ -79,14 +79,14 @@ def forget(client) -> None:
 
 
 def shut(sock: socket.socket) -> None:
-    """No more is read from it. What waits for its next bytes returns."""
-    with suppress(OSError):  # it has gone by itself
-        socket.socket.shutdown(sock, socket.SHUT_RD)  # an SSLSocket's own would end the encryption of the answer, too
+    """Shut down the reading side of the socket: a pending read returns."""
+    with suppress(OSError):  # the client has disconnected
+        socket.socket.shutdown(sock, socket.SHUT_RD)  # SSLSocket.shutdown would end the response's encryption, too
 
 
 def _cut_off_overdue() -> None:
     for client in _watched.copy():
-        with unforeseen.survived("web", "looking at a slow client"):  # the others are looked at all the same
+        with unforeseen.survived("web", "looking at a slow client"):  # the others are still checked
             if client.is_overdue():
                 client.cut()
 

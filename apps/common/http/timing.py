@@ -1,6 +1,6 @@
-"""Every request, timed: counted for /metrics, and written into the log when it was slow.
+"""Times every request: for /metrics, and in the log when it was slow.
 
-The time that a client took to send its photo is told apart: a slow phone is no slow server.
+The time that a client takes to send its photo is measured separately: a slow phone is not a slow server.
 """
 
 import logging
@@ -29,7 +29,7 @@ class ObservationMiddleware:
 
 
 def observe(request, response, *, seconds: float, body_seconds: float) -> None:
-    """`seconds`: without the `body_seconds` that were spent waiting for the body."""
+    """Count and log a request. `seconds`: without the `body_seconds` spent waiting for the body."""
     method, route = method_and_route(request)
     metrics.count("hopla_http_requests", method=method, route=route, status=str(response.status_code))
     metrics.observe("hopla_http_request_seconds", seconds, method=method, route=route)
@@ -48,6 +48,6 @@ def observe(request, response, *, seconds: float, body_seconds: float) -> None:
 
 
 def method_and_route(request) -> tuple[str, str]:
-    """Both from a fixed set: what a client makes up, a path or a method, would make a series of its own each time."""
+    """Returns both from a fixed set: each path or method that a client invents would create a series of its own."""
     method = request.method if request.method in METHODS else "other"
     return method, getattr(request.resolver_match, "view_name", None) or "none"

@@ -4,7 +4,7 @@ from apps.common.http.timing import method_and_route
 
 
 class TracingMiddleware:
-    """Among the MIDDLEWARE only where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+    """Records the span. It is in MIDDLEWARE only where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
     def __init__(self, get_response):
         from opentelemetry import propagate, trace

@@ -1,4 +1,4 @@
-"""What gunicorn refuses before hopla sees it, such as a doubled Content-Length, as problem details instead of HTML.
+"""Sends problem details instead of HTML where gunicorn refuses a request, such as one with two Content-Lengths.
 
 Private parts of gunicorn 27.0.1: `gunicorn.http.message.TOKEN_RE`, `gunicorn.util.write_nonblock`.
 """
@@ -21,7 +21,7 @@ from gunicorn.http.message import TOKEN_RE
 from apps.common.http.problems import CODES_BY_STATUS, default_detail, problem
 from apps.common.observability.request_id import on_behalf_of
 
-# In English: of the client's language nothing is known yet. gunicorn chooses the status.
+# In English, since the client's language is not known yet. gunicorn chooses the status.
 REFUSALS = (
     (LimitRequestLine, "request_line_too_long", "The address is longer than this server takes."),
     (LimitRequestHeaders, "headers_too_large", "The headers are more, or longer, than this server takes."),
@@ -44,21 +44,21 @@ def problem_of(exc: Exception, *, status: int, request_id: str) -> dict:
 def refuse(gunicorns_own, client, exc: Exception) -> None:
     """Let gunicorn log the error and choose a status, and send the client a problem of that status.
 
-    `gunicorns_own(client)` is its way to refuse the client.
+    `gunicorns_own(client)` is gunicorn's own refusal.
     """
-    request_id, answer = uuid.uuid4().hex, Unsent()
+    request_id, response = uuid.uuid4().hex, Unsent()
     with on_behalf_of(request_id):
-        gunicorns_own(answer)
-    body = json.dumps(problem_of(exc, status=answer.status, request_id=request_id)).encode()
+        gunicorns_own(response)
+    body = json.dumps(problem_of(exc, status=response.status, request_id=request_id)).encode()
     head = (
-        f"{answer.status_line}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+        f"{response.status_line}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
         f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n\r\n"
     )
     util.write_nonblock(client, head.encode() + body)
 
 
 class Unsent:
-    """In place of a client's socket: what was to be sent."""
+    """Takes the place of a client's socket and keeps the status line that was to be sent."""
 
     def __init__(self):
         self.status_line = "HTTP/1.1 500 Internal Server Error"

@@ -1,8 +1,8 @@
-"""Read off what a refusal left unread, once the answer is out.
+"""Reads what a refusal left unread, after the response was sent.
 
-The server would close the connection over an unread body, and a client still sending then sees a reset connection, not
-the answer: a ticket that is full would look like a network failure. The bounds keep this from being a way to hold a
-thread: past them the connection is closed after all.
+The server would close the connection over an unread body, and a client that is still sending would see a reset
+connection, not the response: a full ticket would look like a network failure. The limits keep clients from holding a
+thread this way: beyond them the connection is closed.
 
 Private parts of Django 5.2.19: `django.http.HttpResponse._resource_closers`.
 """
@@ -27,22 +27,22 @@ class UnreadBodyMiddleware:
         body = body_of(request)
         if response.status_code >= 400 and not body.is_whole:
             sock = request.META.get("gunicorn.socket")
-            # The server calls them after sending.
+            # The server calls these after sending the response.
             response._resource_closers.append(lambda: read_off(body, sock, most_bytes=MAX_BYTES, seconds=MAX_SECONDS))
         return response
 
 
 def read_off(body: RequestBody, sock, *, most_bytes: int, seconds: float) -> bool:
-    """Read the rest of the body and forget it, within these bounds. Returns whether it has come whole.
+    """Read and discard the rest of the body, within these limits. Returns whether all of it arrived.
 
-    `sock`: the connection, None where the server does not tell it: then time is bounded by what the server reads at
-    once.
+    `sock`: the connection, None if the server does not provide it; then a single read of the server may exceed
+    `seconds`.
     """
     if body.is_whole:
         return True
     if sock is None:
         return _read_off(body, most_bytes=most_bytes, seconds=seconds)
-    with Brief(sock, seconds=seconds):  # which ends even what takes a byte at a time, such as the size of a chunk
+    with Brief(sock, seconds=seconds):  # it ends even reads of a byte at a time, such as that of a chunk's size
         sock.settimeout(STALL_SECONDS)
         try:
             return _read_off(body, most_bytes=most_bytes, seconds=seconds)
@@ -52,7 +52,7 @@ def read_off(body: RequestBody, sock, *, most_bytes: int, seconds: float) -> boo
 
 def _read_off(body: RequestBody, *, most_bytes: int, seconds: float) -> bool:
     left, until = most_bytes, time.monotonic() + seconds
-    with suppress(OSError):  # the client has gone, or stalls
+    with suppress(OSError):  # the client disconnected, or stalls
         while left > 0 and time.monotonic() < until and (portion := body.receive()):
             left -= len(portion)
     if not body.is_whole:

@@ -1,1 +1,1 @@
-"""Background jobs: the queue, the worker that runs them side by side, and periodic work."""
+"""Background jobs: the queue, the worker that runs them concurrently, and periodic work."""

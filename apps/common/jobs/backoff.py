@@ -1,4 +1,4 @@
-"""How long to wait before work that failed is tried again."""
+"""How long to wait before failed work is tried again."""
 
 from dataclasses import dataclass
 
@@ -11,5 +11,5 @@ class Backoff:
     cap_seconds: int
 
     def seconds_after(self, attempts: int) -> int:
-        """After that many attempts, at least one, have failed."""
+        """Returns the wait after that many failed attempts (at least one)."""
         return min(self.cap_seconds, self.base_seconds * 2 ** min(attempts - 1, 30))  # 2 ** 30 s are 34 years

@@ -1,10 +1,10 @@
-"""Working by turns: of the many threads of a process only a few work at a time, the others wait for one of them to end.
+"""A concurrency limit: of the many threads of a process only a few work at a time, the others wait for their turn.
 
-Python runs one thread at once. Thirty-two that all have something to do take the interpreter from each other at every
-wait for a server, and spend a third of their processor time on that. A thread that waits for something slow outside,
-such as a client or Cloudinary, gives its turn back meanwhile.
+Python runs one thread at a time. Thirty-two busy threads take the interpreter from each other whenever one waits for a
+server, and spend a third of their CPU time on that. A thread that waits for something slow and external, such as a
+client or Cloudinary, gives its turn back meanwhile.
 
-A turn saves work and guards nothing: whoever has waited LONGEST_WAIT_SECONDS for one goes on without.
+A turn saves CPU time and protects nothing: a thread that has waited LONGEST_WAIT_SECONDS for one goes on without it.
 """
 
 import threading
@@ -15,17 +15,17 @@ LONGEST_WAIT_SECONDS = 0.5
 
 
 class ConcurrencyLimit:
-    """`number` threads work at a time. Who has begun goes before who has not, and otherwise who came first."""
+    """Lets `number` threads work at a time. Threads that have begun go first, else it is first come, first served."""
 
     def __init__(self, number: int):
         self._free = number
         self._lock = threading.Lock()
-        self._returning, self._arriving = deque(), deque()  # each waits for a lock of its own to be released
+        self._returning, self._arriving = deque(), deque()  # each thread waits for its own lock to be released
         self._mine = threading.local()
 
     @contextmanager
     def turn(self):
-        """Inside, this thread has its turn; answers whether it really has, or has waited too long."""
+        """Inside, this thread has a turn. Yields True, or False if it waited too long and goes on without one."""
         self._take(self._arriving)
         try:
             yield self._mine.taken
@@ -34,7 +34,7 @@ class ConcurrencyLimit:
 
     @contextmanager
     def away(self):
-        """Inside, another may have the turn of this thread, which waits for something. Outside a turn: nothing."""
+        """Inside, this thread waits for something and lends its turn to another. Outside a turn it does nothing."""
         had_one = self._give_back()
         try:
             yield
@@ -44,7 +44,7 @@ class ConcurrencyLimit:
 
     @property
     def waiting(self) -> int:
-        """How many threads wait for their turn."""
+        """Returns how many threads wait for their turn."""
         return len(self._returning) + len(self._arriving)
 
     def _take(self, waiting: deque) -> None:
@@ -62,11 +62,11 @@ class ConcurrencyLimit:
                 if gate in waiting:
                     waiting.remove(gate)
                 else:
-                    handed_over = True  # in this very moment
+                    handed_over = True  # just now, after the timeout
         self._mine.taken = handed_over
 
     def _give_back(self) -> bool:
-        """Whether there was one to give."""
+        """Give back this thread's turn. Returns whether it had one."""
         if not getattr(self._mine, "taken", False):
             return False
         self._mine.taken = False

@@ -1,8 +1,8 @@
-"""What a worker does besides its jobs. Each app registers its own when Django has loaded it, in `ready()`.
+"""What a worker does besides its jobs. Each app registers its own work in `ready()`.
 
-Work that is done over and over is done in a thread for each kind: the trouble of one holds up no other.
-What keeps servers from being asked is foreseen, and said in a line; anything else is reported with its traceback. Both
-are counted every time, and logged only when they begin or change: what is done every second fails every second.
+Each periodic task runs in its own thread, so that trouble in one delays no other. An unavailable server is foreseen and
+logged in one line; any other error is reported with its traceback. Both are counted every time, and logged only when
+they begin or change: a task that runs every second fails every second.
 """
 
 import logging
@@ -17,22 +17,22 @@ logger = logging.getLogger(__name__)
 
 _tasks: dict[str, "Periodic"] = {}
 _companions: dict[str, Callable[[threading.Event], None]] = {}
-_stop_hooks: dict[Callable[[], None], None] = {}  # in order, each once
+_stop_hooks: dict[Callable[[], None], None] = {}  # ordered, without duplicates
 
 
 def register(name: str, function: Callable[[], int | None], *, every_seconds: float) -> None:
-    """Have each worker call this at this pace, as `Periodic` does, until it is told to stop."""
+    """Have each worker call `function` every `every_seconds`, as `Periodic` does, until it stops."""
     _tasks[name] = Periodic(name, function, every_seconds=every_seconds)
 
 
 def register_companion(name: str, function: Callable[[threading.Event], None]) -> None:
-    """Have each worker call `function(until)` in a thread of its own. `until` is set when the last job has ended."""
+    """Have each worker call `function(until)` in its own thread. `until` is set when the last job has ended."""
     _companions[name] = function
 
 
 def on_stop(function: Callable[[], None]) -> None:
-    """Have a worker that was told to stop call this, perhaps repeatedly, once its jobs have had their time: they wait
-    for something that this cuts off.
+    """Have a stopping worker call `function`, perhaps repeatedly, once its jobs have used up their time: it cuts off
+    what they wait for.
     """
     _stop_hooks[function] = None
 
@@ -52,7 +52,7 @@ def call_stop_hooks() -> None:
 
 
 class Periodic:
-    """`function` returns how much it did, and is safe to call again after any error."""
+    """One periodic task. `function` returns how much it did, and is safe to call again after any error."""
 
     def __init__(self, name: str, function: Callable[[], int | None], *, every_seconds: float = 1):
         self.name = name
@@ -61,13 +61,13 @@ class Periodic:
         self._trouble = ""
 
     def attempt(self) -> int | None:
-        """Do it once. None when it failed, which is logged and counted, and never raised."""
+        """Run it once. Returns how much it did, or None when it failed, which is logged and counted, never raised."""
         try:
             done = self._function() or 0
-        except Exception as exc:  # noqa: BLE001  it is told of
+        except Exception as exc:  # noqa: BLE001  `_note` logs it
             self._note(exc)
             if not connection.in_atomic_block:
-                close_old_connections()  # those that broke
+                close_old_connections()  # a broken one is not usable again
             return None
         if self._trouble:
             logger.info("%s goes on", self.name)
@@ -75,8 +75,8 @@ class Periodic:
         return done
 
     def keep_on(self, until: threading.Event, *, after_seconds: float = 0) -> None:
-        """Do it at its pace, until told to end. For a thread of its own. While there is more to do it does not wait for
-        longer than a second.
+        """Run it every `every_seconds` until the event is set; for its own thread. After a run that did something it
+        waits a second at most, since there may be more to do.
         """
         wait = after_seconds
         while not until.wait(wait):

@@ -1,8 +1,8 @@
-"""The queue that the plain worker drains, and the turns of the jobs that it runs side by side.
+"""The queue that the worker drains, and the concurrency limit of the jobs that it runs.
 
-Jobs are JSON, and each names one of hopla's own functions, those marked with `job_function`: whoever can write to Redis
-can have hopla's jobs run, and no code of their own. RQ by itself takes pickles, which run what they like when they are
-read, and calls any function that a job names.
+Jobs are JSON, and each names one of hopla's own functions, marked with `job_function`: an attacker who can write to
+Redis can run hopla's jobs but no code of their own. RQ by default reads pickles, which can run any code when they are
+loaded, and calls any function that a job names.
 
 Private parts of rq 2.12.0: `rq.serializers.DefaultSerializer`, `rq.job.Job._deserialize_data`,
 `rq.Queue.redis_queues_keys`, `.redis_queue_namespace_prefix`.
@@ -28,15 +28,15 @@ from apps.common.redis.wire import exchange
 
 logger = logging.getLogger(__name__)
 
-# RQ falls back to its default in a dozen places where no serializer is passed on: its registries, results, scheduler,
-# the queues of its pool. So it is the default itself that is JSON. Neither are there callbacks, which RQ would import
-# and call by whatever name a job in Redis gives them. hopla/apps.py sees to it that every process has this.
+# RQ falls back to its default serializer in a dozen places where none is passed on: registries, results, scheduler, the
+# queues of its pool. So the default itself is made JSON. There are no callbacks either, which RQ would import and call
+# by any name that a job in Redis gives. hopla/apps.py applies this in every process.
 DefaultSerializer.dumps = staticmethod(JSONSerializer.dumps)
 DefaultSerializer.loads = staticmethod(JSONSerializer.loads)
 Job.success_callback = Job.failure_callback = Job.stopped_callback = None
 
-# A job that waits for a server which is not hopla's own, such as Cloudinary, gives its turn back meanwhile. While it
-# waits for Redis and the database it keeps it, 10 ms for a photo: more turns than are worked in at a time.
+# A job that waits for an external server, such as Cloudinary, gives its turn back meanwhile. It keeps its turn while it
+# waits for Redis and the database, 10 ms for a photo, so there are more turns than jobs that compute at a time.
 jobs = ConcurrencyLimit(3)
 
 
@@ -45,13 +45,13 @@ class NotAJobError(Exception):
 
 
 def job_function(function: Callable) -> Callable:
-    """Mark a function as one that jobs may run. Its arguments have to be such as JSON can carry."""
+    """Mark a function as one that jobs may run. Its arguments must be serializable as JSON."""
     function.is_job = True
     return function
 
 
 class KnownJob(Job):
-    """What RQ_QUEUES' jobs are (settings.RQ): JSON, of a marked function. Others are not run."""
+    """The class of the jobs in RQ_QUEUES (settings.RQ): JSON, of a marked function. Others are not run."""
 
     @classmethod
     def create(cls, func, *args, **kwargs):
@@ -67,8 +67,8 @@ class KnownJob(Job):
         return function
 
     def restore(self, raw_data):
-        """Raises NoSuchJobError for one that is no JSON, and deletes it: an earlier hopla queued it, or somebody
-        else did. The reconciler queues the photos and e-mails anew that such jobs were for.
+        """Load the job. Deletes one that is not JSON and raises NoSuchJobError: an earlier hopla or another program
+        queued it. The reconciler queues the photos and e-mails of such jobs again.
         """
         super().restore(raw_data)
         try:
@@ -80,15 +80,15 @@ class KnownJob(Job):
 
 
 def default_queue() -> Queue:
-    """Enqueues at once, also inside a transaction: whoever must wait for the commit says so with on_commit."""
+    """Returns the default queue. It enqueues at once, also in a transaction: use on_commit to wait for the commit."""
     return django_rq.get_queue("default", connection=redis_at(settings.REDIS_URL), commit_mode="auto")
 
 
 class JobTemplate:
     """Jobs of one function that takes one string. `options` are those of RQ's `Queue.enqueue`.
 
-    Every photo has such a job. Making and sending one takes RQ 0.3 ms of processor time, most of it for what is the
-    same in all of them; here that is made once, by RQ.
+    Every photo has such a job. Creating and sending one takes RQ 0.3 ms of CPU time, most of it for what is the same in
+    all of them; here RQ creates that once.
     """
 
     def __init__(self, function: Callable[[str], None], **options):
@@ -98,10 +98,10 @@ class JobTemplate:
     def enqueue(
         self, argument: str, *, job_id: str, again: bool = False, waiting_since: datetime | None = None
     ) -> None:
-        """Put a job on the queue, at once. Raises RedisError.
+        """Enqueue a job at once. Raises RedisError.
 
-        `again`: there may have been a job of this id, which was lost or has failed; nothing is left of it. With
-        `waiting_since` it goes to the front: the queue stays in the order of `enqueued_at`.
+        `again`: a job of this id may exist, lost or failed; its remains are deleted. With `waiting_since` the job goes
+        to the front, and the queue stays in the order of `enqueued_at`.
         """
         pattern, fields = self._pattern
         moment = now()
@@ -126,10 +126,10 @@ class JobTemplate:
 
     @staticmethod
     def which_wait(job_ids: list[str]) -> set[str]:
-        """Those of these jobs that are on the queue, without reading it. Raises RedisError.
+        """Returns which of these jobs are on the queue, without reading the queue. Raises RedisError.
 
-        A job whose hash says so is not there all the same if it has been there for longer than the first one: a worker
-        was killed as it took it, or the list was lost.
+        A job whose hash says that it is queued, but for longer than the first on the queue, is not there: a worker was
+        killed as it took it, or the list was lost.
         """
         redis, queue = redis_at(settings.REDIS_URL), default_queue()
         with redis.pipeline(transaction=False) as pipeline:

@@ -5,7 +5,7 @@ from django.core.management import CommandError
 
 
 class QueueCommand:
-    """Mixed into a command of django-rq's that takes names of queues: JSON by default, and queues that there are."""
+    """Mixin of django-rq's commands that take queue names: JSON is the default, and unknown queues are refused."""
 
     def add_arguments(self, parser):
         super().add_arguments(parser)

@@ -1,14 +1,14 @@
-"""The RQ worker of plain `manage.py rqworker default`: many jobs side by side in one process, and in threads beside
-them what the apps have registered for it (apps/common/jobs/periodic.py), such as the reconciler.
+"""The RQ worker of plain `manage.py rqworker default`: it runs many jobs concurrently in one process, and the work that
+the apps have registered (apps/common/jobs/periodic.py), such as the reconciler, in threads of its own.
 
 RQ's own workers run one job at a time, in a forked child or in the main thread. A photo's job mostly waits for
-Cloudinary, so this one runs up to WORKER_CONCURRENCY of them in threads. What RQ keeps per running job (execution,
-heartbeat, current job) lives in a `JobRunner`, a small SimpleWorker under the same name, which takes its jobs from the
-queue itself; the registration, the heartbeats and the signals stay with the worker. A crash takes all jobs in flight
-with it: they are safe to run twice, and the reconciler starts them again.
+Cloudinary, so this worker runs up to WORKER_CONCURRENCY of them in threads. What RQ keeps per running job (execution,
+heartbeat, current job) is kept by a `JobRunner`, a small SimpleWorker under the same name, which takes its jobs from
+the queue itself; registration, heartbeats and signals stay with the worker. A crash ends all jobs in flight: they are
+safe to run twice, and the reconciler starts them again.
 
-Told to stop it takes no more jobs and ends within STOP_TIMEOUT_SECONDS, before the platform kills it: what it has in
-hand may go on for most of that time, then what is left of it is cut off and queued again for another worker.
+A stopping worker takes no more jobs and exits within STOP_TIMEOUT_SECONDS, before the platform kills it: its running
+jobs may continue for most of that time, then the rest are cut off and queued again for another worker.
 
 Private parts of rq 2.12.0: `rq.worker.base.BaseWorker._exc_handlers`, `._install_signal_handlers`,
 `._ordered_queues`, `._shutdown`, `._shutdown_requested_date`, `._start_scheduler`, `._stop_requested`, `.bootstrap`,
@@ -48,17 +48,17 @@ from apps.common.redis.wire import exchange
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 2  # how long one wait for a job may take, and so how late a stop or a heartbeat can be
-# How long Redis may take to answer anything, a wait for a job included. RQ's own would wait seven minutes for one that
-# hangs.
+POLL_SECONDS = 2  # the longest wait for a job, and so how late a stop or a heartbeat can be
+# The longest that Redis may take to reply, a wait for a job included. RQ itself would wait seven minutes for a hanging
+# Redis.
 REDIS_TIMEOUT_SECONDS = POLL_SECONDS + 5
-LIVENESS_SECONDS = 15  # a worker that has not been heard of for this long counts as dead
+LIVENESS_SECONDS = 15  # a worker without a heartbeat for this long counts as dead
 MAINTENANCE_SECONDS = 30
-JOBS_SHARE_OF_STOP = 0.8  # of STOP_TIMEOUT_SECONDS; the rest is for writing down what became of them
+JOBS_SHARE_OF_STOP = 0.8  # of STOP_TIMEOUT_SECONDS; the rest is for recording their outcomes
 WATCH_SECONDS = 0.5
 LEAVING_TAKES_SECONDS = 0.1
 
-# KEYS: queue, its intermediate list. ARGV: what comes before a job's id in the key of its hash.
+# KEYS: queue, its intermediate list. ARGV: the prefix of a job's key.
 TAKE = """
 local id = redis.call('LMOVE', KEYS[1], KEYS[2], 'LEFT', 'RIGHT')
 return id and {id, redis.call('HGETALL', ARGV[1] .. id)}
@@ -66,7 +66,9 @@ return id and {id, redis.call('HGETALL', ARGV[1] .. id)}
 
 
 class NoDeathPenalty(BaseDeathPenalty):
-    """RQ's timeouts raise in the main thread, or cannot reach a blocking call: the jobs keep deadlines of their own."""
+    """Replaces RQ's timeouts, which raise in the main thread or cannot interrupt a blocking call: the jobs have their
+    own deadlines.
+    """
 
     def setup_death_penalty(self):
         pass
@@ -79,16 +81,16 @@ class JobRunner(SimpleWorker):
     """Runs one job at a time in a thread, under the name of the worker it belongs to."""
 
     death_penalty_class = NoDeathPenalty
-    connection_timeout = REDIS_TIMEOUT_SECONDS  # the connection is the worker's, and takes the longer of both
+    connection_timeout = REDIS_TIMEOUT_SECONDS  # the worker shares its connection and uses the longer of both
     log_job_description = False
     log_result_lifespan = False
-    job = None  # the one that it runs, or is about to
+    job = None  # the job that it runs or is about to run
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.log = logging.getLogger(
             "apps.common.jobs.worker.runner"
-        )  # RQ tells of each job that it went well; the job says more
+        )  # RQ logs each successful job; the job itself logs more
 
     def run(self, job, queue):
         try:
@@ -103,8 +105,8 @@ class JobRunner(SimpleWorker):
         if not unforeseen.is_foreseen(exc_info[1]):
             metrics.count("hopla_unforeseen_errors", place="job")
 
-    # RQ's bookkeeping around a job takes eleven round trips to Redis, more than the job's own work. The following three
-    # write the same in two. What RQ does for jobs that others depend on is left out: hopla has none.
+    # RQ's bookkeeping for a job takes eleven round trips to Redis, more than the job's own work. The next three methods
+    # write the same in two. They leave out what RQ does for dependent jobs, of which hopla has none.
 
     def prepare_job_execution(self, job, remove_from_intermediate_queue=False):
         with self.connection.pipeline() as pipeline:
@@ -133,14 +135,14 @@ class JobRunner(SimpleWorker):
         return LIVENESS_SECONDS
 
     def maintain_heartbeats(self, job):
-        """Prolong the lease of the running job. Called from the worker's own thread: the job may be ending just now."""
+        """Renew RQ's lease on the running job. Called from the worker's main thread: the job may be just ending."""
         execution = self.execution
         if execution is None:
             return
         with self.connection.pipeline() as pipeline:
             execution.heartbeat(job.started_job_registry, LIVENESS_SECONDS, pipeline=pipeline)
             job.heartbeat(now(), LIVENESS_SECONDS, pipeline=pipeline)
-            if pipeline.execute()[-1]:  # it has ended and gone, and this made its key anew
+            if pipeline.execute()[-1]:  # the job has ended, and this created its key again
                 self.connection.delete(job.key)
 
     def heartbeat(self, timeout=None, pipeline=None):
@@ -154,7 +156,7 @@ class ThreadedWorker(BaseWorker):
     def __init__(self, *args, **kwargs):
         kwargs["maintenance_interval"] = MAINTENANCE_SECONDS
         super().__init__(*args, **kwargs)
-        # The loops below try again by themselves, and see in between that they are to stop.
+        # The loops below retry themselves, and check for a stop in between.
         self.connection.set_retry(Retry(NoBackoff(), retries=0))
         self._runners = [self._new_runner() for _ in range(settings.WORKER_CONCURRENCY)]
         self._dequeueing = threading.Lock()
@@ -179,11 +181,11 @@ class ThreadedWorker(BaseWorker):
     # --- In the main thread ---
 
     def work(self, burst=False, logging_level=None, max_jobs=None, max_idle_time=None, with_scheduler=False, **kwargs):
-        """Run jobs until told to stop (SIGTERM, SIGINT), and in burst mode until the queue is empty.
+        """Run jobs until a stop is requested (SIGTERM, SIGINT), and in burst mode until the queue is empty.
 
-        Answers whether any job was run. Redis being away does not end it.
+        Returns whether any job was run. An unavailable Redis does not end it.
         """
-        self._install_signal_handlers()  # first: once it is registered, it is expected to end in good order
+        self._install_signal_handlers()  # first: a registered worker is expected to shut down cleanly
         _start_thread("stop", self._watch_the_stop)
         self._persist(lambda: self.bootstrap(logging_level))
         if with_scheduler:
@@ -198,13 +200,13 @@ class ThreadedWorker(BaseWorker):
         _join(tasks, seconds=POLL_SECONDS)
         self._persist(self.teardown, attempts=1)
         if self._stop_asked_at < math.inf:
-            metrics.close()  # while somebody still keeps the time
+            metrics.close()  # while `_watch_the_stop` still enforces the deadline
         self._ended.set()
         return self._jobs_taken > 0
 
     def _supervise(self, loops: list[Future], max_idle_time: float | None):
-        """Until the runners' loops have ended: they do when told to stop, each once it is through with its job. Those
-        jobs' own deadlines bound that, and `_watch_the_stop`.
+        """Run until the runners' loops have ended. After a stop each ends with its job, bounded by the job's own
+        deadline and by `_watch_the_stop`.
         """
         idle_since, jobs_seen = time.monotonic(), 0
         look_around = Periodic("the worker's heartbeat", self._look_around)
@@ -219,7 +221,7 @@ class ThreadedWorker(BaseWorker):
                     self._stopping.set()
                 ended, loops = wait(loops, timeout=POLL_SECONDS, return_when=FIRST_EXCEPTION)
                 for loop in ended:
-                    loop.result()  # what ended one and is not foreseen ends the worker
+                    loop.result()  # an unforeseen error in a loop ends the worker
         finally:
             self._stop_requested = True
             self._stopping.set()
@@ -227,8 +229,8 @@ class ThreadedWorker(BaseWorker):
     # --- The runners' loop: each in a thread of its own ---
 
     def _work_in(self, runner: JobRunner, burst: bool, max_jobs: int | None):
-        """One job after the other. It is the runner itself that takes them: handing each over from thread to thread
-        takes longer than to take one. One runner waits for a job at a time, the others wait for that runner.
+        """Run one job after the other. The runner takes them itself, since handing a job from thread to thread takes
+        longer than taking one. One runner at a time waits for a job, the others wait for that runner.
         """
         while True:
             with self._dequeueing:
@@ -244,7 +246,7 @@ class ThreadedWorker(BaseWorker):
                 return
 
     def _dequeue(self, burst: bool):
-        """The next job and its queue; None when there is none, or none came within POLL_SECONDS."""
+        """Returns the next job and its queue; None when there is none, or none came within POLL_SECONDS."""
         try:
             if time.monotonic() >= self._suspension_due_at:
                 self.check_for_suspension(burst)
@@ -252,13 +254,13 @@ class ThreadedWorker(BaseWorker):
             return self._dequeue_from_one(burst) if len(self.queues) == 1 else self._dequeue_from_any(burst)
         except DequeueTimeout:
             return None
-        except StopRequested:  # `rq suspend`, and in burst mode nobody waits for its end
+        except StopRequested:  # after `rq suspend`: burst mode does not wait for `rq resume`
             self._stop_requested = True
             return None
 
     def _dequeue_from_one(self, burst: bool):
-        """What `dequeue_any` does for one queue, without making that queue anew for each job, and in one round trip as
-        long as there are jobs.
+        """Does what `dequeue_any` does, for one queue: without creating the queue again for each job, and in one round
+        trip as long as there are jobs.
         """
         queue = self.queues[0]
         while taken := self._taken_from(queue):
@@ -274,15 +276,15 @@ class ThreadedWorker(BaseWorker):
         return job and (job, queue)
 
     def _taken_from(self, queue: Queue) -> list | None:
-        """The id of its next job, which is on the intermediate list now, and the fields of the job's hash."""
+        """Returns the id of the next job, which is on the intermediate list now, and the fields of the job's hash."""
         keys = (queue.key, queue.intermediate_queue_key)
-        (answer,) = exchange(self.connection, ("EVAL", TAKE, 2, *keys, Job.redis_job_namespace_prefix))
-        return answer
+        (reply,) = exchange(self.connection, ("EVAL", TAKE, 2, *keys, Job.redis_job_namespace_prefix))
+        return reply
 
     def _restored(self, job_id: bytes, fields: dict[bytes, bytes]) -> Job | None:
-        """As RQ's `fetch_job`; None for a job that was deleted while it waited, or is none of hopla's."""
+        """Returns the job, as RQ's `fetch_job`; None for one that was deleted while it waited, or is not hopla's."""
         job = self.job_class(job_id.decode(), connection=self.connection, serializer=self.serializer)
-        # Beside those, one of which the fields are in no order that RQ would write.
+        # Besides those, a job whose fields RQ would not have written is passed over.
         with unforeseen.survived("worker", f"reading job {job.id}"), suppress(NoSuchJobError):
             if not fields:
                 raise NoSuchJobError
@@ -302,7 +304,7 @@ class ThreadedWorker(BaseWorker):
         )
 
     def _run_job(self, runner: JobRunner, job, queue):
-        with unforeseen.survived("worker", f"running job {job.id} to its end"):  # the reconciler looks after its photo
+        with unforeseen.survived("worker", f"running job {job.id} to its end"):  # the reconciler retries its photo
             runner.run(job, queue)
 
     @property
@@ -318,8 +320,8 @@ class ThreadedWorker(BaseWorker):
         if self.birth_date is None:
             super().register_birth()
             return
-        # Again, after a flush or a failed start. RQ would refuse: a runner's heartbeat may have made the key anew,
-        # which then looks like another live worker of this name.
+        # Register again after a flush or a failed start. RQ would refuse: a runner's heartbeat may have created the key
+        # again, which then looks like another live worker of this name.
         with self.connection.pipeline() as pipeline:
             self.last_heartbeat = now()
             pipeline.delete(self.key)
@@ -329,7 +331,7 @@ class ThreadedWorker(BaseWorker):
             pipeline.execute()
 
     def _look_around(self):
-        """What is due every POLL_SECONDS, however many jobs come: to say that this worker and its jobs are alive."""
+        """Send the heartbeats of this worker and its jobs; due every POLL_SECONDS, however many jobs come."""
         if not self.connection.sismember(self.redis_workers_keys, self.key):  # Redis was flushed or restarted
             self.register_birth()
         self.heartbeat()
@@ -343,12 +345,12 @@ class ThreadedWorker(BaseWorker):
             self.run_maintenance_tasks()
 
     def _shutdown(self):
-        """A stop was asked for. The loops see it within POLL_SECONDS: raising out of a dequeue could lose a job."""
+        """Request a stop. The loops see it within POLL_SECONDS: raising out of a dequeue could lose a job."""
         self._stop_requested = True
         self._stop_asked_at = time.monotonic()
 
     def _watch_the_stop(self):
-        """Keeps STOP_TIMEOUT_SECONDS, in a thread of its own: the main one may hang with Redis or the database."""
+        """Enforce STOP_TIMEOUT_SECONDS, in its own thread: the main one may hang with Redis or the database."""
         wait = WATCH_SECONDS
         while not self._ended.wait(wait):
             left = self._stop_asked_at + settings.STOP_TIMEOUT_SECONDS - LEAVING_TAKES_SECONDS - time.monotonic()
@@ -360,25 +362,25 @@ class ThreadedWorker(BaseWorker):
             wait = min(WATCH_SECONDS, left_for_jobs if left_for_jobs > 0 else left)
 
     def request_force_stop(self, signum, frame):
-        """The second signal: go at once."""
-        if (now() - self._shutdown_requested_date).total_seconds() >= 1:  # a terminal and a parent may both pass it on
+        """Handle the second signal: exit at once."""
+        if (now() - self._shutdown_requested_date).total_seconds() >= 1:  # a terminal and a parent may both forward one
             self._leave_at_once()
 
     def _leave_at_once(self):
-        """The jobs in flight are picked up by the reconciler of another worker, or of the next."""
-        last_resort = threading.Timer(1, os._exit, args=[1])  # whoever reads the log may hang as well
+        """Exit now. The reconciler of another worker, or of the next, picks up the jobs in flight."""
+        last_resort = threading.Timer(1, os._exit, args=[1])  # writing to the log may hang as well
         last_resort.daemon = True
         last_resort.start()
         logger.warning("worker %s: stopped with %d jobs in flight", self.name, len(self._busy_runners))
         os._exit(1)
 
     def _persist(self, action, attempts=None):
-        """Do it, over again while Redis is away; None when told to stop meanwhile."""
+        """Run the action and return its result, retrying while Redis is unavailable; None when stopped meanwhile."""
         while not self._stop_requested or attempts:
             try:
                 return action()
             except RedisError as exc:
-                logger.warning("Redis is away (%s)", type(exc).__name__)
+                logger.warning("Redis is unavailable (%s)", type(exc).__name__)
                 if attempts == 1:
                     return None
                 time.sleep(1)
@@ -390,14 +392,14 @@ def _start_thread(name: str, function, *arguments) -> threading.Thread:
 
 
 def _join(started: list[threading.Thread], *, seconds: float) -> None:
-    """Wait for their end, that long in all."""
+    """Wait for these threads to end, `seconds` in all."""
     deadline = time.monotonic() + seconds
     for thread in started:
         thread.join(timeout=max(0, deadline - time.monotonic()))
 
 
 def live_workers(client: Redis) -> list[BaseWorker]:
-    """The workers on the default queue that were heard of lately. One killed outright stays registered for a while."""
+    """Returns the workers on the default queue with a recent heartbeat. A killed one stays registered for a while."""
     workers = Worker.all(queue=Queue("default", connection=client))
     heard = [worker for worker in workers if worker.last_heartbeat]
     return [worker for worker in heard if (now() - worker.last_heartbeat).total_seconds() <= 2 * LIVENESS_SECONDS]

@@ -26,7 +26,7 @@ def one_form(address: str) -> str:
 def mailbox_digest(address: str) -> str:
     """Return a digest that is the same for addresses that usually share a mailbox: case, dots and +tags do not count.
 
-    Only for counting mails, never for telling accounts apart.
+    Only for counting mails, never for identifying accounts.
     """
     local, _, domain = one_form(address).lower().rpartition("@")
     mailbox = local.partition("+")[0].replace(".", "")

@@ -1,4 +1,4 @@
-"""What a log line looks like: JSON for machines, or plain for people. Whoever logs, hopla, Django, gunicorn or RQ."""
+"""The format of log lines, JSON for machines or plain for people, the same for hopla, Django, gunicorn and RQ."""
 
 import logging
 
@@ -6,7 +6,7 @@ from pythonjsonlogger.core import RESERVED_ATTRS
 
 from apps.common.observability.request_id import current_request_id
 
-# A message may quote what a client sent, a path for instance: it must not begin a line of its own, nor colour it.
+# A message may quote what a client sent, such as a path, which must not start a new line or change the colour.
 CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 FIELDS = {"asctime": "time", "levelname": "level", "name": "logger"}
 FORMATTERS = {
@@ -25,7 +25,7 @@ FORMATTERS = {
 
 
 def logging_config(log_format: str) -> dict:
-    """For logging.config.dictConfig. `log_format` is a key of FORMATTERS."""
+    """Returns the argument of logging.config.dictConfig. `log_format` is a key of FORMATTERS."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -35,10 +35,10 @@ def logging_config(log_format: str) -> dict:
         "root": {"handlers": ["console"], "level": "INFO"},
         "loggers": {
             "django": {"handlers": [], "level": "INFO", "propagate": True},
-            # Refusals, which it tells of after the request has lost its id: apps/common/http/timing.py does.
+            # It logs refusals after the request has lost its id, so apps/common/http/timing.py logs them instead.
             "django.request": {"level": "ERROR"},
             "apps.common.jobs.worker.runner": {"level": "WARNING"},
-            # They bring handlers of their own, in a format of their own.
+            # These come with their own handlers and format.
             "gunicorn.error": {"handlers": [], "level": "INFO", "propagate": True},
             "rq": {"handlers": [], "propagate": True},
         },
@@ -46,7 +46,7 @@ def logging_config(log_format: str) -> dict:
 
 
 class RequestIdFilter(logging.Filter):
-    """Gives every log record the id of the request it was written for, `-` outside one. One that has an id keeps it."""
+    """Gives every log record the id of its request, `-` outside one. A record that has an id keeps it."""
 
     def filter(self, record):
         record.request_id = getattr(record, "request_id", "") or current_request_id() or "-"

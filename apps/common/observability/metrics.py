@@ -1,8 +1,8 @@
-"""What happened, added up: counters and histograms over all processes of hopla, on whatever hosts.
+"""Counters and histograms over all processes of hopla, on any number of hosts.
 
-Each process adds up by itself and once in a while adds its sums to one hash in Redis, so that counting costs no round
-trip, and whoever is asked for the metrics (apps/operations/metrics_page.py) knows those of everyone. A process that is
-killed takes its last second with it. A flushed Redis starts at 0 again, which Prometheus takes for a restart.
+Each process keeps its own sums and adds them to one hash in Redis every second, so that counting costs no round trip,
+and any process can return the metrics of all (apps/operations/metrics_page.py). A killed process loses its last second.
+A flushed Redis starts at 0 again, which Prometheus takes for a restart.
 """
 
 import atexit
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 KEY = "hopla:metrics"
 FLUSH_EVERY_SECONDS = 1
-MOST_SERIES = 5000  # of one process; a label with endless values would fill the memory of everyone
+MOST_SERIES = 5000  # of one process; a label with unlimited values would fill the memory
 
 COUNTERS = {
     "hopla_http_requests": ("Requests answered.", ("method", "route", "status")),
@@ -71,14 +71,14 @@ def observe(name: str, seconds: float, **labels: str) -> None:
 
 
 def close() -> None:
-    """Add what is left to the sums, now and once: for a process that has only so much time to end."""
+    """Flush the sums now, and not again at exit: for a process with limited time to end."""
     _sums.flush_if_possible()
     atexit.unregister(_sums.flush_if_possible)
 
 
 def totals() -> dict[tuple, float]:
-    """Every sum so far, of all processes, by (name, label values, part): part is "" for a counter, and for a histogram
-    the upper bound of a bucket, not cumulated, or "sum". Raises RedisError.
+    """Returns the sums of all processes by (name, label values, part): part is "" for a counter, and for a histogram
+    the upper bound of a bucket, not cumulative, or "sum". Raises RedisError.
     """
     _sums.flush()
     found = _redis().hgetall(KEY)
@@ -91,7 +91,7 @@ def _parsed(field: bytes) -> tuple:
 
 
 class _Sums:
-    """Those of this process that Redis does not have yet."""
+    """The sums of this process that Redis does not have yet."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -100,7 +100,7 @@ class _Sums:
     def add(self, name: str, labels: dict[str, str], part: str, amount: float) -> None:
         self._add((name, tuple(labels.values()), part), amount)
         if os.getpid() != _imported_by and threading.current_thread() is threading.main_thread():
-            self.flush_if_possible()  # the child that RQ's own worker forks for a job: it ends without a farewell
+            self.flush_if_possible()  # the child that RQ's own worker forks for a job: it runs no exit handlers
         elif _flusher.ensure_started():
             atexit.register(self.flush_if_possible)
 
@@ -110,7 +110,7 @@ class _Sums:
                 self._amounts[key] += amount
 
     def flush(self) -> None:
-        """Add them to those in Redis. Raises RedisError, and keeps them for the next time."""
+        """Add the sums to those in Redis. On RedisError, which it raises, they are kept for the next time."""
         with self._lock:
             amounts, self._amounts = self._amounts, defaultdict(float)
         if not amounts:
@@ -130,12 +130,12 @@ class _Sums:
         try:
             self.flush()
         except RedisError:
-            return  # whoever needs Redis for more than a count says that it is away
-        except Exception as exc:  # noqa: BLE001  it is reported
+            return  # code that needs Redis for more than counting logs that it is unavailable
+        except Exception as exc:  # noqa: BLE001  `report` logs it
             self.report(exc)
 
     def report(self, exc: Exception) -> None:
-        """As `unforeseen.report` does, which stands on this module. It only adds: the next flush may fail likewise."""
+        """Do what `unforeseen.report` does, which imports this module. It never flushes, which may fail again."""
         logger.error("metrics cannot be added up", exc_info=exc)
         self._add(("hopla_unforeseen_errors", ("metrics",), ""), 1)
 

@@ -1,7 +1,7 @@
-"""The id of the request that is being answered, or on whose behalf something is done later: in every log line.
+"""The id of the current request, or of the one on whose behalf a job runs later: it is in every log line.
 
-An image and an event of the desk keep it in their rows, so that it also reaches attempts long after the request, by
-whatever worker, and the e-mail.
+Images and support events store it in their rows, so that it also reaches attempts long after the request, in any
+worker, and e-mails.
 """
 
 import re
@@ -16,13 +16,13 @@ _current: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def current_request_id() -> str:
-    """ "" outside of any request."""
+    """Returns the id, or "" outside of any request."""
     return _current.get()
 
 
 @contextmanager
 def on_behalf_of(request_id: str):
-    """Inside, `current_request_id()` answers this id."""
+    """Inside, `current_request_id()` returns this id."""
     token = _current.set(request_id)
     try:
         yield
@@ -31,5 +31,5 @@ def on_behalf_of(request_id: str):
 
 
 def has_no_words(request_id: str) -> bool:
-    """Whether it has the form of those that hopla makes, so that no client wrote a message in it."""
+    """Returns whether the id has the form of hopla's own, so that it carries no message from a client."""
     return _OWN.fullmatch(request_id) is not None

@@ -1,7 +1,7 @@
-"""Sentry and OpenTelemetry, for those who ask for them by SENTRY_DSN or OTEL_EXPORTER_OTLP_ENDPOINT.
+"""Sentry and OpenTelemetry, enabled by SENTRY_DSN and OTEL_EXPORTER_OTLP_ENDPOINT.
 
 Without these variables none of their packages is imported; they are in requirements-observability.txt. What is sent
-names no person and opens no door: no body, header, cookie, query string or address of a client, no argument of a job.
+has no personal data and no secrets: no body, header, cookie, query string or client address, no argument of a job.
 
 Private parts of rq 2.12.0: `rq.job.Job.perform`.
 """
@@ -14,12 +14,12 @@ from rq.job import Job
 
 from apps.common.observability.request_id import current_request_id
 
-# Of what a log line carries besides its message; Django's also carry the request, query string included.
+# The extra fields of a log line that are sent; Django's lines also carry the request, query string included.
 SENT_FIELDS = {"ticket", "image", "attempt", "code", "route", "status", "seconds"}
 
 
 def start() -> None:
-    """What the settings ask for, once for each process. Raises ImproperlyConfigured when its package is missing."""
+    """Start what the settings enable, once per process. Raises ImproperlyConfigured when its package is missing."""
     for name, begin in (("SENTRY_DSN", _start_sentry), ("OTEL_EXPORTER_OTLP_ENDPOINT", _start_opentelemetry)):
         if not getattr(settings, name):
             continue
@@ -33,7 +33,7 @@ def start() -> None:
 
 
 def _start_sentry() -> None:
-    """An event for every line that is logged as an error: unhandled ones are, with their traceback."""
+    """Send an event for every line logged as an error, which includes unhandled errors, with their traceback."""
     import sentry_sdk
     from sentry_sdk.integrations.atexit import AtexitIntegration
     from sentry_sdk.integrations.dedupe import DedupeIntegration
@@ -42,14 +42,14 @@ def _start_sentry() -> None:
 
     sentry_sdk.init(
         dsn=settings.SENTRY_DSN,
-        # Those that come by default look into requests, jobs and queries.
+        # The default integrations read requests, jobs and queries.
         default_integrations=False,
         auto_enabling_integrations=False,
         integrations=[
             LoggingIntegration(level=None, event_level=logging.ERROR),
             ExcepthookIntegration(),
             DedupeIntegration(),
-            AtexitIntegration(callback=lambda pending, timeout: None),  # its own prints to standard error
+            AtexitIntegration(callback=lambda pending, timeout: None),  # the default callback prints to standard error
         ],
         send_default_pii=False,
         include_local_variables=False,
@@ -66,8 +66,8 @@ def _without_secrets(event: dict, hint: dict) -> dict:
 
 
 def _start_opentelemetry() -> None:
-    """A span for each request, job and call of Cloudinary. Where they go is said by the variables that OpenTelemetry
-    defines: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+    """Record a span for each request, job and call of Cloudinary. OpenTelemetry's own variables set where they go:
+    https://opentelemetry.io/docs/specs/otel/protocol/exporter/
     """
     from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -77,7 +77,7 @@ def _start_opentelemetry() -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     class RequestIds(SpanProcessor):
-        """The id that log lines have too: it leads from a request's trace to that of its photo's job, and back."""
+        """Add the id that log lines have too: it connects a request's trace with that of its photo's job."""
 
         def on_start(self, span, parent_context=None):
             if request_id := current_request_id():

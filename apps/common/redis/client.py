@@ -1,10 +1,10 @@
-"""How hopla connects to Redis where someone waits for the answer.
+"""Redis clients with short timeouts, for requests and jobs that wait for the reply.
 
-A URL names one server (redis://, rediss://, unix://), or the Sentinels that know which one is the master at the moment:
+A URL names one server (redis://, rediss://, unix://), or the Sentinels that know the current master:
 
     redis+sentinel://:password@host:26379,other-host:26379/name-of-the-master/0
 
-The password is that of Redis. Sentinels that ask for one of their own get it from `?sentinel_password=…`.
+The password is that of Redis. Sentinels that require their own get it from `?sentinel_password=…`.
 """
 
 from functools import lru_cache
@@ -17,17 +17,17 @@ from redis.retry import Retry
 from apps.common.redis.pool import Pool
 from apps.common.redis.sentinel import client_of_master, is_of_sentinels
 
-# Of one process, at most. A thread that finds all of them taken waits for one: redis-py's own pool refuses instead, the
-# 101st of 200 uploads that end together.
+# The most connections of one process. A thread that finds all of them taken waits for one; redis-py's own pool would
+# refuse the 101st of 200 uploads that end together.
 MAX_CONNECTIONS = 16
 WAIT_SECONDS = 0.5
 
 
 @lru_cache
 def redis_at(url: str) -> Redis:
-    """A client that notices a dead or hanging Redis within two seconds (redis-py's own defaults take 4.9).
+    """Returns a client that detects a dead or hanging Redis within two seconds (redis-py's defaults take 4.9).
 
-    One retry, for a pooled connection that a restart of Redis has cut; none for a timeout.
+    It retries once, for a pooled connection that a restart of Redis has closed, but not after a timeout.
     """
     return new_client(
         url,
@@ -40,7 +40,7 @@ def redis_at(url: str) -> Redis:
 
 
 def new_client(url: str, **options) -> Redis:
-    """A client with a pool of its own. `options`: of BlockingConnectionPool. Raises ValueError for a bad URL."""
+    """Returns a client with its own pool. `options`: of BlockingConnectionPool. Raises ValueError for a bad URL."""
     if is_of_sentinels(url):
         return client_of_master(url, **options)
     return Redis.from_pool(Pool.from_url(url, **options))

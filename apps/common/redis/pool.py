@@ -1,4 +1,4 @@
-"""Connections to Redis that threads share.
+"""The connection pool that threads share for Redis.
 
 Private parts of redis 8.1.0: `redis.BlockingConnectionPool._checkpid`, `.make_connection`, `.owns_connection`,
 `redis.connection.Connection.should_reconnect`.
@@ -14,8 +14,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
 class Pool(BlockingConnectionPool):
-    """redis-py's own, without the figures it keeps of its connections, and without asking the system at every step
-    whether the process has forked: that is a fifth of the processor time of a small command.
+    """redis-py's pool without its connection statistics and without asking the operating system at every step whether
+    the process has forked: that is a fifth of the CPU time of a small command.
     """
 
     def __init__(self, *args, **kwargs):
@@ -23,10 +23,10 @@ class Pool(BlockingConnectionPool):
         _pools.add(self)
 
     def _checkpid(self):
-        """Nothing: a process that was forked has got an empty pool at once."""
+        """Does nothing: a forked process gets an empty pool at once."""
 
     def get_connection(self, *args, **kwargs):
-        """One that is connected and has nothing to read. Raises redis.ConnectionError."""
+        """Returns a connection that is open and has nothing to read. Raises redis.ConnectionError."""
         try:
             connection = self.pool.get(timeout=self.timeout) or self.make_connection()
         except Empty:
@@ -44,12 +44,12 @@ class Pool(BlockingConnectionPool):
     def release(self, connection):
         if connection.should_reconnect() or not self.owns_connection(connection):
             connection.disconnect()
-        if self.owns_connection(connection):  # else it is that of the process before the fork, and has no place here
+        if self.owns_connection(connection):  # else it belongs to the parent process, from before the fork
             self.pool.put_nowait(connection)
 
 
 def _has_something_to_read(connection) -> bool:
-    """Closed by the server, or with an answer that nobody has read."""
+    """Returns whether the server closed the connection, or it holds a reply that was never read."""
     try:
         return connection.can_read()
     except (RedisConnectionError, RedisTimeoutError, OSError):

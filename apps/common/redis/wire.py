@@ -1,4 +1,4 @@
-"""Commands and answers in Redis' own protocol, for what is done many times for each photo.
+"""Commands and replies in Redis' own protocol, for what is done many times for each photo.
 
 Private parts of redis 8.1.0: `redis.connection.Connection._sock`, `.send_packed_command`, `.read_response`.
 """
@@ -13,11 +13,12 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
 def exchange(client: Redis, *commands: tuple) -> list:
-    """The answers to these commands, which are sent together. An argument may come in portions, as a tuple of bytes.
+    """Returns the replies to these commands, which are sent together. An argument may be given in portions, as a tuple
+    of bytes. The reply to a transaction that a WATCH aborted is None.
 
-    By hand, for it is done seven times for each photo: redis-py copies a large value five times before it is sent, and
-    takes as long for a small command as Redis does. Raises RedisError, also where a command of a transaction failed and
-    the others were done; what was sent may have been done then. None stands for a transaction that a WATCH forbade.
+    Written by hand, because it runs seven times for each photo: redis-py copies a large value five times before sending
+    it, and takes as long for a small command as Redis does. Raises RedisError, also when one command of a transaction
+    failed and the others ran; what was sent may then have been executed.
     """
     packed = b"".join(part for command in commands for part in _packed(command))
 
@@ -25,49 +26,49 @@ def exchange(client: Redis, *commands: tuple) -> list:
         connection = client.connection_pool.get_connection()
         try:
             connection.send_packed_command([packed])
-            answers = [connection.read_response() for _ in commands]
+            replies = [connection.read_response() for _ in commands]
         except BaseException:
-            connection.disconnect()  # an answer left unread would be taken for the next command's
+            connection.disconnect()  # an unread reply would be taken for the next command's
             raise
         finally:
             client.connection_pool.release(connection)
-        for answer in answers:
-            _require_no_error(answer)
-        return answers
+        for reply in replies:
+            _require_no_error(reply)
+        return replies
 
     return client.get_retry().call_with_retry(send_and_read, lambda error: None)
 
 
-def _require_no_error(answer) -> None:
-    """EXEC answers with a list, and what went wrong with one of its commands stands in there."""
-    if isinstance(answer, list):
-        for part in answer:
+def _require_no_error(reply) -> None:
+    """Raise the first error in the reply: EXEC returns a list that may contain the errors of its commands."""
+    if isinstance(reply, list):
+        for part in reply:
             _require_no_error(part)
-    elif isinstance(answer, RedisError):
-        raise answer
+    elif isinstance(reply, RedisError):
+        raise reply
 
 
 def receive(client: Redis, command: tuple, size: int) -> memoryview | None:
-    """The string that answers this command, if it has `size` bytes. Raises RedisError.
+    """Returns the string in reply to this command if it has `size` bytes, else None. Raises RedisError.
 
-    By hand, into its own place: redis-py takes a large value in by pieces of 64 KiB and copies it twice. None may also
-    stand for an error that Redis answered; whoever must know asks again by the client.
+    Written by hand to read into one buffer: redis-py reads a large value in pieces of 64 KiB and copies it twice. None
+    may also stand for an error reply; a caller that must know repeats the command with the client.
     """
     packed = b"".join(_packed(command))
     head = b"$%d\r\n" % size
-    answer = memoryview(bytearray(len(head) + size + 2))
+    reply = memoryview(bytearray(len(head) + size + 2))
 
     def send_and_receive() -> memoryview | None:
         connection = client.connection_pool.get_connection()
         try:
             connection.send_packed_command([packed])
             received = 0
-            while received < len(answer):
-                received += _receive_into(answer[received:], connection._sock)
-                if answer[: min(received, len(head))] != head[:received]:
-                    connection.disconnect()  # with the rest of what it answered
+            while received < len(reply):
+                received += _receive_into(reply[received:], connection._sock)
+                if reply[: min(received, len(head))] != head[:received]:
+                    connection.disconnect()  # drops the rest of the reply
                     return None
-            return answer[len(head) : -2]
+            return reply[len(head) : -2]
         except BaseException:
             connection.disconnect()
             raise
@@ -90,7 +91,7 @@ def _receive_into(buffer: memoryview, sock: socket.socket) -> int:
 
 
 def _packed(command: tuple) -> list[bytes]:
-    """In Redis' protocol."""
+    """Returns the command in Redis' protocol."""
     parts = [b"*%d\r\n" % len(command)]
     for argument in command:
         if isinstance(argument, tuple):
@@ -100,9 +101,9 @@ def _packed(command: tuple) -> list[bytes]:
     return parts
 
 
-@lru_cache(maxsize=1000, typed=True)  # typed: or 60 would be sent as 60.0, if that came first
+@lru_cache(maxsize=1000, typed=True)  # typed, or 60 would be sent as 60.0 if that came first
 def _packed_argument(argument) -> bytes:
-    """Most come again: names, scripts, the key of a photo with each of its pieces."""
+    """Returns one packed argument, cached since most recur: names, scripts, the key of a photo with each piece."""
     if not isinstance(argument, (bytes, str)):
         argument = str(argument)
     data = argument.encode() if isinstance(argument, str) else argument

@@ -3,7 +3,7 @@
 from drf_yasg import openapi
 from drf_yasg.utils import no_body
 
-from apps.common.api.operations import LOCATION, Refusal, answer, header, operation
+from apps.common.api.operations import LOCATION, Refusal, header, operation, response
 from apps.tickets import errors
 from apps.tickets.api.serializers import (
     ImageSerializer,
@@ -52,7 +52,7 @@ VALIDATORS = {
     },
     "Cache-Control": {"type": "string", "enum": ["private, no-cache"], "x-required": True},
 }
-NOT_MODIFIED = answer("The state is the one that If-None-Match names.", headers=VALIDATORS)
+NOT_MODIFIED = response("The state is the one that If-None-Match names.", headers=VALIDATORS)
 
 LIST_TICKETS = operation(
     "tickets_list",
@@ -70,8 +70,8 @@ OPEN_TICKET = operation(
     tag="tickets",
     body=NewTicketSerializer,
     manual_parameters=[IDEMPOTENCY_KEY],
-    answers={
-        201: answer(
+    responses={
+        201: response(
             "The ticket.", TicketWithSlotsSerializer, example=NEW_TICKET, headers={"Location": LOCATION} | REPLAYED
         )
     },
@@ -83,8 +83,8 @@ READ_TICKET = operation(
     "The ticket and all of its images, by position.",
     tag="tickets",
     manual_parameters=[IF_NONE_MATCH],
-    answers={
-        200: answer(
+    responses={
+        200: response(
             "The ticket and its images.",
             TicketDetailSerializer,
             example=TicketDetailSerializer.example(),
@@ -100,8 +100,8 @@ WATCH_TICKET = operation(
     "exactly when the last declared photo is stored, once, and stays.",
     tag="tickets",
     manual_parameters=[IF_NONE_MATCH],
-    answers={
-        200: answer(
+    responses={
+        200: response(
             "Status and progress.",
             TicketStatusSerializer,
             example=TicketStatusSerializer.example(),
@@ -150,8 +150,8 @@ POST_IMAGE = operation(
             pattern="^sha-256=:[A-Za-z0-9+/]{43}=:$",
         ),
     ],
-    answers={
-        202: answer(
+    responses={
+        202: response(
             "The photo was accepted; its delivery is queued.",
             ImageSerializer,
             example=QUEUED_IMAGE,
@@ -187,5 +187,5 @@ READ_IMAGE = operation(
     "Read one image",
     "`url` and `thumbnail_url` are set once it is `stored`, `error` once an attempt came to nothing.",
     tag="images",
-    answers={200: answer("The image.", ImageSerializer, example=ImageSerializer.example())},
+    responses={200: response("The image.", ImageSerializer, example=ImageSerializer.example())},
 )

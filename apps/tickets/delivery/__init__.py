@@ -1,1 +1,1 @@
-"""A photo's way out: the job that sends it to Cloudinary, when it is tried again, and who has it in hand."""
+"""Delivery of a photo: the job that sends it to Cloudinary, its retries, and the leases of running attempts."""

@@ -1,4 +1,4 @@
-"""The photo's way out: the job, Cloudinary's answer, a retry or a failure."""
+"""The job that delivers a photo: it records what Cloudinary responded, a retry or a failure."""
 
 import logging
 import time
@@ -30,18 +30,18 @@ FAILED_JOB_TTL_SECONDS = 24 * 60 * 60
 
 
 def enqueue_delivery(image_id) -> None:
-    """Put the job of this new image on the queue now. Twice does no harm: the second job finds nothing to do."""
+    """Enqueue the job of this new image now. Calling it twice is harmless: the second job finds nothing to do."""
     _deliveries().enqueue(str(image_id), job_id=_job_id(image_id, 0))
 
 
 def enqueue_again(image: Image, *, waiting_since: datetime | None = None) -> None:
-    """Likewise, of any image, whatever became of its job before. With `waiting_since` it goes to the front."""
+    """Enqueue a job of any image, whatever happened to its previous job. With `waiting_since` it goes to the front."""
     job_id = _job_id(image.pk, image.attempts)
     _deliveries().enqueue(str(image.pk), job_id=job_id, again=True, waiting_since=waiting_since)
 
 
 def _job_id(image_id, attempts: int) -> str:
-    """One for each attempt: a job that ends takes its hash along, and never that of the next attempt's."""
+    """Returns an id per attempt: a job that ends deletes its hash, and must not delete that of the next attempt."""
     return f"{image_id}_{attempts}"
 
 
@@ -51,14 +51,14 @@ def _deliveries() -> JobTemplate:
 
 
 def which_have_a_job(images: list[Image]) -> set:
-    """The ids of those of these images whose job waits in the queue."""
+    """Returns the ids of the images whose job waits in the queue."""
     jobs = {_job_id(image.pk, image.attempts): image.pk for image in images}
     return {jobs[job_id] for job_id in JobTemplate.which_wait(list(jobs))}
 
 
 @job_function
 def deliver_photo(image_id: str) -> None:
-    """Send one staged photo to Cloudinary and record what became of it. The job; safe to run twice and side by side.
+    """Send one staged photo to Cloudinary and record the outcome. The job; safe to run twice and concurrently.
 
     No lock and no database connection is held while Cloudinary works.
     """
@@ -90,18 +90,18 @@ def _attempt(image: Image) -> None:
 
 
 def _staged_content(image: Image) -> bytes | memoryview:
-    """Raises staging.StagedBytesGoneError, RedisError."""
+    """Returns the photo's bytes. Raises store.StagedBytesGoneError, RedisError."""
     try:
         return store.read(image.pk, image.size)
     except store.StagedBytesGoneError:
-        # Whoever wrote down that it had failed may have set them aside after staff had it tried again.
+        # The worker that recorded its failure may have quarantined the bytes after staff had the photo tried again.
         if not quarantine.take_back(image.pk, image.size):
             raise
     return store.read(image.pk, image.size)
 
 
 def settle_error(image: Image, error: cloudinary.CloudError) -> None:
-    """What each kind of trouble means for the image whose attempt met it."""
+    """Record what the error of an attempt means for its image."""
     if isinstance(error, cloudinary.RefusedError):
         outcomes.record_failed(image, code=error.code, detail=error.detail)
     elif isinstance(error, cloudinary.CredentialsError):
@@ -111,18 +111,16 @@ def settle_error(image: Image, error: cloudinary.CloudError) -> None:
     elif isinstance(error, cloudinary.RateLimitedError) and error.everyone:
         logger.error("Cloudinary's limit for the account is reached: every upload waits.")
         _postpone(image, pause_uploads(until=error.until, code=error.code, detail=error.detail))
-    elif isinstance(
-        error, cloudinary.InterruptedCallError
-    ):  # not by way of _retry: a restart must not fail a last attempt
+    elif isinstance(error, cloudinary.InterruptedCallError):  # not `_retry`: a restart must not fail a last attempt
         outcomes.record_retry(image, moment=timezone.now(), code=error.code, detail=error.detail)
     else:
         _retry(image, code=error.code, detail=error.detail, not_before=getattr(error, "until", None))
 
 
 def settle_lost(images: list[Image]) -> None:
-    """Their bytes are gone (at most 100 images). Those that Cloudinary holds are stored, the rest failed.
+    """Settle images whose bytes are gone (at most 100): those that Cloudinary holds are stored, the rest failed.
 
-    An image that no attempt was made of cannot be there. While Cloudinary cannot be asked, the others wait.
+    An image without an attempt cannot be there. While Cloudinary is unavailable, the others wait.
     """
     tried = [image for image in images if image.attempts]
     try:
@@ -146,7 +144,7 @@ def settle_lost(images: list[Image]) -> None:
 
 
 def _start_attempt(image_id: str) -> Image | None:
-    """The image with its attempt begun, or None: settled, taken by another worker, not due yet, paused, or deleted."""
+    """Returns the image with a new attempt, or None: it is settled, another worker's, not due, paused, or deleted."""
     image, pause = None, current_pause()
     try:
         if pause is None:
@@ -154,7 +152,7 @@ def _start_attempt(image_id: str) -> Image | None:
         else:
             _wait_for_end_of(pause, image_id)
     finally:
-        if not connection.in_atomic_block:  # as it is inside a TestCase
+        if not connection.in_atomic_block:  # it is inside a TestCase
             connection.close()
     if image is not None:
         metrics.count("hopla_upload_attempts")

@@ -1,8 +1,8 @@
-"""How long an attempt is left alone before someone takes it for lost.
+"""The lease of an attempt: how long it runs before other workers consider it lost.
 
-A worker that prolongs the leases of what it has in hand (`keep_leases`) takes short ones: when it is killed, its photos
-are taken up again within LEASE_SECONDS, and not only when the longest upload would have ended. Whatever runs jobs
-without that, such as RQ's own worker, takes leases as long as an attempt may last.
+A worker that renews the leases of its attempts (`keep_leases`) takes short ones: when it is killed, its photos are
+retried within LEASE_SECONDS, and not only when the longest upload would have ended. A process that runs jobs without
+renewing, such as RQ's own worker, takes leases as long as an attempt may last.
 """
 
 import threading
@@ -20,20 +20,20 @@ from apps.tickets.models.statuses import ImageStatus
 LEASE_SECONDS = 15
 PROLONG_EVERY_SECONDS = 3
 
-# The attempts that this process makes, by image and number: one may be overtaken by another in the same process.
+# The running attempts of this process, by image and number: one may be overtaken by another in the same process.
 _held: set[tuple] = set()
 _kept = threading.Event()
 
 
 def lease_seconds() -> float:
-    """Of an attempt that begins now."""
+    """Returns the lease of an attempt that begins now."""
     whole_attempt = settings.UPLOAD_TIMEOUT_SECONDS + LEASE_SLACK_SECONDS
     return min(LEASE_SECONDS, whole_attempt) if _kept.is_set() else whole_attempt
 
 
 @contextmanager
 def held(image: Image):
-    """Inside, the image's attempt is being made by this process."""
+    """Inside, this process holds the lease of the image's attempt."""
     attempt = (image.pk, image.attempts)
     _held.add(attempt)
     try:
@@ -43,14 +43,14 @@ def held(image: Image):
 
 
 def prolong_leases() -> int:
-    """Prolong the leases of all attempts that this process makes, and answer how many. One that was taken over
-    meanwhile has another's lease prolonged, for no longer than its own upload lasts.
+    """Renew the leases of all running attempts of this process. Returns how many. If another worker has taken over an
+    attempt, this renews that worker's lease, for no longer than its own upload lasts.
     """
     if not _held:
         return 0
     with transaction.atomic():
-        # Rows that are locked are being settled. Waiting for them with others locked could be waiting in a circle:
-        # whoever cancels a ticket locks its images in an order of its own.
+        # Locked rows are being settled. Waiting for them while holding other locks could deadlock: cancelling a ticket
+        # locks its images in another order.
         uploading = Image.objects.filter(
             pk__in={image_id for image_id, _ in _held.copy()}, status=ImageStatus.UPLOADING
         )
@@ -63,10 +63,10 @@ _prolonging = Periodic("prolonging leases", prolong_leases, every_seconds=PROLON
 
 
 def keep_leases(until: threading.Event) -> None:
-    """Prolong them every PROLONG_EVERY_SECONDS, until told to end. For a thread of its own: nothing may hold it up."""
+    """Renew the leases every PROLONG_EVERY_SECONDS until the event is set; for its own thread, so nothing delays it."""
     _kept.set()
     try:
-        # While nobody reaches the database nobody takes anything over either.
+        # While the database is unavailable, no worker can take over an attempt either.
         _prolonging.keep_on(until, after_seconds=PROLONG_EVERY_SECONDS)
     finally:
         _kept.clear()

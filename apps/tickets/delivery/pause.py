@@ -1,6 +1,6 @@
-"""One pause for every upload: Cloudinary asked the whole account to wait, or refuses hopla's credentials.
+"""A pause of all uploads: Cloudinary asked the whole account to wait, or refuses hopla's credentials.
 
-It stands in Redis, where every worker sees it. Losing it (a flush) costs one more refusal, nothing else.
+It is kept in Redis, where every worker sees it. Losing it (a flush) costs one more refusal, nothing else.
 """
 
 import json
@@ -13,22 +13,22 @@ from django.utils import timezone
 from apps.common.redis.client import redis_at
 
 KEY = "hopla:uploads:pause"
-# Account-wide limits of Cloudinary are counted by the hour: when it names no time, look again after a minute.
+# Cloudinary's account-wide limits are hourly: when it names no time, try again after a minute.
 UNNAMED_WAIT_SECONDS = 60
 LONGEST_WAIT_SECONDS = 60 * 60
-# Wrong credentials are tried again this often, with one upload: when they work, everything goes on by itself.
+# Refused credentials are tried again this often, with one upload: once they work, uploads resume without restart.
 PROBE_EVERY_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Pause:
     until: datetime
-    code: str  # of the error that called for it
+    code: str  # of the error that caused it
     detail: str
 
 
 def pause_uploads(*, until: datetime | None, code: str, detail: str) -> Pause:
-    """Hold every upload back until then. A later pause replaces an earlier one."""
+    """Pause all uploads until then. A later pause replaces an earlier one."""
     now = timezone.now()
     until = until or now + timedelta(seconds=UNNAMED_WAIT_SECONDS)
     until = min(max(until, now + timedelta(seconds=1)), now + timedelta(seconds=LONGEST_WAIT_SECONDS))

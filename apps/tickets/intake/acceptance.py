@@ -1,7 +1,7 @@
-"""The end of a photo's way in: a staged photo takes its place and is handed to delivery.
+"""The last step of intake: a staged photo takes its place and is handed to delivery.
 
-The place is taken after the bytes are staged, so that a crash in between leaves a key that expires and never a place
-that nobody fills.
+The place is taken after the bytes are staged, so that a crash in between leaves a key that expires and never a taken
+place without a photo.
 """
 
 import logging
@@ -22,7 +22,7 @@ from apps.tickets.models import Image, Ticket, next_check_at_the_latest
 
 logger = logging.getLogger(__name__)
 
-# A ticket and how many of its places are taken, before the body is read.
+# The ticket and how many of its places are taken, read before the body.
 _TICKET = CompiledQuery(
     lambda: Ticket.objects.filter(
         pk=Parameter("ticket_id", BigIntegerField()), owner=Parameter("owner_id", BigIntegerField())
@@ -70,7 +70,7 @@ def accept_photo(
         take_place(image, position=position)
         if also:
             also(image)
-    # Robust: with the queue away the photo is accepted all the same, and reconcile enqueues it.
+    # Robust: if the queue is unavailable the photo is still accepted, and reconcile enqueues it.
     transaction.on_commit(lambda: enqueue_delivery(image.pk), robust=True)
     transaction.on_commit(lambda: _tell_accepted(image), robust=True)
     return image

@@ -1,10 +1,10 @@
 """A new photo takes a place of its ticket: that of the slot it is for, or the first that is free and has no name.
 
-On PostgreSQL one statement does it for the common photo, which takes the position after the last, and for that of a
-slot. What it sees is as
-old as the statement, which may wait for the ticket; then the unique constraint, or the ticket's status, keeps it from
-taking anything. Whatever it did not take is decided under the ticket's lock, and the same statement is run again with
-the position found. SQLite has no row locks: there the transaction is the lock, and each part a statement of its own.
+On PostgreSQL one statement is the fast path, for the common photo, which takes the position after the last, and for
+that of a slot. The statement may wait for the ticket, and sees the rows as of its start; then the unique constraint, or
+the ticket's status, keeps it from taking a place. On the slow path the position is decided under the ticket's lock, and
+the same statement runs again with it. SQLite has no row locks: there the transaction is the lock, and each part its own
+statement.
 """
 
 from functools import cache
@@ -67,7 +67,7 @@ _POSITION = Parameter("position", models.PositiveIntegerField())
 
 
 def places_taken() -> Subquery:
-    """For a query of tickets: how many of its places are taken; None for none."""
+    """Returns an expression for a query of tickets: the number of places taken, null for none."""
     images = Image.objects.holding_a_place().filter(ticket=OuterRef("pk")).order_by().values("ticket")
     return Subquery(images.annotate(number=Count("pk")).values("number"))
 
@@ -171,7 +171,7 @@ def _take_in_steps(image: Image, ticket: Ticket, *, position: int) -> None:
             ticket.touch()
 
 
-# It has the same bytes: the first such photo that holds a place is named as the original.
+# For the same bytes, the first such photo that holds a place is the original.
 _IS_TWIN = Q(sha256=Parameter("sha256", models.CharField()))
 _TWIN = CompiledQuery(
     lambda: (
@@ -186,7 +186,7 @@ def _seen():
 
 
 def _held():
-    """What is to be known of the ticket's photos, by one look at them. No row where there are none."""
+    """Returns what the statement needs to know of the ticket's photos, in one query. No row if there are none."""
     held = Image.objects.holding_a_place().filter(ticket=_TICKET_ID).order_by().values("ticket")
     twins = ArrayAgg("pk", filter=_IS_TWIN, order_by="created_at")
     return held.annotate(taken=Count("*"), last=Max("position"), twins=twins).values_list("taken", "last", "twins")
@@ -200,8 +200,8 @@ def _take() -> CompiledStatement:
 def _compile_take() -> tuple[str, list]:
     seen, seen_parameters = select_sql(_seen())
     held, held_parameters = select_sql(_held())
-    # Of another status than was seen it stays as it is: only one photo is the first, and writes down that the ticket is
-    # in progress.
+    # A ticket with another status than was read stays as it is: only one photo is the first and records that the ticket
+    # is in progress.
     status = RawSQL("SELECT status FROM place WHERE position <= num_images", ())
     update_ticket, ticket_parameters = update_sql(
         Ticket.objects.filter(IS_OPEN, pk=_TICKET_ID, status=status),

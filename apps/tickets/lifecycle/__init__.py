@@ -1,1 +1,1 @@
-"""How tickets and images move from one status to the next, and what follows from it."""
+"""How tickets and images move from one status to the next, and what each move causes."""

@@ -1,7 +1,7 @@
-"""Tickets that end otherwise than complete: cancelled by staff, or expired.
+"""Tickets that end without completing: cancelled by staff, or expired.
 
-Photos in flight settle at once, as failed: nobody waits for them any more. One whose upload still lands at Cloudinary
-finds its image failed, and its asset is removed there.
+Photos in flight fail at once, since they are not needed any more. If an upload still succeeds, its asset is removed
+from Cloudinary.
 """
 
 from django.db import transaction
@@ -16,17 +16,17 @@ EXPIRE_BATCH = 100
 
 
 def cancel_ticket(ticket_id: int) -> bool:
-    """-> cancelled. Returns whether this call made it so: a ticket that has ended already stays as it is."""
+    """Cancel the ticket. Returns whether this call did: a ticket that has already ended stays as it is."""
     return _end(ticket_id, moves.cancel, code="ticket_cancelled", detail=gettext_noop("The ticket was cancelled."))
 
 
 def expire_ticket(ticket_id: int) -> bool:
-    """-> expired, if its `expires_at` has come; likewise."""
+    """Expire the ticket if its `expires_at` has passed. Returns whether this call did."""
     return _end(ticket_id, moves.expire_if_overdue, code="ticket_expired", detail=gettext_noop("The ticket expired."))
 
 
 def expire_due_tickets() -> int:
-    """Expire the tickets whose time has come, a batch at a time. Returns how many."""
+    """Expire one batch of the tickets whose time has passed. Returns how many."""
     due = Ticket.objects.filter(status__in=OPEN_TICKET, expires_at__lte=timezone.now()).order_by("expires_at")
     return sum(expire_ticket(pk) for pk in list(due.values_list("pk", flat=True)[:EXPIRE_BATCH]))
 

@@ -1,9 +1,9 @@
 """Makes a move of `moves.py`: the row changes, the ticket's version is raised, the transition is written.
 
 An image's move is one statement on PostgreSQL, compiled from the table. It takes the ticket's lock, by raising the
-version, before it changes the image: whoever moves an image holds that lock. An image that was moved while the
-statement waited stays as it is; then the same statement is run again, now holding the lock, and decides for certain.
-SQLite has no row locks: there the transaction is the lock, and each part is a statement of its own.
+version, before it changes the image: every move of an image holds that lock. An image that was moved while the
+statement waited stays as it is; the same statement then runs again, now holding the lock, and its result is final.
+SQLite has no row locks: there the transaction is the lock, and each part is its own statement.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from apps.common.db.compiled_queries import (
 from apps.tickets.models import Image, Ticket, Transition
 from apps.tickets.models.transition import log_transition, new_move, write
 
-NOW = Parameter("now", models.DateTimeField())  # of every move: the moment at which it is made
+NOW = Parameter("now", models.DateTimeField())  # the time of the move, in every move
 _ID = Parameter("id", models.UUIDField())
 _NUMBER = Parameter("id", models.BigIntegerField())
 
@@ -52,9 +52,9 @@ SELECT seen.status, {columns} FROM seen, image, ticket
 
 @dataclass(frozen=True, eq=False)
 class Move:
-    """From which statuses to which, what else is written, and what must hold of the row besides.
+    """One move: from which statuses to which, what else is written, and the other conditions on the row.
 
-    A Parameter in it stands for a value that is given when the move is made.
+    A Parameter in it is a placeholder for a value that is given when the move is made.
     """
 
     from_statuses: tuple[str, ...]
@@ -70,17 +70,17 @@ class Move:
         return {"status": self.to_status, "updated_at": NOW} | self.changes
 
     def transition(self, values: dict, **fields) -> Transition:
-        """One that is made now; it is not written yet, and does not know where the move began."""
+        """Returns a transition of now that is not saved yet and does not know the status before."""
         reason = values[self.reason.name] if isinstance(self.reason, Parameter) else self.reason
         return new_move(to_status=self.to_status, reason=reason[:64], at=values["now"], **fields)
 
 
 class ImageMove(Move):
-    """Of an image, under its ticket's lock."""
+    """A move of an image, under its ticket's lock."""
 
     def make(self, image_id, *, ticket_id: int | None = None, **values) -> tuple[Image, Ticket] | None:
-        """The image then, and its ticket with its version raised, locked until the transaction ends. None: the move is
-        not allowed, and nothing has changed. Raises Ticket.DoesNotExist.
+        """Returns the moved image and its ticket with its version raised, locked until the transaction ends; None if
+        the move is not allowed, and then nothing has changed. Raises Ticket.DoesNotExist.
         """
         values = {"id": image_id, "now": timezone.now()} | values
         if connection.vendor != "postgresql":
@@ -94,8 +94,8 @@ class ImageMove(Move):
         return made
 
     def make_of(self, image: Image, **values) -> Ticket | None:
-        """Likewise, of an image in hand, which is as the database has it then. None also where another attempt of it
-        has begun since it was read, or staff have had it tried again: `SAME_ATTEMPT`.
+        """Move this instance, which is updated to the row, and return the same as above. None also if another attempt
+        has begun since it was read, or staff had it tried again: `SAME_ATTEMPT`.
         """
         own = {"attempts": image.attempts, "attempts_uncounted": image.attempts_uncounted}
         made = self.make(image.pk, ticket_id=image.ticket_id, **own, **values)
@@ -179,10 +179,10 @@ class ImageMove(Move):
 
 
 class TicketMove(Move):
-    """Of a ticket that the caller has locked."""
+    """A move of a ticket that the caller has locked."""
 
     def make_of(self, ticket: Ticket, **values) -> bool:
-        """Whether the move is allowed, and so was made. The ticket in hand is as the database has it then."""
+        """Make the move and update the instance. Returns whether the move was allowed."""
         if ticket.status not in self.from_statuses:
             return False
         values = {"id": ticket.pk, "now": timezone.now()} | values
@@ -207,7 +207,7 @@ class TicketMove(Move):
 
 
 def _hold_ticket_of(image_id, ticket_id: int | None) -> bool:
-    """Lock the ticket. False when the image is gone. Raises Ticket.DoesNotExist."""
+    """Lock the ticket. Returns False if the image was deleted. Raises Ticket.DoesNotExist."""
     if ticket_id is None:
         image = Image.objects.find(image_id)
         ticket_id = image and image.ticket_id

@@ -1,6 +1,6 @@
-"""Every move that a ticket or an image can make: from which statuses, to which, what changes, and what must hold.
+"""Every move that a ticket or an image can make: from which statuses, to which, what changes, and its conditions.
 
-The tables say it, the functions below make the moves. All are safe to repeat or to come late: a move that is not
+The tables define the moves, the functions below make them. All are safe to repeat or to call late: a move that is not
 allowed changes nothing.
 """
 
@@ -82,7 +82,7 @@ IMAGE_MOVES = {
 
 
 def _all_images_are_stored() -> Q:
-    """Certain only under the ticket's lock, in a statement that begins after it was taken."""
+    """Only reliable under the ticket's lock, in a statement that begins after the lock was taken."""
     stored = Image.objects.filter(ticket=OuterRef("pk"), status=ImageStatus.STORED).order_by().values("ticket")
     return Q(num_images=Coalesce(Subquery(stored.annotate(number=Count("*")).values("number")), 0))
 
@@ -104,9 +104,9 @@ TICKET_MOVES = {
 
 
 def start_upload(image_id, *, lease_seconds: float) -> Image | None:
-    """Begin an attempt. Returns the image then; None: it is not queued, its retry is not due yet, or it is gone.
+    """Begin an attempt. Returns the image, or None if it is not queued, its retry is not due yet, or it was deleted.
 
-    After `lease_seconds` the attempt is taken for lost, unless they are prolonged.
+    After `lease_seconds` the attempt is considered lost, unless the lease is renewed.
     """
     made = IMAGE_MOVES["start_upload"].make(image_id, moment=timezone.now() + timedelta(seconds=lease_seconds))
     return made and made[0]
@@ -119,27 +119,27 @@ def store(image: Image, *, asset_id: str, asset_version: int, asset_format: str)
 
 
 def retry_at(image: Image, moment, *, code: str, detail: str) -> Ticket | None:
-    """Passing trouble ended the attempt, the next one starts at `moment`."""
+    """End the attempt after a temporary failure; the next one starts at `moment`."""
     return IMAGE_MOVES["retry_at"].make_of(image, moment=moment, code=code, detail=detail[:500])
 
 
 def give_back(image: Image, moment) -> Ticket | None:
-    """The attempt does not count: it failed for a reason that is no photo's fault."""
+    """End the attempt without counting it: it failed for a reason that is not the photo's fault."""
     return IMAGE_MOVES["give_back"].make_of(image, moment=moment)
 
 
 def fail(image: Image, *, code: str, detail: str) -> Ticket | None:
-    """The place is free again."""
+    """Fail the image, which frees its place."""
     return IMAGE_MOVES["fail"].make_of(image, code=code, detail=detail[:500])
 
 
 def lose_asset(image: Image, *, code: str, detail: str) -> Ticket | None:
-    """Cloudinary does not hold the photo any more."""
+    """Fail a stored image that Cloudinary does not hold any more."""
     return IMAGE_MOVES["lose_asset"].make_of(image, code=code, detail=detail[:500])
 
 
 def revive(image: Image, *, position: int) -> Ticket | None:
-    """Staff have it tried again on a place that is free, with all attempts before it."""
+    """Queue the image again for staff, on a free place, with the full number of attempts."""
     return IMAGE_MOVES["revive"].make_of(image, position=position, moment=next_check_at_the_latest())
 
 
@@ -160,5 +160,5 @@ def expire_if_overdue(ticket: Ticket) -> bool:
 
 
 def reopen(ticket: Ticket, *, expires_at) -> bool:
-    """Staff gave an expired ticket more time. It is pending again if no photo was ever accepted."""
+    """Reopen an expired ticket that staff gave more time. It is pending again if no photo was ever accepted."""
     return any(TICKET_MOVES[name].make_of(ticket, moment=expires_at) for name in ("reopen", "reopen_empty"))

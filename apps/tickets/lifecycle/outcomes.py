@@ -1,6 +1,6 @@
-"""What became of an attempt, recorded: each function is one transaction that moves the image, under its ticket's lock.
+"""Records the outcome of an attempt: each function is one transaction that moves the image, under its ticket's lock.
 
-All are safe to run twice or late: a move that is no longer allowed changes nothing, and then nothing is signalled.
+All are safe to run twice or late: a move that is no longer allowed changes nothing and sends no signal.
 """
 
 from django.db import transaction
@@ -28,21 +28,22 @@ ERROR_CODES = (
     "asset_missing",
     "asset_changed",
 )
-# Of these there is no other attempt. The bytes of others are kept for a while: see interventions.try_again.
+# Failures with these codes are final. The bytes of others are kept for a while: see upkeep/staff_actions.py.
 NOT_TO_BE_TRIED_AGAIN = {"ticket_cancelled"}
 
 
 def may_be_tried_again(image: Image) -> bool:
-    """Whether it has failed, and staff may want another attempt."""
+    """Returns whether the image has failed and staff may try it again."""
     return image.status == ImageStatus.FAILED and image.error_code not in NOT_TO_BE_TRIED_AGAIN
 
 
 def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_format: str) -> bool:
-    """The image is stored, and its ticket completed if it was the last. Returns whether this call made it so."""
+    """Mark the image as stored, and complete its ticket if it was the last. Returns whether this call did."""
     with transaction.atomic():
         ticket = moves.store(image, asset_id=asset_id, asset_version=asset_version, asset_format=asset_format)
         if ticket is None:
-            # Failed, cancelled or deleted meanwhile, or overtaken by another attempt: the removal finds it wanted.
+            # It failed, was cancelled or deleted meanwhile; or another attempt overtook this one, and then the removal
+            # finds the asset in use.
             remove_asset_of(image)
             return False
         image_stored.send(sender=Image, image=image, ticket=ticket)
@@ -52,7 +53,7 @@ def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_form
 
 
 def record_failed(image: Image, *, code: str, detail: str) -> bool:
-    """The image is failed with its reason and its place is free again. Returns whether this call made it so."""
+    """Mark the image as failed, with the reason, and free its place. Returns whether this call did."""
     with transaction.atomic():
         ticket = moves.fail(image, code=code, detail=detail)
         if ticket is None:
@@ -68,7 +69,7 @@ def record_failed(image: Image, *, code: str, detail: str) -> bool:
 
 
 def record_retry(image: Image, *, moment, code: str, detail: str) -> bool:
-    """The attempt came to nothing; the image waits for its next one at `moment`."""
+    """Record a failed attempt; the image waits for the next one at `moment`."""
     with transaction.atomic():
         if not moves.retry_at(image, moment, code=code, detail=detail):
             return False
@@ -77,13 +78,13 @@ def record_retry(image: Image, *, moment, code: str, detail: str) -> bool:
 
 
 def record_postponed(image: Image, *, moment) -> bool:
-    """The attempt ended for a reason that is no photo's fault: it does not count, the next one starts at `moment`."""
+    """Record an attempt that does not count, as its failure is not the photo's fault; the next starts at `moment`."""
     with transaction.atomic():
         return moves.give_back(image, moment) is not None
 
 
 def record_asset_lost(image: Image, *, code: str, detail: str) -> bool:
-    """A stored photo is not at Cloudinary any more: its image is failed. A completed ticket stays completed."""
+    """Fail a stored image whose photo is not at Cloudinary any more. A completed ticket stays completed."""
     with transaction.atomic():
         ticket = moves.lose_asset(image, code=code, detail=detail)
         if ticket is None:
@@ -100,5 +101,5 @@ def _count_stored(image: Image) -> None:
 
 
 def _discard_on_commit(image: Image) -> None:
-    # Robust: with Redis away the bytes stay until the reconciler or their expiry takes them; the outcome stands.
+    # Robust: without Redis the outcome stands, and the bytes stay until the reconciler or their expiry removes them.
     transaction.on_commit(lambda: store.discard(image.pk), robust=True)

@@ -1,7 +1,7 @@
-"""What happened to tickets and images, told inside the transaction that makes it so, and the receiver that counts.
+"""Signals of tickets and images, sent inside the transaction that changes them, and the receiver that counts.
 
-QuerySet.update() sends no post_save, so the count hangs on a signal of our own. Whoever sends `image_stored` holds the
-ticket's lock: two workers finishing together would each count one short without it.
+QuerySet.update() sends no post_save, so the count depends on a signal of hopla's own. The sender of `image_stored`
+holds the ticket's lock: without it two workers finishing together would each count one too few.
 """
 
 from django.db import transaction

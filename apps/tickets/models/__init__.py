@@ -1,4 +1,4 @@
-"""What the database holds of tickets and photos, and the rules of a single row."""
+"""The models of tickets and photos, with the rules of a single row."""
 
 from apps.tickets.models.asset_removal import AssetRemoval
 from apps.tickets.models.idempotency_key import IdempotencyKey

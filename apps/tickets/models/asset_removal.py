@@ -1,4 +1,4 @@
-"""The assets that are to be removed from Cloudinary."""
+"""The assets to remove from Cloudinary."""
 
 from django.db import models
 from django.utils import timezone
@@ -6,16 +6,16 @@ from django.utils.translation import gettext_lazy as _
 
 
 class AssetRemoval(models.Model):
-    """An asset that must not stay at Cloudinary: written in the transaction that made it so, removed once it is gone.
+    """An asset that must not stay at Cloudinary: created in the transaction that decides so, deleted once it is gone.
 
-    `due_at` lies past the deadline of any upload of it that may still be under way, and is when it is tried next.
+    `due_at` is the time of the next try, after the deadline of any upload that may still be in progress.
     """
 
     public_id = models.CharField(_("public id"), max_length=255, unique=True)
     due_at = models.DateTimeField(_("due at"), db_index=True)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     error = models.CharField(_("error"), max_length=500, blank=True)
-    # Until then Cloudinary may still carry out the last call, whatever came of it here: no upload may begin meanwhile.
+    # Until then Cloudinary may still carry out the last call, even if it failed here: no upload may begin meanwhile.
     under_way_until = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 

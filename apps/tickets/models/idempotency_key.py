@@ -8,15 +8,15 @@ from apps.tickets.models.image import Image
 
 
 class IdempotencyKey(models.Model):
-    """The answer that a request with an Idempotency-Key got, for repeats of it."""
+    """The response to a request with an Idempotency-Key, for repeats of the request."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=255)
     path = models.CharField(max_length=255)
-    fingerprint = models.CharField(max_length=64)  # sha256 of what was sent, in hex
+    fingerprint = models.CharField(max_length=64)  # sha256 of the request, in hex
     image = models.ForeignKey(Image, on_delete=models.CASCADE, null=True)
     status_code = models.PositiveSmallIntegerField()
-    answer = models.TextField()  # as it was rendered, to be repeated to the letter
+    answer = models.TextField()  # the rendered response, repeated unchanged
     location = models.CharField(max_length=500)
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 

@@ -1,4 +1,4 @@
-"""A photo of a ticket: what is known of it, how often it was tried, and what it waits for."""
+"""A photo of a ticket: its properties, its attempts, and when it is due."""
 
 import uuid
 from datetime import timedelta
@@ -15,13 +15,13 @@ from apps.common.observability.request_id import current_request_id
 from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus, holds_a_place
 from apps.tickets.models.ticket import Ticket
 
-# How long past its own deadline an attempt may take to record its outcome before someone else may take over.
+# How long past its own deadline an attempt may take to record its outcome before another worker may take over.
 LEASE_SLACK_SECONDS = 5
 
 
 class ImageQuerySet(models.QuerySet):
     def find(self, image_id) -> "Image | None":
-        """The image of this id."""
+        """Returns a query for the image of this id."""
         row = _IMAGE.first(image_id=image_id)
         return row and instance_of(Image, row)
 
@@ -29,9 +29,9 @@ class ImageQuerySet(models.QuerySet):
         return self.filter(holds_a_place())
 
     def due(self, number: int) -> "list[Image]":
-        """In flight, and nobody has looked at them for longer than they asked for: see Image.next_check_at.
+        """Returns images in flight whose `next_check_at` has passed, at most `number`.
 
-        At most so many, attempts whose lease has lapsed first: a backlog is no reason to let those wait.
+        Attempts whose lease has expired come first, so that a backlog does not delay them.
         """
         due = self.filter(next_check_at__lte=timezone.now()).order_by("next_check_at")
         lapsed = list(due.filter(status=ImageStatus.UPLOADING)[:number])
@@ -39,7 +39,7 @@ class ImageQuerySet(models.QuerySet):
 
 
 class Image(models.Model):
-    """One photo of a ticket. How it goes from one status to another is in lifecycle/moves.py."""
+    """One photo of a ticket. The moves between its statuses are in lifecycle/moves.py."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     ticket = models.ForeignKey(
@@ -52,7 +52,7 @@ class Image(models.Model):
     position = models.PositiveIntegerField(_("position"))
     status = models.CharField(_("status"), max_length=16, choices=ImageStatus, default=ImageStatus.QUEUED)
 
-    # Of the request that brought it: the attempts to deliver it write it into their log lines.
+    # The id of the request that posted it: attempts to deliver it include the id in their log lines.
     request_id = models.CharField(
         _("request id"), max_length=REQUEST_ID_MAX_LENGTH, default=current_request_id, db_default="", editable=False
     )
@@ -65,13 +65,13 @@ class Image(models.Model):
         on_delete=models.SET_NULL,
         null=True,
         editable=False,
-        db_index=False,  # image_duplicate_of, without the many that have none
+        db_index=False,  # image_duplicate_of covers it, without the many nulls
         verbose_name=_("duplicate of"),
     )
     format = models.CharField(_("format"), max_length=8)
     width = models.PositiveIntegerField(_("width"))
     height = models.PositiveIntegerField(_("height"))
-    # How the photo is stored, in EXIF's numbers; width and height are those of the photo turned upright.
+    # How the pixels are stored, in EXIF's numbers; width and height are those of the upright photo.
     orientation = models.SmallIntegerField(_("orientation"), default=1, db_default=1)
 
     # What the photo's EXIF says, unchecked; null where it says nothing. The time is text, as most cameras name no zone:
@@ -85,16 +85,16 @@ class Image(models.Model):
     asset_version = models.BigIntegerField(_("Cloudinary version"), null=True)
     asset_format = models.CharField(_("Cloudinary format"), max_length=16, blank=True)
 
-    # The number of the last attempt begun. It never goes down: whoever records an outcome shows by it that no other
-    # attempt has begun since.
+    # The number of the last attempt begun. It never decreases: an outcome is recorded only if no other attempt has
+    # begun since.
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    # So many of them do not count towards UPLOAD_MAX_ATTEMPTS: those before staff had the photo tried again, and those
-    # that were put off for a reason that is no photo's fault.
+    # How many of them do not count towards UPLOAD_MAX_ATTEMPTS: those before staff had the photo tried again, and those
+    # that failed for a reason that is not the photo's fault.
     attempts_uncounted = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     error_code = models.CharField(_("error code"), max_length=64, blank=True)
     error_detail = models.CharField(_("error"), max_length=500, blank=True)
     next_retry_at = models.DateTimeField(_("next retry at"), null=True)
-    # When reconcile is to look at this row if nothing has happened to it by then; null once it is settled.
+    # When reconcile checks this row if nothing has happened to it by then; null once it is settled.
     next_check_at = models.DateTimeField(null=True)
 
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
@@ -108,7 +108,7 @@ class Image(models.Model):
         verbose_name_plural = _("images")
         ordering = ["ticket_id", "position", "created_at"]
         constraints = [
-            # The database's own word that no place is given away twice, whatever the code above it does.
+            # The database guarantees that no place is taken twice, whatever the code does.
             models.UniqueConstraint(
                 fields=["ticket", "position"], condition=holds_a_place(), name="image_place_taken_once"
             ),
@@ -120,7 +120,7 @@ class Image(models.Model):
             models.Index(
                 fields=["status", "next_check_at"], condition=Q(status__in=["queued", "uploading"]), name="image_due"
             ),
-            # What was stored, or failed, lately: see figures.py.
+            # For recently stored or failed images: see stats.py.
             models.Index(fields=["stored_at"], condition=Q(status="stored"), name="image_stored_at"),
             models.Index(fields=["updated_at"], condition=Q(status="failed"), name="image_failed_at"),
         ]
@@ -130,7 +130,7 @@ class Image(models.Model):
 
     @property
     def log_fields(self) -> dict:
-        """For `extra` of a log line about this image, whoever writes it."""
+        """Returns the `extra` of any log line about this image."""
         return {"image": str(self.pk), "ticket": self.ticket_id, "attempt": self.attempts} | (
             {"request_id": self.request_id} if self.request_id else {}
         )
@@ -142,7 +142,7 @@ class Image(models.Model):
 
     @property
     def attempts_counted(self) -> int:
-        """Towards UPLOAD_MAX_ATTEMPTS: what readers are told, and what the wait for the next one grows with."""
+        """Returns the attempts that count towards UPLOAD_MAX_ATTEMPTS, for readers and for the backoff."""
         return max(0, self.attempts - self.attempts_uncounted)
 
     @property
@@ -155,7 +155,7 @@ class Image(models.Model):
 
     @property
     def public_id(self) -> str:
-        """The name at Cloudinary. It follows from the id alone, so a repeated upload replaces and never doubles."""
+        """Returns the name at Cloudinary. It depends on the id alone, so a repeated upload replaces the asset."""
         return f"hopla/{self.pk}"
 
     @property
@@ -164,23 +164,23 @@ class Image(models.Model):
         return self.ticket.slot_at(self.position)
 
     def check_again_at(self, moment) -> bool:
-        """Stay in flight, and be looked at again by reconcile then."""
+        """Set when reconcile checks the image again; it stays in flight."""
         return self._update(IN_FLIGHT, next_check_at=moment)
 
     def retry_now(self) -> bool:
-        """Of an image that waits for its next attempt: it need not wait any more."""
+        """End the wait of an image for its next attempt."""
         waits = self.next_retry_at is not None and self.next_retry_at > timezone.now()
         changes = {"next_retry_at": None, "next_check_at": next_check_at_the_latest()}
         return waits and self._update([ImageStatus.QUEUED], **changes)
 
     def told_of_a_move(self) -> dict:
-        """For the log: `seconds` since the photo was accepted, and when it is tried again if that has a time."""
+        """Returns log fields: `seconds` since the photo was accepted, and the time of the next attempt, if any."""
         told = {"attempt": self.attempts, "seconds": round((self.updated_at - self.created_at).total_seconds(), 3)}
         return told | ({"again_at": self.next_retry_at.isoformat()} if self.next_retry_at else {})
 
     def _update(self, statuses, **changes) -> bool:
-        """Guarded: only while the row has one of these statuses, no other attempt has begun since this image was read,
-        and staff have not had it tried again.
+        """Update the row, but only while it has one of these statuses, no other attempt has begun since this image was
+        read, and staff have not had it tried again.
         """
         changes |= {"updated_at": timezone.now()}
         same_attempt = {"attempts": self.attempts, "attempts_uncounted": self.attempts_uncounted}
@@ -196,5 +196,5 @@ _IMAGE = CompiledQuery(
 
 
 def next_check_at_the_latest():
-    """When reconcile is to look at an image that is queued now, should its job get lost."""
+    """Returns when reconcile checks an image that is queued now, in case its job is lost."""
     return timezone.now() + timedelta(seconds=settings.RECONCILE_AFTER_SECONDS)

@@ -16,12 +16,12 @@ class Progress:
 
     @property
     def received(self) -> int:
-        """Accepted and not failed: the places taken."""
+        """Returns the places taken: the images accepted and not failed."""
         return self.stored + self.in_flight
 
     @property
     def remaining(self) -> int:
-        """How many photos the ticket still takes."""
+        """Returns how many photos the ticket still takes."""
         return max(0, self.declared - self.received)
 
     @property
@@ -30,7 +30,7 @@ class Progress:
 
     @classmethod
     def of(cls, ticket, counts: dict[str, int]) -> "Progress":
-        """`counts`: of the ticket's images, by status."""
+        """Returns the progress. `counts`: the number of the ticket's images, by status."""
         return cls(
             declared=ticket.num_images,
             stored=counts.get(ImageStatus.STORED, 0),

@@ -19,7 +19,7 @@ LONG = ("description", "metadata", "slots")  # columns of a ticket
 
 
 def read_ticket(ticket_id: int, *, reader) -> Ticket:
-    """The ticket, if this user may read it. Raises Ticket.DoesNotExist."""
+    """Returns the ticket, if this user may read it. Raises Ticket.DoesNotExist."""
     ticket, _ = _read(_TICKET, ticket_id, reader)
     return ticket
 
@@ -33,9 +33,11 @@ def read_ticket_counted(ticket_id: int, *, reader) -> Ticket:
 
 
 def read_ticket_with_images(ticket_id: int, *, reader) -> Ticket:
-    """Likewise, with its images in `images_read`, too."""
+    """Returns the ticket, with its Progress in `counted`, its images in `images_read`. Raises Ticket.DoesNotExist."""
     ticket, rows = _read(_TICKET_WITH_IMAGES, ticket_id, reader)
-    ticket.images_read = [instance_of(Image, row) for row in rows if row[0] is not None]  # no image: a row of nulls
+    ticket.images_read = [
+        instance_of(Image, row) for row in rows if row[0] is not None
+    ]  # without images there is one row of nulls
     ticket.counted = Progress.of(ticket, Counter(image.status for image in ticket.images_read))
     held = [image for image in ticket.images_read if image.holds_a_place]
     ticket.slots_read = slots_now(ticket.slots, [(image.position, image.status, image.pk) for image in held])
@@ -45,7 +47,7 @@ def read_ticket_with_images(ticket_id: int, *, reader) -> Ticket:
 
 
 def progress_of(tickets) -> dict[int, Progress]:
-    """The progress of each of these tickets by its id, counted in one query."""
+    """Returns the progress of each of these tickets by its id, counted in one query."""
     counts = defaultdict(dict)
     rows = Image.objects.filter(ticket_id__in=[ticket.pk for ticket in tickets]).order_by()
     for ticket_id, status, number in rows.values_list("ticket_id", "status").annotate(number=Count("pk")):
@@ -83,7 +85,7 @@ _TICKET_WITH_IMAGES = CompiledQuery(_ticket_with_images)
 
 
 def _read(query: CompiledQuery, ticket_id: int, reader) -> tuple[Ticket, list[tuple]]:
-    """The ticket that each row of the query begins with, and what else is in the rows."""
+    """Returns the ticket with which each row of the query begins, and the rest of the rows."""
     rows = query.rows(ticket_id=ticket_id) if ticket_id <= models.BigIntegerField.MAX_BIGINT else []
     of_ticket = len(columns_of(Ticket))
     ticket = instance_of(Ticket, rows[0][:of_ticket]) if rows else None

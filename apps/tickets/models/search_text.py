@@ -1,4 +1,4 @@
-"""What the search in tickets looks through."""
+"""The text that the search of tickets reads."""
 
 from django.db import models
 
@@ -6,10 +6,10 @@ from apps.tickets.models.ticket import Ticket
 
 
 class SearchText(models.Model):
-    """What `search` looks through: a ticket's title and description, in capitals. On PostgreSQL alone.
+    """The text that `search` reads: a ticket's title and description, in capitals. Only on PostgreSQL.
 
-    Triggers keep it (migration 0001). An index of the trigrams on the ticket itself would be written anew with every
-    photo, as all indexes of a ticket are.
+    Triggers maintain it (migration 0001). A trigram index on the ticket itself would be rewritten with every photo, as
+    all indexes of a ticket are.
     """
 
     ticket = models.OneToOneField(

@@ -1,4 +1,4 @@
-"""The statuses of tickets and images. What leads from one to another is in lifecycle/moves.py."""
+"""The statuses of tickets and images. The moves between them are in lifecycle/moves.py."""
 
 from django.db import models
 from django.db.models import Q
@@ -38,10 +38,10 @@ class SlotSource(models.TextChoices):
 # A ticket in one of these still takes photos.
 OPEN_TICKET = (TicketStatus.PENDING, TicketStatus.IN_PROGRESS)
 
-# An image in one of these is accepted and not settled: its bytes are staged and a worker owes it an attempt.
+# An image in one of these is accepted and not settled: its bytes are staged and it needs another attempt.
 IN_FLIGHT = (ImageStatus.QUEUED, ImageStatus.UPLOADING)
 
 
 def holds_a_place(image: str = "") -> Q:
-    """Of an image: it takes one of its ticket's places. `image` leads to it, such as `images__`."""
+    """Returns the condition that an image takes one of its ticket's places. `image`: a prefix such as `images__`."""
     return ~Q(**{f"{image}status": ImageStatus.FAILED.value})

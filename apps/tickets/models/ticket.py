@@ -1,6 +1,6 @@
-"""A declared set of photos: who it belongs to, whether it takes photos, and its lock.
+"""A declared set of photos: its owner, whether it takes photos, and its lock.
 
-Whoever needs two locks takes the ticket's first, then the image's.
+Code that needs both locks takes the ticket's first, then the image's.
 """
 
 from django.conf import settings
@@ -18,23 +18,23 @@ from apps.common.db.indexes import NullsLastIndex
 from apps.tickets.models.progress import Progress
 from apps.tickets.models.statuses import OPEN_TICKET, TicketStatus
 
-# By what a list of tickets is filtered, besides the owner.
+# The fields by which a list of tickets is filtered, besides the owner.
 FILTERED_BY = ["status", "created_at"]
 
 
 class TicketQuerySet(models.QuerySet):
     def visible_to(self, user):
-        """The tickets this user may read: one's own, and for staff everyone's."""
+        """Returns the tickets this user may read: the user's own, and for staff all."""
         return self if user.is_staff else self.filter(owner=user)
 
     def owned_by(self, user):
         return self.filter(owner=user)
 
     def mentioning(self, text: str):
-        """Those with this text in their title or description, in any case."""
+        """Returns the tickets with this text in their title or description, ignoring case."""
         if connection.vendor != "postgresql":
             return self.filter(Q(title__icontains=text) | Q(description__icontains=text))
-        # A number is rarer than the words beside it. Looked up first, it spares the index half of its work.
+        # A number is rarer than the words beside it; looking it up first saves the index half of its work.
         numbers = [word for word in text.split() if len(word) > 2 and word != text and any(map(str.isdigit, word))]
         found = self
         for each in (*numbers, text):
@@ -42,7 +42,7 @@ class TicketQuerySet(models.QuerySet):
         return found
 
     def lock(self, ticket_id) -> "Ticket":
-        """The ticket, locked until the transaction ends. Raises Ticket.DoesNotExist; needs an open transaction.
+        """Returns the ticket, locked until the transaction ends. Raises Ticket.DoesNotExist; needs an open transaction.
 
         PostgreSQL: NO KEY UPDATE, so that rows pointing at the ticket can be written meanwhile. SQLite has no row
         locks; there the transaction itself is the lock (BEGIN IMMEDIATE, see settings).
@@ -62,7 +62,7 @@ class Ticket(models.Model):
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
         related_name="tickets",
-        db_index=False,  # others begin with it, see below
+        db_index=False,  # the composite indexes below begin with it
         verbose_name=_("owner"),
     )
     title = models.CharField(_("title"), max_length=200, blank=True)
@@ -78,7 +78,7 @@ class Ticket(models.Model):
     updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
     completed_at = models.DateTimeField(_("completed at"), null=True, editable=False)
     expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
-    # Raised with every change a reader can see, under the ticket's lock: the ETag is made of it.
+    # Raised with every change a reader can see, under the ticket's lock: the ETag contains it.
     version = models.PositiveIntegerField(default=1, editable=False)
 
     objects = TicketQuerySet.as_manager()
@@ -89,16 +89,16 @@ class Ticket(models.Model):
         ordering = ["-created_at", "-id"]
         indexes = [
             models.Index("owner", "status", F("created_at").desc(), F("id").desc(), name="ticket_owner_status_newest"),
-            # Each ordering that the API offers. What the filters look at is included: they pass over 100,000 tickets in
-            # 7 ms within the index, and in 50 to 100 in the table. An index of updated_at makes PostgreSQL write every
-            # index of a ticket anew with each photo: 0.06 ms; without one, the newest of 100,000 are found in 100 ms.
+            # Each ordering that the API offers. The filtered columns are included: filtering 100,000 tickets takes 7 ms
+            # in the index, and 50 to 100 ms in the table. With an index of updated_at, each photo makes PostgreSQL
+            # rewrite every index of its ticket, 0.06 ms; without it, finding the newest of 100,000 takes 100 ms.
             models.Index(
                 "owner", F("created_at").desc(), F("id").desc(), include=["status"], name="ticket_owner_by_created"
             ),
             models.Index(fields=["owner", "num_images", "id"], include=FILTERED_BY, name="ticket_owner_by_num_images"),
             models.Index(fields=["owner", "updated_at", "id"], include=FILTERED_BY, name="ticket_owner_by_updated"),
             models.Index(fields=["owner", "completed_at", "id"], include=FILTERED_BY, name="ticket_owner_by_completed"),
-            # What has no value comes last here too, so that this is not the one above read backwards.
+            # Nulls come last here too, so that this is not the index above in reverse.
             NullsLastIndex(
                 "owner",
                 F("completed_at").desc(nulls_last=True),
@@ -118,7 +118,7 @@ class Ticket(models.Model):
             # Of everyone's, for staff.
             models.Index(F("created_at").desc(), F("id").desc(), name="ticket_newest"),
             models.Index("status", F("created_at").desc(), F("id").desc(), name="ticket_status_newest"),
-            # The reconciler looks every second for those whose time has come.
+            # The reconciler looks for tickets to expire every second.
             models.Index(
                 fields=["expires_at"], condition=Q(status__in=["pending", "in_progress"]), name="ticket_to_expire"
             ),
@@ -144,19 +144,19 @@ class Ticket(models.Model):
         return next((position for position, each in enumerate(self.slots, 1) if each["name"] == slot), None)
 
     def progress(self) -> Progress:
-        """Counted in the database now. For a page of tickets use `progress_of`, one query for all."""
+        """Returns the progress, counted in the database now. For many tickets use `progress_of`, one query for all."""
         return Progress.of(self, dict(_IMAGES_BY_STATUS.rows(ticket_id=self.pk)))
 
     @property
     def etag(self) -> str:
-        """A strong ETag of what a reader is told in the active language: the same for every reader, another after every
-        change that a reader can see.
+        """Returns a strong ETag of the ticket in the active language: the same for every reader, and a new one after
+        every change that a reader can see.
         """
         return f'"{self.pk}-{self.version}-{get_language()}"'
 
     def touch(self, **changes) -> None:
-        """Write the changes and raise the version. The ticket must come from `lock`, in the same transaction. For
-        another status see lifecycle/moves.py.
+        """Write the changes and raise the version. The ticket must come from `lock`, in the same transaction. To change
+        the status see lifecycle/moves.py.
         """
         update(self, **changes, version=self.version + 1, updated_at=timezone.now())
 

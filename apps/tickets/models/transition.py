@@ -1,5 +1,5 @@
-"""Every move of a ticket or an image, written down in the transaction that makes it, and never changed: from, to, when,
-why, by whom or by which job. It outlives what it tells of. The processes' log has a line on each, too.
+"""The history of tickets and images: each move is recorded in its transaction and never changed, with its statuses,
+time, reason and actor. It outlives the rows it describes. Each move is also logged.
 """
 
 import logging
@@ -17,7 +17,7 @@ from apps.tickets.models.statuses import ImageStatus
 
 logger = logging.getLogger(__name__)
 
-DELETED = "deleted"  # no status of a row: there is none any more
+DELETED = "deleted"  # not the status of a row, which is gone
 ACTOR_MAX_LENGTH = 100
 
 _actor: ContextVar[str] = ContextVar("actor", default="")
@@ -25,7 +25,7 @@ _actor: ContextVar[str] = ContextVar("actor", default="")
 
 @contextmanager
 def acting_as(actor: str):
-    """Inside, moves are written down as made by this actor: `user 5`, `staff 2 (ana)`, `job <id>`, `reconcile`."""
+    """Inside, moves are recorded as made by this actor: `user 5`, `staff 2 (ana)`, `job <id>`, `reconcile`."""
     token = _actor.set(actor[:ACTOR_MAX_LENGTH])
     try:
         yield
@@ -34,17 +34,17 @@ def acting_as(actor: str):
 
 
 class NeverChangedError(Exception):
-    """Somebody tried to rewrite history."""
+    """Code tried to change or delete a recorded transition."""
 
 
 class TransitionQuerySet(models.QuerySet):
     def first_attempts(self, ticket_id):
-        """(image id, when the first attempt to upload it began) of the ticket's images."""
+        """Returns (image id, start of its first upload attempt) of the ticket's images."""
         attempts = self.filter(ticket_id=ticket_id, to_status=ImageStatus.UPLOADING).order_by()
         return attempts.values_list("image_id").annotate(at=models.Min("at"))
 
     def ticket_of_deleted(self, image_id) -> int | None:
-        """The number of the ticket that this image was of before it was deleted."""
+        """Returns the number of the ticket of a deleted image."""
         deletions = self.filter(image_id=image_id, to_status=DELETED).order_by()
         return next(iter(deletions.values_list("ticket_id", flat=True)), None)
 
@@ -56,7 +56,7 @@ class TransitionQuerySet(models.QuerySet):
 
 
 class Transition(models.Model):
-    """One move. It names its ticket and image by number alone: they may be deleted, this stays."""
+    """One move. It has only the ids of its ticket and image: they may be deleted, the transition stays."""
 
     ticket_id = models.BigIntegerField(_("ticket"))
     image_id = models.UUIDField(_("image"), null=True, help_text=_("Empty: the ticket itself moved."))
@@ -75,7 +75,7 @@ class Transition(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["ticket_id", "id"], name="transition_of_ticket"),
-            # Photos that stand know their ticket. Of all moves, each more index would be one more to write.
+            # Existing photos know their ticket. An index over all moves would be one more to write each time.
             models.Index(
                 fields=["image_id"], condition=models.Q(to_status=DELETED), name="transition_of_deleted_image"
             ),
@@ -94,7 +94,7 @@ class Transition(models.Model):
 
 
 def record(*, ticket_id: int, image_id=None, from_status: str, to_status: str) -> None:
-    """Write down what happened to a row otherwise than by a move, in the transaction that makes it so."""
+    """Record a change of a row that is not a move, in the transaction that makes it."""
     write(new_move(ticket_id=ticket_id, image_id=image_id, from_status=from_status, to_status=to_status))
 
 
@@ -104,13 +104,13 @@ def write(move: Transition) -> None:
 
 
 def new_move(**fields) -> Transition:
-    """One that is made now, by whoever acts at the moment. It is not written down yet."""
+    """Returns an unsaved transition of now, by the current actor."""
     return Transition(**{"actor": _actor.get(), "request_id": current_request_id()} | fields)
 
 
 def log_transition(move: Transition, told: dict) -> None:
     what, why = f"ticket {move.ticket_id}", ""
-    # The id of then: with the commit the request may be over.
+    # Read the id now: the request may be over at the commit.
     fields = told | {"ticket": move.ticket_id, "from": move.from_status, "to": move.to_status, "by": move.actor}
     fields["request_id"] = move.request_id
     if move.image_id:

@@ -1,8 +1,8 @@
-"""Cloudinary, behind one file: nothing else in hopla imports its SDK.
+"""The only module of hopla that imports Cloudinary's SDK.
 
-Every call names its account (from settings.CLOUDINARY_URL), runs within a total deadline and translates what went wrong
-into one of the errors below. They rest on facts about the service and the SDK (1.46.3): which status means
-what, that the SDK never repeats a POST, that after a dropped response the asset may be stored all the same.
+Every call names its account (from settings.CLOUDINARY_URL), has a total deadline and raises one of the errors below.
+They rely on facts about the service and the SDK (1.46.3): what each status means, that the SDK never repeats a POST,
+and that the asset may be stored even if the response was lost.
 
 Private parts of cloudinary 1.46.3: `cloudinary.uploader._http`, `cloudinary.api_client.call_api._http`.
 """
@@ -33,18 +33,18 @@ from apps.common.observability import unforeseen
 from apps.tickets.storage.http_deadline import DeadlinePoolManager, Exchange, interrupt_all
 
 CONNECT_TIMEOUT_SECONDS = 5
-# A single read may take longer than the whole exchange, so that it is the deadline that ends it, and says so.
+# A single read may take longer than the whole exchange, so that the deadline ends it and is reported.
 READ_SLACK_SECONDS = 1
 ADMIN_TIMEOUT_SECONDS = 10
 PUBLIC_ID_PREFIX = "hopla/"
 DELIVERY_HOST = "https://res.cloudinary.com"
 THUMBNAIL = "c_fill,g_auto,h_400,w_400/f_auto,q_auto"
-# What intake lets through, by Cloudinary's names. It counts SVG and PDF as images too.
+# The formats that intake accepts, by Cloudinary's names. Cloudinary counts SVG and PDF as images too.
 ALLOWED_FORMATS = ["jpg", "png", "gif", "webp", "heic", "heif", "avif", "tiff", "tif", "bmp"]
 
-# The SDK's own pools hold one connection, so side by side uploads would each open and throw away one. The names are
-# private to the SDK: tests/tickets/storage/test_cloudinary.py fails when they move. One connection more than there are
-# uploads at a time: the reconciler must not wait for one of them to end.
+# The SDK's own pools hold one connection, so concurrent uploads would each open and discard one. The names are private
+# to the SDK: tests/tickets/storage/test_cloudinary.py fails if they change. There is one connection more than
+# concurrent uploads, so that the reconciler does not wait for one of them.
 _pool = DeadlinePoolManager(maxsize=settings.WORKER_CONCURRENCY + 1, block=True, **cloudinary.CERT_KWARGS)
 cloudinary.uploader._http = _pool
 call_api._http = _pool
@@ -52,7 +52,7 @@ call_api._http = _pool
 
 @dataclass(frozen=True)
 class StoredAsset:
-    """What Cloudinary says it holds under a public_id."""
+    """The asset that Cloudinary reports under a public_id."""
 
     public_id: str
     asset_id: str
@@ -63,7 +63,7 @@ class StoredAsset:
 
 
 class CloudError(Exception):
-    """Base of what can go wrong. `code` is stable; `detail` is fit for a user: it holds no secret."""
+    """Base of the errors of a call. `code` is stable; `detail` is safe to show to users: it contains no secret."""
 
     code = "cloudinary_error"
 
@@ -79,25 +79,25 @@ class RefusedError(CloudError):
 
 
 class PassingError(CloudError):
-    """Try again later: network trouble, a deadline, 5xx, 423, a response that says nothing. The photo may be stored."""
+    """Try again later: a network error, a deadline, 5xx, 423, an unusable response. The photo may be stored."""
 
     code = "cloudinary_unavailable"
 
 
 class AnswerNotTrustedError(PassingError):
-    """A response came that does not match what was sent: the outcome is unknown."""
+    """The response does not match what was sent: the outcome is unknown."""
 
     code = "cloudinary_answer_mismatch"
 
 
 class InterruptedCallError(PassingError):
-    """`interrupt_calls` cut it off: this process is about to end. Whether the photo is stored is not known."""
+    """`interrupt_calls` cut the call off, since the process is stopping. Whether the photo is stored is unknown."""
 
     code = "worker_lost"
 
 
 class OwnError(PassingError):
-    """An unforeseen error of hopla's own or of the SDK's; reported where it was met."""
+    """An unforeseen error of hopla itself or of the SDK; it has already been reported."""
 
     code = "internal_error"
 
@@ -126,19 +126,19 @@ def put(*, public_id: str, content: bytes | memoryview) -> StoredAsset:
     """
     seconds = settings.UPLOAD_TIMEOUT_SECONDS
     with Exchange(seconds) as exchange:
-        answer = _call(
+        response = _call(
             exchange,
             cloudinary.uploader.upload,
             content,
             public_id=public_id,
-            filename="photo",  # never the user's own
+            filename="photo",  # never the user's filename
             overwrite=True,
             type="upload",
             allowed_formats=ALLOWED_FORMATS,
             timeout=Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=seconds + READ_SLACK_SECONDS),
             return_error=True,
         )
-    asset = _asset_from(answer)
+    asset = _asset_from(response)
     etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if (asset.public_id, asset.bytes, asset.etag) != (public_id, len(content), etag):
         raise AnswerNotTrustedError(gettext_noop("Cloudinary's answer does not match the photo that was sent."))
@@ -146,7 +146,7 @@ def put(*, public_id: str, content: bytes | memoryview) -> StoredAsset:
 
 
 def interrupt_calls() -> None:
-    """Cut off every call that is under way: each ends with an InterruptedCallError. New ones are not prevented."""
+    """Cut off every running call: each raises an InterruptedCallError. New ones are not prevented."""
     interrupt_all()
 
 
@@ -155,8 +155,8 @@ def find(public_ids: list[str]) -> dict[str, StoredAsset]:
 
     Its Admin API may lag behind an upload, and on a free plan takes 500 calls an hour.
     """
-    answer = _ask(cloudinary.api.resources_by_ids, public_ids, max_results=len(public_ids))
-    return {asset.public_id: asset for asset in map(_asset_from, _resources_of(answer))}
+    response = _ask(cloudinary.api.resources_by_ids, public_ids, max_results=len(public_ids))
+    return {asset.public_id: asset for asset in map(_asset_from, _resources_of(response))}
 
 
 def list_assets():
@@ -164,17 +164,17 @@ def list_assets():
     cursor = None
     while True:
         options = {"next_cursor": cursor} if cursor else {}
-        answer = _ask(cloudinary.api.resources, type="upload", prefix=PUBLIC_ID_PREFIX, max_results=500, **options)
-        yield from map(_asset_from, _resources_of(answer))
-        cursor = answer.get("next_cursor")
+        response = _ask(cloudinary.api.resources, type="upload", prefix=PUBLIC_ID_PREFIX, max_results=500, **options)
+        yield from map(_asset_from, _resources_of(response))
+        cursor = response.get("next_cursor")
         if not cursor:
             return
 
 
 def delete(public_id: str) -> None:
-    """Make sure that no asset stands under this public_id. Safe to repeat. Raises one of the errors above."""
-    answer = _ask(cloudinary.uploader.destroy, public_id, type="upload", invalidate=True, return_error=True)
-    if answer.get("result") not in ("ok", "not found"):
+    """Delete the asset under this public_id, if there is one. Safe to repeat. Raises one of the errors above."""
+    response = _ask(cloudinary.uploader.destroy, public_id, type="upload", invalidate=True, return_error=True)
+    if response.get("result") not in ("ok", "not found"):
         raise PassingError(gettext_noop("Cloudinary did not say that the asset is gone."))
 
 
@@ -195,9 +195,9 @@ def _delivery_url(public_id: str, version: int, option: tuple[str, str]) -> str:
 
 @lru_cache
 def _url_around(option: tuple[str, str]) -> tuple[str, str, str]:
-    """Returns what the SDK's URL has before, between and after version and public_id.
+    """Returns the parts of the SDK's URL before, between and after version and public_id.
 
-    The SDK takes 40 µs to make one, and a ticket shows up to a thousand.
+    The SDK takes 40 µs to build one, and a ticket shows up to a thousand.
     """
     url, _ = cloudinary.utils.cloudinary_url(
         "PUBLIC_ID", version="VERSION", type="upload", secure=True, **_account(), **dict([option])
@@ -210,7 +210,7 @@ def _url_around(option: tuple[str, str]) -> tuple[str, str, str]:
 
 @receiver(setting_changed)
 def _forget_urls(**kwargs) -> None:
-    """Tests change settings."""
+    """Clear the cache when a test changes settings."""
     _url_around.cache_clear()
 
 
@@ -241,8 +241,8 @@ def _ask(function, *args, **options) -> dict:
         return _call(exchange, function, *args, timeout=timeout, **options)
 
 
-def _resources_of(answer: dict) -> list:
-    resources = answer.get("resources")
+def _resources_of(response: dict) -> list:
+    resources = response.get("resources")
     if not isinstance(resources, list):
         raise AnswerNotTrustedError(gettext_noop("Cloudinary's answer lacks what every answer has."))
     return resources
@@ -250,27 +250,27 @@ def _resources_of(answer: dict) -> list:
 
 def _call(exchange: Exchange, function, *args, **options) -> dict:
     try:
-        answer = function(*args, **_account(), **options)
+        response = function(*args, **_account(), **options)
     except Exception as exc:
         if not _is_foreseen(exc, exchange):
             unforeseen.report("cloudinary", f"calling {function.__name__}", exc)
             raise OwnError(gettext_noop("hopla met an error of its own while talking to Cloudinary.")) from exc
-        told_why = isinstance(exc, (NotAllowed, NotFound))  # a proxy's page of the same status does not
+        told_why = isinstance(exc, (NotAllowed, NotFound))  # a proxy's error page with the same status does not
         _raise_for(exchange, message=str(exc) if told_why else "", cause=exc)
         raise _passing_error(exchange) from exc
-    if not isinstance(answer, dict):
+    if not isinstance(response, dict):
         raise _passing_error(exchange)
-    error = answer.get("error") or {}
+    error = response.get("error") or {}
     message = error.get("message", "") if isinstance(error, dict) else str(error)
     _raise_for(exchange, message)
     if error or exchange.status != 200:
         raise _passing_error(exchange)
-    return answer
+    return response
 
 
 def _is_foreseen(exc: Exception, exchange: Exchange) -> bool:
-    """Returns whether it is an error of the SDK or urllib3, a bare Exception from an Admin call, or what the SDK raises
-    over a response that is no object, such as `null`.
+    """Returns whether the error is the SDK's or urllib3's, a bare Exception from an Admin call, or what the SDK raises
+    for a response that is not an object, such as `null`.
     """
     if type(exc) is Exception or isinstance(exc, (SDKError, HTTPError)):
         return True
@@ -278,18 +278,18 @@ def _is_foreseen(exc: Exception, exchange: Exchange) -> bool:
 
 
 def _is_sdks(exc: Exception) -> bool:
-    """Returns whether a line of the SDK raised it."""
+    """Returns whether the SDK's code raised it."""
     *_, (innermost, _) = traceback.walk_tb(exc.__traceback__)
     return innermost.f_globals["__name__"].partition(".")[0] == cloudinary.__name__
 
 
 def _raise_for(exchange: Exchange, message: str, cause: Exception | None = None) -> None:
-    """Raise the error for the response's status. 400, 403, 404 and 409 are refusals only when Cloudinary says why."""
+    """Raise the error for the response's status. 400, 403, 404 and 409 are refusals only if Cloudinary says why."""
     status = exchange.status
     if exchange.was_cut or status is None:
         return
     if status == 401:
-        # Without its cause, whose message shows the string to sign.
+        # Without its cause, whose message contains the string to sign.
         raise CredentialsError(gettext_noop("Cloudinary refused hopla's credentials.")) from None
     if status in (420, 429):
         raise RateLimitedError(
@@ -325,15 +325,15 @@ def _named_time(headers) -> datetime | None:
     return None
 
 
-def _asset_from(answer: dict) -> StoredAsset:
+def _asset_from(response: dict) -> StoredAsset:
     try:
         return StoredAsset(
-            public_id=answer["public_id"],
-            asset_id=str(answer["asset_id"]),
-            version=int(answer["version"]),
-            format=str(answer["format"]),
-            bytes=int(answer["bytes"]),
-            etag=answer.get("etag"),
+            public_id=response["public_id"],
+            asset_id=str(response["asset_id"]),
+            version=int(response["version"]),
+            format=str(response["format"]),
+            bytes=int(response["bytes"]),
+            etag=response.get("etag"),
         )
     except (KeyError, TypeError, ValueError) as exc:
         raise AnswerNotTrustedError(gettext_noop("Cloudinary's answer lacks what every answer has.")) from exc

@@ -1,7 +1,7 @@
-"""A urllib3 pool whose exchanges end by a total deadline, or at once when the process is to stop.
+"""A urllib3 pool whose exchanges end by a total deadline, or at once when the process stops.
 
-urllib3's read timeout is per socket read, so a server that drips one byte a second never trips it. Here a timer shuts
-the connection down when the whole exchange (connect, TLS, send, wait, read) has taken too long, wherever it stands.
+urllib3's read timeout is per socket read, so a server that sends one byte a second never exceeds it. Here a timer shuts
+the connection down when the whole exchange (connect, TLS, send, wait, read) has taken too long, at any stage.
 
 Private parts of urllib3 2.8.0: `urllib3.connection.HTTPConnection._new_conn`.
 """
@@ -21,11 +21,10 @@ _under_way: set["Exchange"] = set()  # of all threads
 
 
 class Exchange:
-    """One request and its response, within `seconds` in all. Use it as a context manager around the call.
+    """One request and its response, limited to `seconds` in all. Use it as a context manager around the call.
 
-    `status` and `headers` are those of the response, None and {} when none came. `timed_out` tells whether the deadline
-    ended it, `interrupted` whether `interrupt_all` did; the call itself then raises what urllib3 does for a connection
-    that was cut.
+    `status` and `headers` are those of the response, None and {} without one. `timed_out` is True if the deadline ended
+    it, `interrupted` if `interrupt_all` did; the call then raises urllib3's error for a broken connection.
     """
 
     def __init__(self, seconds: float):
@@ -52,7 +51,7 @@ class Exchange:
             self._drop_handle()
 
     def follow(self, sock) -> None:
-        """Keep a second handle on the connection: it outlives TLS wrapping and http.client closing the first early."""
+        """Duplicate the socket: the copy survives TLS wrapping, and http.client closing the original early."""
         with self._lock:
             self._drop_handle()
             self._handle = socket.socket(fileno=os.dup(sock.fileno()))
@@ -78,7 +77,7 @@ class Exchange:
             try:
                 self._handle.shutdown(socket.SHUT_RDWR)
             except OSError:
-                return  # the other side was faster
+                return  # the server closed it first
 
     def _drop_handle(self):
         if self._handle is not None:
@@ -87,7 +86,7 @@ class Exchange:
 
 
 def interrupt_all() -> None:
-    """End the exchanges that are under way in this process, as if their deadlines had come."""
+    """End the running exchanges of this process as if their deadlines had passed."""
     for exchange in list(_under_way):
         exchange.interrupt()
 
@@ -99,7 +98,7 @@ def _follow(sock) -> None:
 
 
 class _Followed:
-    """Mixed into urllib3's connections: tells the running exchange which socket carries it."""
+    """Mixin of urllib3's connections that passes their socket to the running exchange."""
 
     def _new_conn(self):
         sock = super()._new_conn()
@@ -107,7 +106,7 @@ class _Followed:
         return sock
 
     def request(self, *args, **kwargs):
-        _follow(self.sock)  # a connection from the pool; a new one has none yet
+        _follow(self.sock)  # a pooled connection; a new one has no socket yet
         return super().request(*args, **kwargs)
 
     def getresponse(self):
@@ -135,10 +134,10 @@ class _HTTPSPool(HTTPSConnectionPool):
 
 
 class DeadlinePoolManager(PoolManager):
-    """A PoolManager that never retries and never redirects by itself, and whose exchanges can be cut: see Exchange.
+    """A PoolManager that never retries or redirects, and whose exchanges can be cut off: see Exchange.
 
-    A job gives its turn back for the time of an exchange. Of a form whose last field is a file, the file is sent as it
-    is: urllib3 would copy it, and keep the copy until the response is there.
+    A job gives its turn back during an exchange. If the last field of a form is a file, it is sent without a copy:
+    urllib3 would copy it, and keep the copy until the response has arrived.
     """
 
     def __init__(self, **kwargs):

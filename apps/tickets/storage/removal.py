@@ -1,7 +1,7 @@
-"""Assets that must not stay at Cloudinary: a failed photo whose upload may have landed all the same, a deleted one.
+"""Removes assets that must not stay at Cloudinary: a failed photo whose upload may have succeeded, a deleted one.
 
-What is to go is written down in the transaction that decided it (AssetRemoval), so that no crash forgets it; the
-worker removes it in the background and tries again until Cloudinary says that it is gone.
+A removal is recorded in the transaction that decides it (AssetRemoval), so that no crash loses it; the worker removes
+the asset in the background and retries until Cloudinary confirms that it is gone.
 """
 
 import logging
@@ -26,14 +26,14 @@ logger = logging.getLogger(__name__)
 
 BACKOFF = Backoff(base_seconds=10, cap_seconds=60 * 60)
 BATCH = 20
-# Three times what the call may take: Cloudinary may carry it out after hopla has given up waiting.
+# Three times the call's timeout: Cloudinary may still carry it out after hopla has stopped waiting.
 UNDER_WAY_SECONDS = 3 * cloudinary.ADMIN_TIMEOUT_SECONDS
 
 
 def remove_asset_of(image: Image) -> None:
-    """Write down that this image's asset is to go. Call it in the transaction that fails or deletes the image.
+    """Schedule the removal of this image's asset. Call it in the transaction that fails or deletes the image.
 
-    An image that no attempt was made of has none. One whose upload may be under way is removed after its deadline.
+    An image without an attempt has no asset. If an upload may be in progress, the asset is removed after its deadline.
     """
     if not image.attempts and image.status != ImageStatus.STORED:
         return
@@ -43,10 +43,10 @@ def remove_asset_of(image: Image) -> None:
 
 @receiver(pre_delete, sender=Image)
 def lock_ticket_of_image_to_be_deleted(*, instance: Image, **kwargs):
-    """Readers of the ticket see the image go. And no attempt begins between here and the commit: look once more whether
-    one has since the image was read, as its asset is to go too.
+    """Raise the version of the deleted image's ticket, under its lock: no attempt begins before the commit. Check again
+    whether one has begun since the image was read, since its asset must be removed too.
     """
-    with suppress(Ticket.DoesNotExist, Image.DoesNotExist):  # someone else was faster
+    with suppress(Ticket.DoesNotExist, Image.DoesNotExist):  # another process has deleted it
         Ticket.objects.lock(instance.ticket_id).touch()
         instance.refresh_from_db(fields=["status", "attempts"])
 
@@ -60,23 +60,23 @@ def record_deletion(*, instance: Image | Ticket, **kwargs):
 
 @receiver(post_delete, sender=Image)
 def remove_asset_of_deleted_image(*, instance: Image, **kwargs):
-    """Deleting an image, or its ticket, takes its asset and its staged bytes along, in the background."""
+    """Remove the asset and the staged bytes of a deleted image, or of a deleted ticket's, in the background."""
     remove_asset_of(instance)
-    image_id = instance.pk  # None by the time of the commit
+    image_id = instance.pk  # the instance has none by the time of the commit
     transaction.on_commit(lambda: (store.discard(image_id), quarantine.drop(image_id)), robust=True)
 
 
 def schedule_removal(public_id: str, *, due_at=None) -> None:
-    """Write down that this asset is to go, now unless told when. Safe to repeat: the later moment counts."""
+    """Schedule the removal of this asset, by default for now. Safe to repeat: the later time counts."""
     due_at = due_at or timezone.now()
     AssetRemoval.objects.update_or_create(public_id=public_id, defaults={"due_at": due_at, "attempts": 0})
 
 
 def remove_due_assets() -> int:
-    """Remove up to a batch of the assets that are due, and answer how many were looked at. Safe side by side.
+    """Remove up to a batch of the assets that are due. Returns how many it tried. Safe to run concurrently.
 
-    It ends at the first that cannot be removed: with Cloudinary hanging, each would keep the reconciler from the photos
-    in flight for as long as an Admin call may take.
+    It stops at the first that cannot be removed: while Cloudinary hangs, each would delay the reconciler's work on the
+    photos in flight by the timeout of an Admin call.
     """
     due = AssetRemoval.objects.filter(due_at__lte=timezone.now()).order_by("due_at").values_list("pk", flat=True)
     looked_at = 0
@@ -88,9 +88,9 @@ def remove_due_assets() -> int:
 
 
 def call_off(public_id: str) -> bool:
-    """The asset may stand after all: forget its removal. False while that is under way, and nothing is changed then.
+    """Cancel the removal of an asset that may stay after all. Returns False, changing nothing, if it is in progress.
 
-    Call it in the transaction that has an upload begin. A removal that begins meanwhile waits for its end.
+    Call it in the transaction that starts an upload. A removal that begins meanwhile waits for its end.
     """
     removal = AssetRemoval.objects.select_for_update().filter(public_id=public_id).first()
     if removal is not None and removal.under_way_until is not None and removal.under_way_until > timezone.now():
@@ -101,13 +101,13 @@ def call_off(public_id: str) -> bool:
 
 
 def _remove_one(pk: int) -> bool:
-    """False when it could not be removed. No lock is held during the call: see `_claim`."""
+    """Remove one asset. Returns False if that failed. No lock is held during the call: see `_claim`."""
     removal = _claim(pk)
-    if removal is None:  # done, called off, or in another worker's hands
+    if removal is None:  # done, cancelled, or claimed by another worker
         return True
     try:
         if not _is_wanted(removal.public_id):
-            if _seconds_left(removal) < cloudinary.ADMIN_TIMEOUT_SECONDS:  # this process was stopped for a while
+            if _seconds_left(removal) < cloudinary.ADMIN_TIMEOUT_SECONDS:  # this process was suspended for a while
                 return False
             cloudinary.delete(removal.public_id)
             logger.info("asset %s: removed at Cloudinary", removal.public_id)
@@ -119,10 +119,10 @@ def _remove_one(pk: int) -> bool:
 
 
 def _claim(pk: int) -> AssetRemoval | None:
-    """Make it this caller's for UNDER_WAY_SECONDS, if it is due: nobody else removes it, nor has its photo tried again.
+    """Claim the removal for UNDER_WAY_SECONDS if it is due. Meanwhile no other worker removes the asset, and its photo
+    is not tried again.
 
-    Whoever would have that, or be another remover, sees the claim; what is to be removed anew moves `due_at`, and then
-    the outcome of this call decides nothing.
+    If the removal is scheduled again meanwhile, `due_at` moves, and the outcome of this call is ignored.
     """
     until = timezone.now() + timedelta(seconds=UNDER_WAY_SECONDS)
     due = AssetRemoval.objects.filter(pk=pk, due_at__lte=timezone.now())
@@ -140,13 +140,13 @@ def _seconds_left(removal: AssetRemoval) -> float:
 
 
 def _is_wanted(public_id: str) -> bool:
-    """Whether an image stands that claims this asset after all."""
+    """Returns whether an image uses this asset after all."""
     image_id = image_id_of(public_id)
     return image_id is not None and Image.objects.holding_a_place().filter(pk=image_id).exists()
 
 
 def image_id_of(public_id: str) -> uuid.UUID | None:
-    """The id of the image that this asset is named after; None for a name that hopla did not make."""
+    """Returns the id of the image that this asset is named after; None for a name that is not hopla's."""
     try:
         return uuid.UUID(public_id.removeprefix(cloudinary.PUBLIC_ID_PREFIX))
     except ValueError:

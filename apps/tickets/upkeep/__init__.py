@@ -1,1 +1,1 @@
-"""What is done to photos and tickets besides requests and jobs: the reconciler, the audit and the actions of staff."""
+"""What changes photos and tickets besides requests and jobs: the reconciler, the audit and staff actions."""

@@ -1,4 +1,4 @@
-"""Do both sides agree? Every `stored` image has its asset at Cloudinary, and every asset there has its image."""
+"""Audits that every `stored` image has its asset at Cloudinary, and every asset there has its image."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -13,18 +13,18 @@ from apps.tickets.models.statuses import ImageStatus
 from apps.tickets.models.transition import acting_as
 from apps.tickets.storage import cloudinary, removal
 
-# Cloudinary's listing may lag behind an upload: what was stored more recently is not called missing.
+# Cloudinary's listing may lag behind an upload, so images stored more recently are not reported as missing.
 GRACE = timedelta(minutes=10)
 CHUNK = 500
 
 
 @dataclass
 class Findings:
-    """What an audit found. With three empty lists both sides agree."""
+    """The findings of an audit. If the three lists are empty, both sides agree."""
 
     assets: int = 0
     images: int = 0
-    orphans: list[str] = field(default_factory=list)  # public_ids at Cloudinary that no image claims
+    orphans: list[str] = field(default_factory=list)  # public_ids at Cloudinary without an image
     missing: list[Image] = field(default_factory=list)  # stored images without an asset
     different: list[Image] = field(default_factory=list)  # stored images whose asset has another number of bytes
 
@@ -36,9 +36,9 @@ class Findings:
 def audit_assets(*, grace: timedelta = GRACE) -> Findings:
     """Compare both sides. One Admin call for 500 assets. Raises cloud.CloudError.
 
-    Photos in flight, and assets written down for removal already, are no findings.
+    Photos in flight, and assets already scheduled for removal, are not findings.
     """
-    before = timezone.now() - grace  # Cloudinary first: what is stored while it is listed is too recent to judge
+    before = timezone.now() - grace  # before the listing: images stored during it are too recent to check
     bytes_by_id = {asset.public_id: asset.bytes for asset in cloudinary.list_assets()}
     findings = Findings(assets=len(bytes_by_id), orphans=_unclaimed(bytes_by_id))
     for image in _stored(before=before):
@@ -51,7 +51,7 @@ def audit_assets(*, grace: timedelta = GRACE) -> Findings:
 
 
 def mend(findings: Findings) -> None:
-    """Have orphans removed in the background, and tell the truth about images whose photo is not there."""
+    """Schedule the removal of orphans, and mark images whose photo is missing as failed."""
     for public_id in findings.orphans:
         removal.schedule_removal(public_id)
     with acting_as("audit"):
@@ -66,7 +66,7 @@ def mend(findings: Findings) -> None:
 
 
 def _stored(*, before):
-    """A chunk after the other by primary key, each a query of its own: none holds a connection, or memory for all."""
+    """Yields rows in chunks by primary key, one query each: none holds the connection, or memory for all rows."""
     chunk = images = Image.objects.filter(status=ImageStatus.STORED, stored_at__lt=before).order_by("pk")
     while found := list(chunk[:CHUNK]):
         yield from found

@@ -1,6 +1,6 @@
-"""The database is the truth: settle what a crash, a flush or a lost job left behind, and start retries that are due.
+"""The reconciler: settles what a crash, a flush or a lost job left behind, by the database, and starts due retries.
 
-The worker runs `reconcile` every few seconds in a thread of its own; several workers take turns.
+Each worker runs `reconcile` every few seconds in its own thread; several workers take turns.
 """
 
 import logging
@@ -26,20 +26,20 @@ from apps.tickets.storage.removal import remove_due_assets
 
 logger = logging.getLogger(__name__)
 
-BATCH = 100  # what one Admin call of Cloudinary's takes
-SETTLE_SECONDS = 2  # the other periodic work, and a stop, wait no longer for photos that are due
-# A photo that became whole, or was taken back to be tried again, waits no longer for the transaction that claims it.
+BATCH = 100  # the limit of one call of Cloudinary's Admin API
+SETTLE_SECONDS = 2  # so that other periodic work, or a stop, is not delayed longer by due photos
+# The longest that a photo, complete or taken back for a retry, waits for the transaction that claims it.
 CLAIMED_WITHIN_SECONDS = 60
 TURN = "hopla:reconcile"
-# A worker killed in its turn blocks the others this long at most, and that adds to their recovery. A turn that takes
-# longer, while Cloudinary hangs, may overlap with the next: no step of it does harm twice.
+# A worker killed in its turn blocks the others this long at most, which delays recovery. A turn that takes longer,
+# while Cloudinary hangs, may overlap with the next: every step is safe to run twice.
 TURN_SECONDS = 15
 
 
 def reconcile() -> int:
-    """Look once at everything that is due, and answer how much that was. Safe to run at any time, anywhere.
+    """Settle everything that is due, once. Returns how much that was. Safe to run at any time, on any host.
 
-    A step that fails holds up none of the others. Raises RedisError when there is no knowing whose turn it is.
+    A failed step does not stop the others. Raises RedisError when the lock for the turn is unavailable.
     """
     turn = redis_at(settings.REDIS_URL).lock(TURN, timeout=TURN_SECONDS, blocking=False)
     if not turn.acquire():
@@ -48,12 +48,12 @@ def reconcile() -> int:
         with acting_as("reconcile"):
             return sum(step.attempt() or 0 for step in STEPS)
     finally:
-        with suppress(LockError):  # it took longer than a turn, and someone else has it now
+        with suppress(LockError):  # it took longer than a turn, and another worker has the lock now
             turn.release()
 
 
 def _settle_due_images() -> int:
-    """Batch by batch, as fast as the database allows, for SETTLE_SECONDS: the rest waits for the next time."""
+    """Settle due images in batches, for SETTLE_SECONDS: the rest waits for the next run."""
     settled, ends_at = 0, time.monotonic() + SETTLE_SECONDS
     while images := Image.objects.due(BATCH):
         _settle(images)
@@ -75,17 +75,17 @@ def _settle(images: list[Image]) -> None:
 
 
 def _which_are_gone(images: list[Image]) -> set:
-    """Those of which no bytes are left; what was set aside although they wait is in staging again."""
+    """Returns the ids of the images without bytes. Quarantined bytes are put back into staging."""
     gone = store.which_are_gone([image.pk for image in images])
     return {image.pk for image in images if image.pk in gone and not quarantine.take_back(image.pk, image.size)}
 
 
 def _discard_unclaimed_bytes() -> int:
-    """Bytes that nobody will send. Either their image is settled: Redis was away when they were to go, or a crash came
-    in between. Or it never came to be: the web process was killed between the last byte and the commit.
+    """Remove bytes that will not be sent. Their image is settled, and Redis was unavailable or a crash came before they
+    were removed; or it was never created, since the web process was killed between the last byte and the commit.
 
-    An upload under way has no image yet either; its bytes expire by themselves when it stops. Those of a photo that may
-    be tried again are set aside, as whoever failed it would have done.
+    An upload in progress has no image yet either; its bytes expire when it stops. Bytes of a photo that may be tried
+    again are quarantined, as they should have been when it failed.
     """
     seconds_whole = store.seconds_whole(store.sample(BATCH))
     images = {str(image.pk): image for image in Image.objects.filter(pk__in=seconds_whole)}
@@ -106,15 +106,15 @@ def _discard_unclaimed_bytes() -> int:
 
 
 def _take_over(image: Image) -> None:
-    """The attempt has outlived its lease: the worker was killed, or could not record the outcome."""
+    """Settle an attempt whose lease has expired: its worker was killed, or could not record the outcome."""
     reason = {"code": "worker_lost", "detail": gettext_noop("The attempt was interrupted.")}
-    if not image.has_attempts_left:  # or a photo that kills its worker would do so for ever
+    if not image.has_attempts_left:  # otherwise a photo that kills its worker would do so for ever
         outcomes.record_failed(image, **reason)
         return
-    # It has waited already, and goes before the others; but once, for should it kill its worker they would all wait.
+    # It has waited already and goes to the front, but only once: a photo that kills its worker would block the others.
     waiting_since = image.created_at if image.error_code != reason["code"] else None
     if outcomes.record_retry(image, moment=timezone.now(), **reason):
-        # Ask to be looked at again first: should the queue refuse, this image is due once more after that time.
+        # Set the next check first: if enqueueing fails, the image is due again after that time.
         image.check_again_at(next_check_at_the_latest())
         enqueue_again(image, waiting_since=waiting_since)
 

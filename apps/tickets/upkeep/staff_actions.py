@@ -1,6 +1,6 @@
-"""What staff do to tickets and photos, each in one transaction and safe to repeat. Cancelling is in endings.py.
+"""Staff actions on tickets and photos, each in one transaction and safe to repeat. Cancelling is in endings.py.
 
-Clients cannot do any of it, and no row is changed but by these and by the pipeline.
+Clients cannot perform them, and only these and the pipeline change rows.
 """
 
 import logging
@@ -29,11 +29,11 @@ logger = logging.getLogger(__name__)
 
 
 class ActionNotAllowed(Exception):
-    """Its text tells staff why."""
+    """The action is not possible now; the message gives staff the reason."""
 
 
 def try_again(image_id) -> None:
-    """Deliver the photo now: one that waits for its next attempt need not wait, one that failed takes a place again.
+    """Deliver the photo now: one that waits for its next attempt stops waiting, a failed one takes a place again.
 
     Raises ActionNotAllowed, Image.DoesNotExist.
     """
@@ -62,17 +62,17 @@ def _revive(image: Image, ticket: Ticket) -> None:
         raise ActionNotAllowed(_("Its place was taken by another photo, and no other is for it.")) from named
     except (TicketCompletedError, TicketCancelledError, TicketExpiredError) as ended:
         raise ActionNotAllowed(_("Its ticket has ended.")) from ended
-    # An upload of it that may have landed was to be removed.
+    # The asset of an earlier upload, if it succeeded after all, was scheduled for removal.
     if not call_off(image.public_id):
         raise ActionNotAllowed(_("It is being removed from Cloudinary: try again in a minute."))
-    # Last before the commit, and a crash in between leaves bytes of a failed photo: reconcile sets those aside again.
+    # Last before the commit: a crash in between leaves bytes of a failed photo, which reconcile quarantines again.
     if not quarantine.take_back(image.pk, image.size):
         raise ActionNotAllowed(_("Its bytes are gone: the client has to send it again."))
     moves.revive(image, position=position)
 
 
 def try_failed_again(ticket_id: int) -> tuple[int, list[str]]:
-    """Try all failed photos of the ticket again, the first posted first: how many, and why the others cannot be."""
+    """Try the ticket's failed photos again, the first posted first. Returns how many, and why the others cannot be."""
     tried, reasons = 0, []
     failed = Image.objects.filter(ticket_id=ticket_id, status=ImageStatus.FAILED).order_by("created_at")
     for image_id in list(failed.values_list("pk", flat=True)):
@@ -93,10 +93,10 @@ def require_extendable(ticket: Ticket, *, expires_at) -> None:
 
 
 def extend_expiry(ticket_id: int, *, expires_at) -> None:
-    """Let the ticket take photos until then; None: without end. One that has expired takes photos again; an open one
-    given a time that has passed expires.
+    """Let the ticket take photos until then, or for ever if None. An expired ticket takes photos again; an open one
+    expires if the time has passed.
 
-    Raises ActionNotAllowed, Ticket.DoesNotExist. Photos that failed when it expired stay so: see try_failed_again.
+    Raises ActionNotAllowed, Ticket.DoesNotExist. Photos that failed when it expired stay failed: see try_failed_again.
     """
     with transaction.atomic():
         ticket = Ticket.objects.lock(ticket_id)

@@ -1,4 +1,4 @@
-"""Whatever an answer says to a reader, it says in the reader's language: every detail is compared with its English."""
+"""Every response is in the reader's language: each detail is compared with its English."""
 
 import importlib.util
 import io
@@ -39,7 +39,7 @@ PACKAGES = (
 )
 SAME_IN_OTHER_LANGUAGES = {
     *("IPv4", "IPv6", "URL", "…"),
-    # Names of what the admin shows, and what whoever sets hopla up is told.
+    # Names that the admin shows, and messages for the operator who configures hopla.
     *("Blacklisted Token", "Blacklisted Tokens", "Blacklisted token for %(user)s"),
     *("Outstanding Token", "Outstanding Tokens", "Token for %(user)s (%(jti)s)"),
     *("Unrecognized algorithm type '{}'", "You must have cryptography installed to use {}."),
@@ -174,7 +174,7 @@ class EveryDetailTests(SimpleTestCase):
 
 
 class RefusedRequestsTests(ApiTestCase):
-    """Details that no class names: what hopla answers to requests that are wrong in many ways."""
+    """Details that no class defines: the responses to requests that are wrong in many ways."""
 
     def setUp(self):
         super().setUp()

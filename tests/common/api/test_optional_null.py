@@ -1,4 +1,4 @@
-"""null for a field that may be left out, wherever an operation of tickets or of the desk reads one."""
+"""null for optional fields, in every operation of tickets and of support that reads one."""
 
 import jsonschema
 

@@ -10,7 +10,7 @@ from tests.makers import make_ticket, make_user
 
 
 class EarlyPaginator(LongListPaginator):
-    """Does after a few rows what the other does after thousands."""
+    """Does after a few rows what LongListPaginator does after thousands."""
 
     exact_up_to = 4
 

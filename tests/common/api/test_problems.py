@@ -215,7 +215,7 @@ class BrokenInputTests(ProblemTestCase):
 
 @override_settings(ROOT_URLCONF=__name__)
 class SentenceTests(ProblemTestCase):
-    """However many sentences were raised, and in whatever: none reaches a client as a Python list."""
+    """Errors with several sentences, of any type, never reach a client as a Python list."""
 
     def test_several_are_one_detail(self):
         for name in ("sentences", "sentences-by-name"):

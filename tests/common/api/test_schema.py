@@ -36,7 +36,7 @@ def operations_of(schema: dict):
 
 
 def json_schema_of(schema: dict, part: dict) -> dict:
-    """A part of the Swagger document as JSON Schema, which says null another way."""
+    """Returns a part of the Swagger document as JSON Schema, which expresses null differently."""
 
     def translated(node):
         if isinstance(node, list):

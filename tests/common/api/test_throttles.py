@@ -171,7 +171,7 @@ class UserTests(ThrottleTestCase):
 
 
 class RequestsAtOnceTests(HoplaAssertions, SimpleTestCase):
-    """Look and count are one step in Redis: no two requests find the same one left."""
+    """Checking and counting are one step in Redis: two requests never take the same last one."""
 
     def test_as_many_pass_as_the_rate_says(self):
         view = SimpleNamespace(throttle_scope="uploads")
@@ -185,7 +185,7 @@ class RequestsAtOnceTests(HoplaAssertions, SimpleTestCase):
 
 
 class ProxyTests(ThrottleTestCase):
-    """X-Forwarded-For: client, proxy, proxy. Whoever sends it can write anything on its left."""
+    """X-Forwarded-For: client, proxy, proxy. A client can write anything on its left."""
 
     def setUp(self):
         super().setUp()

@@ -1,5 +1,5 @@
-"""A release migrates while the processes of the last one still serve: no table is locked for long, and nothing goes
-that they read or write. CONTRIBUTING.md says how to change the schema so."""
+"""A release migrates while the processes of the last one still run: no table is locked for long, and nothing that they
+read or write is removed. CONTRIBUTING.md says how to change the schema that way."""
 
 import io
 from contextlib import redirect_stdout

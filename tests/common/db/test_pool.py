@@ -10,10 +10,10 @@ from apps.common.db.pool import PooledConnection
 class PooledConnectionTests(TransactionTestCase):
     def setUp(self):
         connection.close()
-        connection.close_pool()  # so that there is one connection in it, and each test knows which
+        connection.close_pool()  # so that the pool has one connection, which each test knows
 
     def backend(self) -> int:
-        """The number of the server's process behind a connection from the pool, which goes back there."""
+        """Returns the pid of the server process behind a pooled connection, which goes back to the pool."""
         with connection.cursor() as cursor:
             self.assertIsInstance(cursor.connection, PooledConnection)
             cursor.execute("SELECT pg_backend_pid()")
@@ -22,7 +22,7 @@ class PooledConnectionTests(TransactionTestCase):
         return number
 
     def ask_another(self, query: str, *params):
-        """By a connection that is not the pool's."""
+        """Run a query over a connection outside the pool, and return its value."""
         other = connection.copy()
         other.settings_dict["OPTIONS"] = {}
         try:

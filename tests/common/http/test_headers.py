@@ -1,4 +1,4 @@
-"""What browsers are told of every answer: what it may load, where it may be shown, what it may use."""
+"""The security headers of every response: what it may load, where it may be framed, what it may use."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""What people see who come by a browser: the first page, and pages that say what went wrong, outside the API."""
+"""The pages for browsers: the first page, and the error pages outside the API."""
 
 import re
 
@@ -26,7 +26,7 @@ def deny(request):
 urlpatterns = [*hoplas_urls, path("crash/", crash), path("denied/", deny)]
 
 
-class PageTestCase(SimpleTestCase):  # which allows no query: a page shows while the database is away
+class PageTestCase(SimpleTestCase):  # it allows no query: pages work while the database is unavailable
     def setUp(self):
         self.client = client_for()
 

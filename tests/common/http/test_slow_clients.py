@@ -9,7 +9,7 @@ from tests.case import HoplaAssertions
 
 
 class Client:
-    """Overdue at once. `broken`: looking at it raises."""
+    """A client that is overdue at once. `broken`: checking it raises."""
 
     def __init__(self, broken=False):
         self.broken, self.looks, self.cuts = broken, 0, 0

@@ -1,4 +1,4 @@
-"""What gunicorn or Django refuse before hopla sees the request is a problem document all the same."""
+"""Requests that gunicorn or Django refuse before hopla sees them get a problem document, too."""
 
 import json
 

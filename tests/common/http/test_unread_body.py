@@ -1,4 +1,4 @@
-"""A refusal that comes before the body was read still reaches the client, and its connection goes on."""
+"""A refusal before the body was read still reaches the client, and its connection stays usable."""
 
 import http.client
 import io
@@ -38,7 +38,7 @@ class RefusalTests(CommittingTestCase):
         self.addCleanup(self.connection.close)
 
     def post(self, body=PHOTO, *, url=None, token=True, **headers) -> tuple[int, str]:
-        """The status and the code of the answer, after the whole body was sent."""
+        """Returns the status and code of the response, after the whole body was sent."""
         headers = {"Host": "localhost", "Content-Type": "image/jpeg"} | (self.token if token else {}) | headers
         self.connection.request("POST", url or self.url, body, headers)
         response = self.connection.getresponse()
@@ -73,7 +73,7 @@ class RefusalTests(CommittingTestCase):
 
 
 class Stream(io.RawIOBase):
-    """Zeros without end."""
+    """An endless body of zeros."""
 
     def __init__(self):
         super().__init__()
@@ -139,7 +139,7 @@ def send_until(sock: socket.socket, is_over: threading.Event) -> None:
 
 
 class TricklingTests(CommittingTestCase):
-    """On real connections to the real web server, which loses patience after half a second instead of fifteen."""
+    """On real connections to the real web server, with a limit of half a second instead of fifteen."""
 
     @classmethod
     def setUpClass(cls):

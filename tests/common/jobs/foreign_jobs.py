@@ -1,4 +1,4 @@
-"""Jobs as somebody else may put them into Redis: each makes a folder should anything of it be run."""
+"""Jobs as an attacker may put them into Redis: each creates a folder if any of its code runs."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def put_job(redis: Redis, *, wait: bool = True, **fields) -> str:
 
 
 def put_bombs(redis: Redis, folder: Path) -> list[str]:
-    """A bomb wherever RQ may read a pickle, and every other way to name code that is not hopla's. Returns their ids."""
+    """Queue jobs with a bomb wherever RQ may read a pickle or a function's name. Returns their ids."""
     harmless = json.dumps(["apps.tickets.delivery.job.deliver_photo", None, ["0" * 32], {}]).encode()
     bomb = pickle.dumps(Bomb(folder / "unpickled"))
     os_mkdir = json.dumps(["os.mkdir", None, [str(folder / "called")], {}]).encode()

@@ -13,7 +13,7 @@ class TurnsTests(SimpleTestCase):
     def setUp(self):
         self.turns = ConcurrencyLimit(1)
         self.order = []
-        # Longer than any test lasts, but for those that are about it.
+        # Longer than any test lasts, except those of this limit.
         patience = mock.patch.object(concurrency_limit, "LONGEST_WAIT_SECONDS", LIMIT_SECONDS)
         patience.start()
         self.addCleanup(patience.stop)
@@ -25,7 +25,7 @@ class TurnsTests(SimpleTestCase):
         return thread
 
     def start_and_queue(self, name: str) -> threading.Thread:
-        """A thread that writes down its name in its turn. It stands in the queue when this returns."""
+        """Start a thread that records its name in its turn. It is waiting in the queue when this returns."""
         before = self.turns.waiting
 
         def work():
@@ -117,7 +117,7 @@ class TurnsTests(SimpleTestCase):
             self.assertEqual(self.order, ["without", "without"])
             self.assertEqual(self.turns.waiting, 0)
 
-        # Neither gave back what it never had: there is one turn, as before.
+        # Neither thread gave back a turn it never had: there is still one turn.
         with self.turns.turn():
             self.start_and_queue("waits")
             self.assertEqual(self.order, ["without", "without"])

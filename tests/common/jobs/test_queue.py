@@ -86,7 +86,7 @@ class JobKindTests(SimpleTestCase):
         first, second = self.enqueue("a"), self.enqueue("b")
         self.assertEqual(JobTemplate.which_wait([first.id, second.id, "another"]), {first.id, second.id})
 
-        self.redis.lpop(self.queue.key)  # and the worker is killed
+        self.redis.lpop(self.queue.key)  # and then the worker is killed
 
         self.assertEqual(JobTemplate.which_wait([first.id, second.id]), {second.id})
         second.set_status("started")

@@ -36,7 +36,7 @@ from tests.makers import make_accepted_image, make_ticket, make_user, running_sa
 from tests.support.makers import make_support_ticket
 from tests.tickets.upkeep.test_reconcile import make_due
 
-ran = []  # what the jobs below note
+ran = []  # what the jobs below record
 meeting: threading.Barrier
 release: threading.Event
 running: set
@@ -88,16 +88,16 @@ def note_keys_of_rq():
 
 
 def keys_of_rq(connection) -> set:
-    """What stands in Redis: every key of RQ's, its type and its fields, whatever the names of workers, executions.
+    """Returns every key of RQ's in Redis with its type and fields, without the names of workers and executions.
 
-    But for what RQ's maintenance leaves, which hopla's worker does beside the jobs: it comes and goes.
+    What RQ's maintenance leaves is excluded, since hopla's worker runs that besides the jobs: it comes and goes.
     """
     found = set()
     for key in connection.keys("rq:*"):
         if key.startswith(b"rq:clean_registries:") or b":intermediate:first_seen:" in key:
             continue
         kind = connection.type(key).decode()
-        # One number for many jobs side by side would say nothing.
+        # One number for many concurrent jobs has no meaning.
         fields = frozenset(connection.hkeys(key)) - {b"current_job_working_time"} if kind == "hash" else None
         found.add((re.sub(r"[0-9a-f]{32}", "…", key.decode()), kind, fields))
     return found
@@ -105,7 +105,7 @@ def keys_of_rq(connection) -> set:
 
 @job_function
 def look_around():
-    """Notes how the worker and its job look from outside while the job runs."""
+    """Record the worker and its job as other processes see them while the job runs."""
     queue = django_rq.get_queue("default")
     connection = queue.connection
     (worker,) = Worker.all(connection=connection)
@@ -126,7 +126,7 @@ class WorkerTestCase(CommittingTestCase):
         global meeting, release, running, most_at_once
         ran.clear()
         release, running, most_at_once = threading.Event(), set(), 0
-        for number in (signal.SIGINT, signal.SIGTERM):  # the worker puts its own in place
+        for number in (signal.SIGINT, signal.SIGTERM):  # the worker installs its own handlers
             self.addCleanup(signal.signal, number, signal.getsignal(number))
         self.queue = django_rq.get_queue("default")
         self.connection = self.queue.connection
@@ -327,7 +327,7 @@ class SeenFromOutsideTests(WorkerTestCase):
 
 
 class BookkeepingTests(WorkerTestCase):
-    """The runners write in two round trips what RQ's own worker writes in eleven: the same, or these fail."""
+    """The runners write in two round trips the same as RQ's own worker writes in eleven."""
 
     def keys_with(self, worker_class, job, **options) -> set:
         self.connection.flushdb()
@@ -371,7 +371,7 @@ def count_of(name: str, label: str) -> float:
 
 
 class BackgroundWorker(ThreadedWorker):
-    """In a thread of the test, where no signal arrives: the test passes them on by `request_stop`."""
+    """Runs in a thread of the test, where no signal arrives: the test calls `request_stop` instead."""
 
     def _install_signal_handlers(self):
         pass

@@ -156,7 +156,7 @@ class LineTests(SimpleTestCase):
 class AccessLogTests(SimpleTestCase):
     class Logger(NoNeedlessAccessLog):
         def setup(self, cfg):
-            """Changes nothing about the logging of this process."""
+            """Leaves the logging of this process unchanged."""
             self.cfg = cfg
 
     def logger(self, **given) -> NoNeedlessAccessLog:

@@ -1,4 +1,4 @@
-"""What leaves for Sentry and OpenTelemetry, as servers that listen in their place receive it."""
+"""What hopla sends to Sentry and OpenTelemetry, as received by servers in their place."""
 
 import gzip
 import http.client
@@ -28,7 +28,7 @@ SECRET = "never-to-leave-1"
 
 
 class Receiver:
-    """An HTTP server that takes whatever is posted. Use as a context manager; `bodies` has what came, unpacked."""
+    """An HTTP server that accepts every POST. Use as a context manager; `bodies` has the received bodies, unpacked."""
 
     def __init__(self):
         self.bodies = []
@@ -61,7 +61,7 @@ class ReceiverHandler(BaseHTTPRequestHandler):
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess:
-    """Python code in a process of its own, with Django set up, and with a database that has no tables."""
+    """Run Python code in its own process, with Django set up, and with a database without tables."""
     program = start_command(
         [sys.executable, "-c", f"import sys\n{code}"],
         environment={"DJANGO_SETTINGS_MODULE": "hopla.settings", "DATABASE_URL": "sqlite://:memory:"} | environment,

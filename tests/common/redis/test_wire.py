@@ -63,7 +63,7 @@ class ReceiveTests(SimpleTestCase):
         self.assertIsNone(receive(self.client, ("GET", self.KEY), 5))
 
     def client_of_one_that_answers(self, answer: bytes, *, and_closes: bool):
-        """Redis that answers GET so and then is silent, or gone."""
+        """A Redis that sends this reply to GET and then is silent, or disconnects."""
         listener = self.enterContext(socket.create_server(("127.0.0.1", 0)))
 
         def serve():

@@ -41,14 +41,14 @@ class DeliveryTestCase(ApiTestCase):
         return Ticket.objects.get(pk=self.ticket.pk).status
 
     def start_anew(self) -> None:
-        """For the next of several cases: nothing stored, nothing staged but the first photo."""
+        """Prepare the next of several cases: nothing stored, only the first photo staged."""
         Image.objects.all().delete()
         store.connection().flushdb()
         self.sandbox.assets.clear()
         self.image = make_accepted_image(self.ticket, seed=1)
 
     def deliver_when_due(self, image: Image) -> Image:
-        """As `deliver`, with the wait for the next attempt over."""
+        """End the wait for the next attempt and `deliver`."""
         Image.objects.filter(pk=image.pk, next_retry_at__isnull=False).update(next_retry_at=timezone.now() + PAST)
         return self.deliver(image)
 

@@ -1,4 +1,4 @@
-"""Times in which no photo is sent: Cloudinary asked the account to wait, or refuses hopla's credentials."""
+"""Pauses, in which no photo is sent: Cloudinary asked the account to wait, or refuses hopla's credentials."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from tests.tickets.upkeep.test_reconcile import ReconcileTestCase, make_due, que
 
 
 def end_the_pause() -> None:
-    """As its expiry does."""
+    """Delete the pause, as its expiry does."""
     store.connection().delete(pause.KEY)
 
 

@@ -1,4 +1,4 @@
-"""What each kind of trouble at Cloudinary means for a photo on its way, and what a photo without bytes may hope for."""
+"""What each error of Cloudinary means for a photo in flight, and what happens to a photo without bytes."""
 
 from datetime import datetime, timedelta
 from datetime import timezone as utc

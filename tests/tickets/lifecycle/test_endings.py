@@ -1,4 +1,4 @@
-"""Tickets that end otherwise than complete, and what becomes of the photos on their way."""
+"""Tickets that end without completing, and what happens to their photos in flight."""
 
 import threading
 from datetime import timedelta
@@ -152,7 +152,7 @@ class ExpireTests(EndingTestCase):
 
 
 class LateDeliveryTests(CommittingTestCase):
-    """An upload that is under way when its ticket ends."""
+    """An upload that is in progress when its ticket ends."""
 
     def setUp(self):
         super().setUp()
@@ -171,7 +171,7 @@ class LateDeliveryTests(CommittingTestCase):
     def assert_settled_without_an_asset(self, code: str) -> None:
         self.image.refresh_from_db()
         self.assertEqual((self.image.status, self.image.error_code), ("failed", code))
-        self.assertEqual(len(self.sandbox.assets), 1)  # it landed all the same
+        self.assertEqual(len(self.sandbox.assets), 1)  # the upload succeeded anyway
         AssetRemoval.objects.update(due_at=timezone.now() - SECOND)
         reconcile()
         self.assertEqual((list(self.sandbox.assets), list(AssetRemoval.objects.all())), ([], []))

@@ -1,4 +1,4 @@
-"""Moves: every one of the table by one statement and in steps, and nothing where another has changed the row."""
+"""Every move of the table, by one statement and in steps; none is made if another transaction changed the row."""
 
 import re
 from collections import defaultdict
@@ -57,7 +57,7 @@ class DocumentedMovesTests(SimpleTestCase):
 
 
 class AllowedMovesTests(ApiTestCase):
-    """From a status that the table does not name, no move is made, and nothing is written."""
+    """From a status that the table does not list, no move is made, and nothing is written."""
 
     def test_images(self):
         for name, move in moves.IMAGE_MOVES.items():
@@ -127,7 +127,7 @@ class MovesTests(CommittingTestCase):
         return outcomes.record_stored(image, **ASSET)
 
     def left_by(self, image: Image) -> list[dict]:
-        """What the database has now, without what no two photos have in common."""
+        """Returns the rows of the database, without the fields that differ between any two photos."""
         own = {"id", "ticket", "created_at", "updated_at", "stored_at", "at", "image_id", "ticket_id", "owner"}
         rows = [Image.objects.get(pk=image.pk), Ticket.objects.get(pk=image.ticket_id)]
         rows += Transition.objects.filter(image_id=image.pk).order_by("id")
@@ -269,7 +269,7 @@ class MovesTests(CommittingTestCase):
         self.assert_moves("uploading", "queued", "uploading")
 
     def assert_moves(self, *statuses: str) -> None:
-        """What became of the image, and what was written down of it."""
+        """Returns the image's outcome and its transitions."""
         kept = Image.objects.get(pk=self.image.pk)
         self.assertEqual((kept.status, kept.asset_id), (statuses[-1], ""))
         made = Transition.objects.filter(image_id=self.image.pk).order_by("id")

@@ -27,7 +27,7 @@ class PlaceTests(ApiTestCase):
 
 
 class MoveTests(ApiTestCase):
-    """Each move is made once, whoever else holds the same row in hand."""
+    """Each move is made once, even if other code has an instance of the same row."""
 
     def setUp(self):
         super().setUp()

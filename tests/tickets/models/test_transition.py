@@ -61,7 +61,7 @@ class WrittenTests(TransitionTestCase):
 
     def test_from_is_what_the_row_said_and_not_what_the_job_remembers(self):
         image = make_image(make_ticket(), status="uploading", attempts=1)
-        Image.objects.update(status="queued")  # someone took its attempt for lost
+        Image.objects.update(status="queued")  # another worker considered its attempt lost
 
         outcomes.record_stored(image, asset_id="a", asset_version=1, asset_format="jpg")
 

@@ -167,7 +167,7 @@ class TroubleTests(CloudTestCase):
 
 
 class UnforeseenTests(CloudTestCase):
-    """An error of hopla's own, or of the SDK's: nobody may take it for network trouble."""
+    """An error of hopla itself, or of the SDK, is not reported as a network error."""
 
     def break_the_account(self):
         """hopla's own line fails, or the SDK's: an account that is not what its code expects."""

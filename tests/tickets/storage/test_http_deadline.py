@@ -20,7 +20,7 @@ LONG = Timeout(connect=20, read=20)
 
 
 class Server:
-    """Answers each connection by a function of it, in a thread. `connections` counts them."""
+    """A server that calls a function with each connection, in a thread. `connections` counts them."""
 
     def __init__(self, answer):
         self.answer, self.connections = answer, 0
@@ -37,11 +37,11 @@ class Server:
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection):
-        with contextlib.suppress(OSError), connection:  # the client has gone
+        with contextlib.suppress(OSError), connection:  # the client disconnected
             self.answer(self, connection)
 
     def drip(self, connection, head: bytes, drops: bytes, rest: bytes) -> None:
-        """One byte at a time, each well within any read timeout; the whole takes ten seconds and is a good answer."""
+        """Send one byte at a time, each well within any read timeout; a valid response that takes ten seconds."""
         connection.recv(65536)
         connection.sendall(head)
         for drop in drops:
@@ -69,7 +69,7 @@ class DeadlineTestCase(HoplaAssertions, SimpleTestCase):
 
 class DeadlineTests(DeadlineTestCase):
     def assert_cut(self, url: str, *, method="GET", **options) -> Exchange:
-        """The deadline ended it: no whole answer came, and neither did urllib3's own timeout end it."""
+        """The deadline ended it: there was no complete response, and urllib3's own timeout did not end it."""
         with Exchange(SHORT_SECONDS) as exchange:
             try:
                 response = self.pool.request(method, url, timeout=LONG, **options)

@@ -1,4 +1,4 @@
-"""Assets that must not stay at Cloudinary go in the background, however long that takes."""
+"""Assets that must not stay at Cloudinary are removed in the background, however long that takes."""
 
 import threading
 from datetime import timedelta
@@ -247,7 +247,7 @@ class DeletionTests(RemovalTestCase):
 
 
 class UnderWayTests(CommittingTestCase):
-    """What is deleted while its photo is on the way to Cloudinary."""
+    """An image or ticket that is deleted while its photo is being uploaded."""
 
     def setUp(self):
         super().setUp()
@@ -290,14 +290,14 @@ class UnderWayTests(CommittingTestCase):
 
 
 class RevivedTests(CommittingTestCase):
-    """A failed photo whose asset is to go, and which staff have tried again at that very moment."""
+    """A failed photo whose asset is being removed while staff have it tried again."""
 
     def setUp(self):
         super().setUp()
         self.sandbox = self.enterContext(running_sandbox())
         self.image = make_accepted_image(make_ticket(num_images=1))
         begin_attempt(self.image)
-        cloudinary.put(public_id=self.image.public_id, content=jpeg_bytes())  # of which the answer is lost
+        cloudinary.put(public_id=self.image.public_id, content=jpeg_bytes())  # the response to which is lost
         outcomes.record_failed(Image.objects.get(), code="cloudinary_unavailable", detail="-")
         come_due()
 
@@ -378,7 +378,7 @@ class RevivedTests(CommittingTestCase):
 
     @needs_postgres
     def test_photos_tried_again_while_their_assets_go_are_stored_or_failed_with_what_that_means(self):
-        """Many at once, in whatever order it comes: a photo that is stored has its asset, and no other asset stays."""
+        """Many at once, in any order: a stored photo has its asset, and no other asset stays."""
         images = [make_accepted_image(make_ticket(num_images=1), seed=seed) for seed in range(1, 9)]
         for image in images:
             begin_attempt(image)

@@ -1,4 +1,4 @@
-"""manage.py audit_assets: do the database and Cloudinary agree?"""
+"""manage.py audit_assets: it finds differences between the database and Cloudinary."""
 
 import io
 from datetime import timedelta
@@ -33,7 +33,7 @@ class AuditTestCase(ApiTestCase):
         return public_id
 
     def audit(self, *options: str) -> tuple[int, list[str]]:
-        """The exit code and the lines that the command prints."""
+        """Returns the exit code and the lines that the command prints."""
         out = io.StringIO()
         try:
             call_command("audit_assets", *options, stdout=out)

@@ -20,14 +20,14 @@ from tests.makers import begin_attempt, jpeg_bytes, make_accepted_image, make_im
 
 
 def make_due(image: Image, **changes) -> None:
-    """As if all its waits were over, and nothing had happened to it meanwhile."""
+    """Make the image due, as if all its waits were over and nothing had happened meanwhile."""
     past = timezone.now() - timedelta(seconds=1)
     Image.objects.filter(pk=image.pk).update(next_check_at=past, **changes)
     Image.objects.filter(pk=image.pk, next_retry_at__isnull=False).update(next_retry_at=past)
 
 
 def age_staged_bytes(image: Image) -> None:
-    """As if they had been whole for a good while."""
+    """Age the staged bytes, as if they had been complete for long."""
     store.connection().zincrby(store.BUDGET_KEYS[0], -2 * CLAIMED_WITHIN_SECONDS, str(image.pk))
 
 
@@ -163,7 +163,7 @@ class LostWorkerTests(ReconcileTestCase):
 
 
 class BacklogTests(ReconcileTestCase):
-    """More are due than a batch. The clock stands still: how many one look comes to, a busy machine would decide."""
+    """More are due than a batch. The clock stands still, since a busy machine would settle fewer in one run."""
 
     def setUp(self):
         super().setUp()

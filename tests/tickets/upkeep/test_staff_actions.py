@@ -1,4 +1,4 @@
-"""What staff do to tickets and photos, as the admin calls it."""
+"""Staff actions on tickets and photos, as the admin calls them."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -164,7 +164,7 @@ class TryAgainTests(InterventionTestCase):
         return client_for(self.ticket.owner).get(url).json()
 
     def overtaken_attempt(self) -> tuple[Image, Image]:
-        """An attempt that goes on although its photo failed and was tried again; and that photo, waiting."""
+        """An attempt that continues although its photo failed and was tried again; and that photo, waiting."""
         old = make_accepted_image(self.ticket)
         begin_attempt(old)
         image = self.fail(Image.objects.get(pk=old.pk))
@@ -261,7 +261,7 @@ class KeptBytesTests(InterventionTestCase):
 
 
 class InterruptedFailureTests(InterventionTestCase):
-    """Whoever wrote down that a photo failed was killed, or held up, before its bytes were set aside."""
+    """The process that recorded a photo's failure was killed, or delayed, before its bytes were quarantined."""
 
     def setUp(self):
         super().setUp()
@@ -324,7 +324,7 @@ class InterruptedFailureTests(InterventionTestCase):
 
 @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL's locks of rows")
 class InterruptedRetryTests(CommittingTestCase):
-    """The reconciler looks around while staff have a photo tried again."""
+    """The reconciler runs while staff have a photo tried again."""
 
     def setUp(self):
         super().setUp()
