@@ -16,6 +16,7 @@ ENDPOINTS = """
                                                                  anonymous stranger owner agent operator superuser
 GET    /                                                               200      200   200   200      200       200
 GET    healthz                                                         200      200   200   200      200       200
+GET    .well-known/jwks.json                                           200      200   200   200      200       200
 GET    readyz                                                          200      200   200   200      200       200
 GET    documentation/                                                  200      200   200   200      200       200
 GET    redoc/                                                          200      200   200   200      200       200
@@ -42,6 +43,8 @@ GET    api/v1/tickets/                                                 401      
 POST   api/v1/tickets/                                                 401      201   201   201      201       201
 GET    api/v1/tickets/<int:ticket_id>/                                 401      404   200   200      200       200
 GET    api/v1/tickets/<int:ticket_id>/status/                          401      404   200   200      200       200
+GET    api/v1/tickets/<int:ticket_id>/manifest/                        401      404   200   200      200       200
+GET    api/v1/tickets/<int:ticket_id>/archive/                         401      404   200   200      200       200
 GET    api/v1/tickets/<int:ticket_id>/images/                          401      404   200   200      200       200
 POST   api/v1/tickets/<int:ticket_id>/images/                          401      404   202   404      404       404
 GET    api/v1/tickets/<int:ticket_id>/images/<any_case_uuid:image_id>/ 401      404   200   200      200       200

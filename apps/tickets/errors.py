@@ -180,6 +180,13 @@ class StagingFullError(APIException):
         super().__init__(self.default_detail.format(wait=wait))
 
 
+class ArchiveBusyError(APIException):
+    status_code = 503
+    default_code = "archive_busy"
+    default_detail = _("As many archives as this server sends at once are under way. Try again shortly.")
+    wait = 5
+
+
 class TemporarilyUnavailableError(APIException):
     status_code = 503
     default_code = "temporarily_unavailable"

@@ -92,6 +92,12 @@ def shut(sock: socket.socket) -> None:
         socket.socket.shutdown(sock, socket.SHUT_RD)  # an SSLSocket's own would end the encryption of the answer, too
 
 
+def hang_up(sock: socket.socket) -> None:
+    """Nothing more goes either way. What waits for room to send fails."""
+    with suppress(OSError):  # it has gone by itself
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
 def _watch_forever() -> None:
     while True:
         time.sleep(WATCH_EVERY_SECONDS)
