@@ -29,7 +29,7 @@ MANIFEST, SIGNED_MANIFEST = "manifest.json", "manifest.jws"
 NAME_LENGTH = 50  # characters of up to four bytes: names of files have at most 255 bytes
 EXTENSIONS = {"image/jpeg": "jpg"}
 
-# A client that takes less keeps others from their archives. So long it may pause; what it takes faster makes up for that.
+# A client that takes less keeps others from their archives. It may pause so long, and again once it has caught up.
 MIN_BYTES_PER_SECOND, PATIENCE_SECONDS = 32 * 1024, 30
 
 
