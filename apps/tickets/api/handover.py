@@ -1,21 +1,17 @@
 """What a set is handed on with: its manifest, its archive, and the keys for whoever verifies them."""
 
-from django.db import connection
-from django.http import Http404, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
-from django.utils.cache import patch_vary_headers
+from django.http import Http404, JsonResponse
 from django.views.decorators.http import condition, require_safe
 from drf_yasg.utils import swagger_auto_schema
 from rest_framework.views import APIView
 
 from apps.tickets.api import handover_schema as schema
 from apps.tickets.handover import signing
-from apps.tickets.handover.archive import Archive, Download
+from apps.tickets.handover.archive import Archive
 from apps.tickets.handover.manifest import Manifest, read_manifest
+from apps.tickets.handover.responses import JOSE, JSON, archive_response, manifest_response
 from apps.tickets.models import Ticket
 
-JSON, JOSE = "application/json", "application/jose"
-# Each is issued anew and for one reader.
-CACHE_CONTROL = "private, no-store"
 # A key that is added must be known before anything signed by it comes along.
 KEYS_CACHE_CONTROL = "public, max-age=300"
 
@@ -39,34 +35,6 @@ def manifest_or_404(ticket_id: int, *, reader) -> Manifest:
         return read_manifest(ticket_id, reader=reader)
     except Ticket.DoesNotExist as exc:
         raise Http404 from exc
-
-
-def manifest_response(manifest: Manifest, media_type: str, **headers: str) -> HttpResponse:
-    content = manifest.signed if media_type == JOSE else manifest.canonical
-    response = HttpResponse(content, media_type, headers={"Cache-Control": CACHE_CONTROL} | headers)
-    patch_vary_headers(response, ["Accept"])
-    return response
-
-
-def archive_response(archive: Archive, request, *, filename: str) -> HttpResponseBase:
-    """Raises what Download does."""
-    headers = {
-        "Content-Length": str(len(archive)),
-        "Content-Disposition": f'attachment; filename="{filename}"',
-        "Cache-Control": CACHE_CONTROL,
-        "Accept-Ranges": "none",
-    }
-    if request.method == "HEAD":
-        return HttpResponse(content_type="application/zip", headers=headers)
-    release_database()
-    download = Download(archive, sock=request.META.get("gunicorn.socket"))
-    return StreamingHttpResponse(download, content_type="application/zip", headers=headers)
-
-
-def release_database() -> None:
-    """Give the connection back while something is sent: slow clients would otherwise hold the whole pool."""
-    if not connection.in_atomic_block:  # as it is inside a TestCase
-        connection.close()
 
 
 @require_safe
