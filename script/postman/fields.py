@@ -40,6 +40,16 @@ IMAGE = (
     "created_at",
     "stored_at",
 )
+MANIFEST = (
+    "ticket_id",
+    "reference",
+    "metadata",
+    "status",
+    "num_images",
+    "completed_at",
+    "issued_at",
+    "photos",
+)
 PAGE = ("count", "next", "previous", "results")
 CURSOR_PAGE = ("next", "previous", "results")
 SUPPORT_TICKET = ("id", "title", "body_text", "owner", "ticket", "status", "messages", "created_at", "updated_at")

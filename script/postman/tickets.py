@@ -1,7 +1,7 @@
 """Tickets: open one, list one's own, watch one."""
 
-from script.postman.fields import CURSOR_PAGE, IMAGE, PAGE, PROGRESS, TICKET
-from script.postman.items import folder, keys, request
+from script.postman.fields import CURSOR_PAGE, IMAGE, MANIFEST, PAGE, PROGRESS, TICKET
+from script.postman.items import folder, keys, nobody, request
 
 OPENING = folder(
     "3. Open a ticket",
@@ -170,6 +170,53 @@ WATCHING = folder(
             "its size in pixels is known": "pm.expect(answer).to.include({width: 16, height: 16})",
             "it has a thumbnail": "pm.expect(answer.thumbnail_url).to.match(/^http/)",
             "nothing went wrong": "pm.expect(answer.error).to.eql(null)",
+        },
+    ),
+    request(
+        "Hand it on: the manifest",
+        "GET tickets/{{ticketId}}/manifest/",
+        about="""
+        What the set consists of: the stored photos, with the size and sha256 that hopla counted as they came. In
+        canonical form (RFC 8785), so that equal manifests have equal bytes.
+        """,
+        answers=200,
+        has=MANIFEST,
+        tests={
+            "it has three photos": "pm.expect(answer.photos).to.have.lengthOf(3)",
+            "each has its sha256": "answer.photos.forEach((photo) => pm.expect(photo.sha256).to.have.lengthOf(64))",
+        },
+    ),
+    request(
+        "Hand it on: the manifest, signed",
+        "GET tickets/{{ticketId}}/manifest/",
+        about="The same as a compact JWS. `manage.py verify_manifest` checks one, as does any library for JOSE.",
+        headers={"Accept": "application/jose"},
+        answers=200,
+        tests={
+            "it is a JWS": "pm.expect(pm.response.text()).to.match(/^[\\w-]+\\.[\\w-]+\\.[\\w-]+$/)",
+            "it says so": 'pm.expect(pm.response.headers.get("Content-Type")).to.eql("application/jose")',
+        },
+    ),
+    request(
+        "Hand it on: the keys to verify it with",
+        "GET /.well-known/jwks.json",
+        about="The public keys (a JWK Set), for everyone. The `kid` in the JWS's header says which of them signed.",
+        auth=nobody(),
+        answers=200,
+        has=("keys",),
+        tests={"they are of Ed25519": 'answer.keys.forEach((key) => pm.expect(key.crv).to.eql("Ed25519"))'},
+    ),
+    request(
+        "Hand it on: the photos in a zip",
+        "GET tickets/{{ticketId}}/archive/",
+        about="""
+        The photos as they were sent, named by place, with the manifest and its signature. Streamed, with
+        Content-Length: a download that ends early is to be thrown away.
+        """,
+        answers=200,
+        tests={
+            "it is a zip": 'pm.expect(pm.response.headers.get("Content-Type")).to.eql("application/zip")',
+            "it is whole": 'pm.expect(String(pm.response.stream.length)).to.eql(pm.response.headers.get("Content-Length"))',
         },
     ),
     request(

@@ -4,7 +4,7 @@ import json
 from contextlib import nullcontext
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
@@ -18,6 +18,7 @@ from rest_framework.reverse import reverse
 
 from apps.common.api.list_query import ListQueryMixin
 from apps.common.api.pagination import NumberedPages
+from apps.common.db.release import release_connection
 from apps.common.db.snapshot import one_snapshot
 from apps.common.http.request_body import body_of
 from apps.tickets.api import schema
@@ -215,7 +216,7 @@ class ImagesView(ListQueryMixin, ListAPIView):
 
     def _read_body(self, stream):
         """Stream the body into `stream`: what its close() answers, and the body's sha256 where one was announced."""
-        self._release_database()
+        release_connection()
         request = self.request
         # As request.data would, which looks five times at what type the body is of.
         parser = request.negotiator.select_parser(request, request.parsers)
@@ -240,12 +241,6 @@ class ImagesView(ListQueryMixin, ListAPIView):
         if length == 0 and not is_form:
             raise ImageEmptyError
         return length
-
-    @staticmethod
-    def _release_database() -> None:
-        """Give the connection back while the body arrives: slow clients would otherwise hold the whole pool."""
-        if not connection.in_atomic_block:  # as it is inside a TestCase
-            connection.close()
 
 
 class ImageView(RetrieveAPIView):

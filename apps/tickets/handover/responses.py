@@ -1,9 +1,9 @@
 """Manifests and archives as answers to a request, for the API and the admin alike."""
 
-from django.db import connection
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.cache import patch_vary_headers
 
+from apps.common.db.release import release_connection
 from apps.tickets.handover.archive import Archive, Download
 from apps.tickets.handover.manifest import Manifest
 
@@ -29,7 +29,7 @@ def archive_response(archive: Archive, request, *, filename: str) -> HttpRespons
     }
     if request.method == "HEAD":
         return HttpResponse(content_type="application/zip", headers=headers)
-    _release_database()
+    release_connection()
     download = Download(archive, sock=request.META.get("gunicorn.socket"))
     return StreamingHttpResponse(download, content_type="application/zip", headers=headers)
 
@@ -37,9 +37,3 @@ def archive_response(archive: Archive, request, *, filename: str) -> HttpRespons
 def attachment(filename: str) -> str:
     """A Content-Disposition. Of letters, digits, `.` and `-` alone."""
     return f'attachment; filename="{filename}"'
-
-
-def _release_database() -> None:
-    """Give the connection back while something is sent: slow clients would otherwise hold the whole pool."""
-    if not connection.in_atomic_block:  # as it is inside a TestCase
-        connection.close()
