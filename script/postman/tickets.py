@@ -183,7 +183,7 @@ WATCHING = folder(
         has=MANIFEST,
         tests={
             "it has three photos": "pm.expect(answer.photos).to.have.lengthOf(3)",
-            "each has its sha256": "answer.photos.forEach((photo) => pm.expect(photo.sha256).to.have.lengthOf(64))",
+            "each has its sha256": "answer.photos.forEach((each) => pm.expect(each.sha256).to.have.lengthOf(64))",
         },
     ),
     request(
@@ -214,10 +214,12 @@ WATCHING = folder(
         Content-Length: a download that ends early is to be thrown away.
         """,
         answers=200,
-        tests={
-            "it is a zip": 'pm.expect(pm.response.headers.get("Content-Type")).to.eql("application/zip")',
-            "it is whole": 'pm.expect(String(pm.response.stream.length)).to.eql(pm.response.headers.get("Content-Length"))',
-        },
+        after="""
+pm.test("answers 200", () => pm.response.to.have.status(200));
+pm.test("it is a zip", () => pm.expect(pm.response.headers.get("Content-Type")).to.eql("application/zip"));
+const length = Number(pm.response.headers.get("Content-Length"));
+pm.test("it is whole", () => pm.expect(pm.response.stream.length).to.eql(length));
+""",
     ),
     request(
         "A photo for a completed ticket",

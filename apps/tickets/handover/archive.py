@@ -151,6 +151,7 @@ class Download:
         self._outcome = "client_gone"  # unless more is known when it is closed
         self._sent_bytes = 0
         self._patience_seconds, self._sending_since = PATIENCE_SECONDS, None
+        self._closed = True
         if not _under_way.begin():
             metrics.count("hopla_archives", outcome="busy")
             raise ArchiveBusyError
@@ -199,6 +200,9 @@ class Download:
             *(self._outcome, self._sent_bytes, len(self._archive)),
             extra={"tickets": self._archive.tickets, "outcome": self._outcome},
         )
+
+    def __del__(self):
+        self.close()  # a middleware that fails throws the answer away without a word
 
     def is_overdue(self) -> bool:
         since = self._sending_since

@@ -1,3 +1,4 @@
+import gc
 import hashlib
 import io
 import json
@@ -200,6 +201,13 @@ class TroubleTests(ArchiveTestCase):
                 download.close()
                 download.close()  # twice is once
                 self.assert_nothing_under_way()
+
+    @override_settings(ARCHIVE_CONCURRENCY=1)
+    def test_one_that_nobody_closes_gives_its_turn_back(self):
+        """As when a middleware fails after the view."""
+        Download(self.archive_of(self.ticket))
+        gc.collect()
+        self.assert_nothing_under_way()
 
     @override_settings(ARCHIVE_CONCURRENCY=1)
     def test_one_that_breaks_off_gives_its_turn_back(self):
