@@ -197,7 +197,7 @@ class HoplaAutoSchema(SwaggerAutoSchema):
         """Nothing where an answer may have no body, and so no type: Swagger 2.0 cannot say that of one status alone."""
         if {204, 304} & self.overrides.get("responses", {}).keys():
             return []
-        return ["application/json", "application/problem+json"]
+        return [*self.overrides.get("produces", ["application/json"]), "application/problem+json"]
 
     def get_paginated_response(self, response_schema):
         """A definition with a name: a generated client has a class for it then."""

@@ -1,4 +1,4 @@
-"""Cuts off clients that take too long to send what they have begun.
+"""Cuts off clients that take too long to send what they have begun, or to take what they asked for.
 
 A thread that reads from a client cannot look at the clock meanwhile. One other thread of the process looks for all of
 them, and ends a read by shutting the reading side of its connection: an answer can still be written.
@@ -82,6 +82,12 @@ def shut(sock: socket.socket) -> None:
     """No more is read from it. What waits for its next bytes returns."""
     with suppress(OSError):  # it has gone by itself
         socket.socket.shutdown(sock, socket.SHUT_RD)  # an SSLSocket's own would end the encryption of the answer, too
+
+
+def hang_up(sock: socket.socket) -> None:
+    """Nothing more is read from it or sent to it. What waits for room to send fails."""
+    with suppress(OSError):  # it has gone by itself
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _cut_off_overdue() -> None:

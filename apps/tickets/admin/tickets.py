@@ -19,6 +19,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.common.admin.lists import FirstDayFilter, LargeAdmin, LargeChangeList, LastDayFilter, TypedFilter
+from apps.tickets.admin.handover import HandoverAdmin
 from apps.tickets.admin.parts import ActingStaff, StatusBadge, badge_of, newest_moves, number_in, the_first, thumbnail
 from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import Image, Ticket, progress_of
@@ -86,7 +87,7 @@ class TicketForm(forms.ModelForm):
 
 
 @admin.register(Ticket)
-class TicketAdmin(StatusBadge, ActingStaff, LargeAdmin):
+class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, LargeAdmin):
     list_display = ("id", "title", "owned_by", "state", "bar", "created_at", "completed_at")
     list_filter = (
         "status",
@@ -103,7 +104,7 @@ class TicketAdmin(StatusBadge, ActingStaff, LargeAdmin):
     date_hierarchy = "created_at"
     fields = ("title", "description", "owner", "state", "bar", "expires_at", "created_at", "updated_at", "completed_at")
     readonly_fields = ("owner", "state", "bar", "created_at", "updated_at", "completed_at")
-    actions = ["try_failed_photos_again", "cancel"]
+    actions = ["try_failed_photos_again", "cancel", "download_photos"]
     change_form_template = "admin/ticket.html"
 
     def get_changelist(self, request, **kwargs):
