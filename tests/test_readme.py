@@ -41,13 +41,16 @@ class SessionTests(TransactionTestCase):
         self.addCleanup(server.wait)
         self.addCleanup(server.terminate)
         read_until(server, "hopla is up")
-        session = shell_lines("A first session") + shell_lines("Write a client")
+        session = "".join(map(shell_lines, ("A first session", "Collect a named set", "Write a client")))
         session = session.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace(".venv/bin/python", sys.executable)
         pasted = subprocess.run(["sh"], input=session, cwd=ROOT, capture_output=True, text=True, timeout=60)
         self.assertEqual(pasted.stderr, "")
         self.assertEqual(pasted.stdout.count('"status":"queued"'), 2)
         self.assertEqual(pasted.stdout.count('"status": "stored"'), 2)
         self.assertIn('"code":"ticket_completed"', pasted.stdout)
+        self.assertIn('"missing":["front"]', pasted.stdout)
+        self.assertIn('"code":"slot_taken"', pasted.stdout)
+        self.assertIn('"reference":"ORDER-12"', pasted.stdout)
         self.assertRegex(pasted.stdout, r'202\n202\n202\n.*"stored":1,"failed":0.*\n304\n$')
 
 

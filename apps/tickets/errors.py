@@ -126,6 +126,30 @@ class TicketFullError(APIException):
     default_detail = _("Every place of this ticket is taken.")
 
 
+class SlotUnknownError(APIException):
+    status_code = 400
+    default_code = "slot_unknown"
+    default_detail = _("This ticket has no slot of that name.")
+
+
+class SlotAmbiguousError(APIException):
+    status_code = 400
+    default_code = "slot_ambiguous"
+    default_detail = _("More than one slot was named: name one, in the form or in the query.")
+
+
+class SlotRequiredError(APIException):
+    status_code = 400
+    default_code = "slot_required"
+    default_detail = _("Every place that is free has a name: say which in `slot`.")
+
+
+class SlotTakenError(APIException):
+    status_code = 409
+    default_code = "slot_taken"
+    default_detail = _("A photo has taken this slot already.")
+
+
 class TicketCompletedError(APIException):
     status_code = 409
     default_code = "ticket_completed"

@@ -7,6 +7,7 @@ from apps.tickets.api.serializers import (
     TicketDetailSerializer,
     TicketSerializer,
     TicketStatusSerializer,
+    TicketWithSlotsSerializer,
 )
 
 PROBLEM = ("type", "title", "status", "detail", "code", "request_id")
@@ -14,6 +15,7 @@ USER = ("id", "username", "email", "email_verified", "name", "phone", "is_staff"
 SESSION = ("token", "expiry", "user")
 PROGRESS = ProgressSerializer.names()
 TICKET = TicketSerializer.names()
+TICKET_WITH_SLOTS = TicketWithSlotsSerializer.names()
 TICKET_WITH_IMAGES = TicketDetailSerializer.names()
 TICKET_STATUS = TicketStatusSerializer.names()
 IMAGE = ImageSerializer.names()

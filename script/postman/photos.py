@@ -1,7 +1,7 @@
 """Photos: in, repeated, refused."""
 
 from script.postman import SAMPLE
-from script.postman.fields import IMAGE, PAGE, TICKET, TICKET_STATUS
+from script.postman.fields import IMAGE, PAGE, TICKET, TICKET_STATUS, TICKET_WITH_SLOTS
 from script.postman.items import folder, request
 
 # Bytes above 127 would not survive in a variable: Postman sends those as text, in UTF-8. JPEG and PNG begin with some;
@@ -28,6 +28,7 @@ QUEUED = {
 }
 BARE = {"Content-Type": "image/bmp"}
 POST = "POST tickets/{{ticketId}}/images/"
+POST_TO_SET = "POST tickets/{{setTicketId}}/images/"
 
 UPLOADING = folder(
     "4. Post photos",
@@ -179,6 +180,52 @@ pm.collectionVariables.set("sentPhoto", pm.variables.get("photo"));
         raw="{{photo}}",
         status=409,
         tests={"its code says why": 'pm.expect(body.code).to.be.oneOf(["ticket_full", "ticket_completed"])'},
+    ),
+    request(
+        "Open a ticket with named places",
+        "POST tickets/",
+        about="""
+        `slots` names the first places, in order; `num_images` may be left out then. One may be an object with `title`,
+        `instructions`, `example_url` and `source` as well. `reference` is your own id, by which tickets are found.
+        """,
+        json={
+            "slots": ["front", {"name": "odometer", "title": "The odometer, readable", "source": "camera"}],
+            "reference": "ORDER-12",
+            "metadata": {"branch": "Gdańsk"},
+        },
+        status=201,
+        has=TICKET_WITH_SLOTS,
+        tests={"all is missing": 'pm.expect(body.missing).to.eql(["front", "odometer"])'},
+        keeps={"setTicketId": "body.id"},
+    ),
+    request(
+        "Post the photo for a slot",
+        POST_TO_SET,
+        about="The slot is in the query, or in a form's field `slot`, before or after the photo.",
+        query=(("slot", "odometer"),),
+        headers=BARE,
+        raw="{{photo}}",
+        status=202,
+        has=IMAGE,
+        tests=QUEUED | {"it has the slot's place": 'pm.expect([body.slot, body.position]).to.eql(["odometer", 2])'},
+    ),
+    request(
+        "The slot is taken",
+        POST_TO_SET,
+        about="One photo has the place; should it fail, the place is free again.",
+        query=(("slot", "odometer"),),
+        headers=BARE,
+        raw="{{photo}}",
+        status=409,
+        code="slot_taken",
+    ),
+    request(
+        "What is missing",
+        "GET tickets/{{setTicketId}}/status/",
+        about="`slots` says of each what is there: `missing`, `received` or `stored`, and the image's id.",
+        status=200,
+        has=TICKET_STATUS,
+        tests={"the other one": 'pm.expect(body.missing).to.eql(["front"])'},
     ),
     request(
         "List the images",

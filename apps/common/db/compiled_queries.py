@@ -203,6 +203,19 @@ def instance_of(model: type[Model], values: tuple) -> Model:
     return model.from_db(DEFAULT_DB_ALIAS, columns_of(model), values)
 
 
+def instance_returned(model: type[Model], values: list) -> Model:
+    """Likewise, of a whole row as a CompiledStatement returns it: as the database has it, which writes JSON as text."""
+    for index, convert in _converters_of(model):
+        values[index] = convert(values[index], None, connections[DEFAULT_DB_ALIAS])
+    return instance_of(model, values)
+
+
+@cache
+def _converters_of(model: type[Model]) -> list[tuple[int, Callable]]:
+    fields = enumerate(model._meta.concrete_fields)
+    return [(index, field.from_db_value) for index, field in fields if hasattr(field, "from_db_value")]
+
+
 @contextmanager
 def _executed(compiled: tuple[str, list], values: dict):
     """The cursor, after the statement was run with these values."""

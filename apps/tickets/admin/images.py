@@ -43,7 +43,7 @@ class ImageAdmin(SearchByTicketOrPhoto, StatusBadge, ActingStaff, ReadOnly, Larg
     actions = ["try_again"]
     change_form_template = "admin/image.html"
     measured = (
-        ("ticket", "position"),
+        ("ticket", "position", "slot"),
         ("state", "attempts", "next_retry_at"),
         ("error_code", "error_detail"),
         ("picture", "address"),
@@ -74,6 +74,10 @@ class ImageAdmin(SearchByTicketOrPhoto, StatusBadge, ActingStaff, ReadOnly, Larg
 
     def has_operate_permission(self, request):
         return request.user.has_perm("tickets.change_image")
+
+    @admin.display(description=_("slot"))
+    def slot(self, image):
+        return image.slot or "-"
 
     @admin.display(description=_("picture"))
     def picture(self, image):

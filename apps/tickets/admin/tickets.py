@@ -14,7 +14,8 @@ from django.db.models import Count, Q, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -22,7 +23,7 @@ from apps.common.admin.lists import FirstDayFilter, LargeAdmin, LargeChangeList,
 from apps.tickets.admin.handover import HandoverAdmin
 from apps.tickets.admin.parts import ActingStaff, StatusBadge, badge_of, newest_moves, number_in, the_first, thumbnail
 from apps.tickets.lifecycle.endings import cancel_ticket
-from apps.tickets.models import Image, Ticket, progress_of
+from apps.tickets.models import Image, Ticket, progress_of, slots_now
 from apps.tickets.models.statuses import ImageStatus
 from apps.tickets.models.transition import Transition
 from apps.tickets.upkeep.staff_actions import (
@@ -42,6 +43,14 @@ class OwnerFilter(TypedFilter):
     def queryset(self, request, queryset):
         typed = self.value()
         return queryset.filter(owner__in=list(users_called(typed))) if typed else queryset
+
+
+class ReferenceFilter(TypedFilter):
+    title = _("reference")
+    parameter_name = "reference_is"
+
+    def queryset(self, request, queryset):
+        return queryset.filter(reference=self.value()) if self.value() else queryset
 
 
 class FailuresFilter(admin.SimpleListFilter):
@@ -64,6 +73,9 @@ def users_called(name: str):
 
 
 class TicketChangeList(LargeChangeList):
+    def get_queryset(self, *args, **kwargs):
+        return super().get_queryset(*args, **kwargs).defer("slots")  # which may be long
+
     def get_results(self, request):
         super().get_results(request)
         self.result_list = list(self.result_list)
@@ -93,6 +105,7 @@ class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, LargeAdmin):
         "status",
         FailuresFilter,
         OwnerFilter,
+        ReferenceFilter,
         FirstDayFilter,
         LastDayFilter,
     )
@@ -100,10 +113,23 @@ class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, LargeAdmin):
     ordering = ("-created_at", "-id")
     sortable_by = ("created_at",)
     search_fields = ("=id",)  # and what get_search_results does
-    search_help_text = _("A ticket's number; a username or e-mail address, and after it words of the title.")
+    search_help_text = _(
+        "A ticket's number or reference; a username or e-mail address, and after it words of the title."
+    )
     date_hierarchy = "created_at"
-    fields = ("title", "description", "owner", "state", "bar", "expires_at", "created_at", "updated_at", "completed_at")
-    readonly_fields = ("owner", "state", "bar", "created_at", "updated_at", "completed_at")
+    fields = (
+        "title",
+        "description",
+        "owner",
+        ("reference", "own_data"),
+        "state",
+        "bar",
+        "expires_at",
+        "created_at",
+        "updated_at",
+        "completed_at",
+    )
+    readonly_fields = ("owner", "reference", "own_data", "state", "bar", "created_at", "updated_at", "completed_at")
     actions = ["try_failed_photos_again", "cancel", "download_photos"]
     change_form_template = "admin/ticket.html"
 
@@ -117,6 +143,11 @@ class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, LargeAdmin):
     def owned_by(self, ticket):
         query = urlencode({OwnerFilter.parameter_name: ticket.owner.get_username()})
         return format_html('<a href="?{}">{}</a>', query, ticket.owner)
+
+    @admin.display(description=_("metadata"))
+    def own_data(self, ticket):
+        lines = format_html_join(mark_safe("<br>"), "{}: {}", ticket.metadata.items())
+        return lines or "-"
 
     @admin.display(description=_("photos"))
     def bar(self, ticket):
@@ -139,12 +170,17 @@ class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, LargeAdmin):
     # --- Finding ---
 
     def get_search_results(self, request, queryset, search_term):
-        """Finds tickets by number, else by owner (and words among theirs), else by words of title and description."""
+        """Finds tickets by number or reference; else by owner (and words among theirs); else by words of title and
+        description.
+        """
         first, *words = search_term.split() or [""]
         if not first:
             return queryset, False
         if not words and (number := number_in(first)) is not None:
-            return queryset.filter(pk=number), False
+            return queryset.filter(Q(pk=number) | Q(reference=first)), False
+        referred = queryset.filter(reference=search_term.strip())
+        if referred.exists():
+            return referred, False
         if owners := list(users_called(first)):
             queryset = queryset.filter(owner__in=owners)
         else:
@@ -171,14 +207,18 @@ class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, LargeAdmin):
         if not ticket_id.isdecimal():
             return {}
         of_ticket = Image.objects.filter(ticket_id=ticket_id)
+        ticket = Ticket.objects.filter(pk=ticket_id).first()
         photos, photos_are_cut = the_first(PHOTOS_SHOWN, of_ticket.order_by("position", "created_at"))
         began = dict(Transition.objects.first_attempts(ticket_id))
         for photo in photos:
+            photo.ticket = ticket
             photo.thumbnail = thumbnail(photo)
             photo.state = badge_of(photo)
             photo.began_after = in_short(began.get(photo.pk), since=photo.created_at)
             photo.stored_after = in_short(photo.stored_at, since=photo.created_at)
+        on_places = of_ticket.holding_a_place().values_list("position", "status", "pk")
         return newest_moves(ticket_id=ticket_id) | {
+            "slots": slots_now(ticket.slots, on_places) if ticket and ticket.slots else [],
             "photos": photos,
             "photos_are_cut": photos_are_cut,
             "has_failed_photos": of_ticket.filter(status=ImageStatus.FAILED).exists(),

@@ -18,6 +18,7 @@ class TicketFilter(CreatedBetween):
     owner = PositiveIntegerFilter(
         field_name="owner_id", help_text="The id of a user. Staff see that user's tickets, others none but their own."
     )
+    reference = django_filters.CharFilter(max_length=100, help_text="Those with this reference, to the letter.")
     search = django_filters.CharFilter(method="matching", max_length=200, help_text=SEARCH_HELP)
     ordering = TotalOrderingFilter(
         fields=[(name, name) for name in ORDERINGS],
@@ -27,7 +28,7 @@ class TicketFilter(CreatedBetween):
 
     class Meta:
         model = Ticket
-        fields = ["owner", "status", "created_after", "created_before", "search", "ordering"]
+        fields = ["owner", "status", "reference", "created_after", "created_before", "search", "ordering"]
 
     def matching(self, tickets, name, value):
         return tickets.mentioning(value)

@@ -19,7 +19,7 @@ class ManifestPhotoSerializer(ShownSerializer):
         ref_name = "ManifestPhoto"
 
     position = shown(IntegerField, 1)
-    slot = shown(CharField, None, allow_null=True)
+    slot = shown(CharField, None, allow_null=True, help_text="The name of its place; null where that has none.")
     image_id = shown(UUIDField, "7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11")
     filename = shown(CharField, "kitchen.jpg")
     content_type = shown(CharField, "image/jpeg")
@@ -39,8 +39,8 @@ class ManifestSerializer(ShownSerializer):
         ref_name = "Manifest"
 
     ticket_id = shown(IntegerField, 94)
-    reference = shown(CharField, None, allow_null=True)
-    metadata = shown(DictField, {}, child=CharField())
+    reference = shown(CharField, "", help_text="Your own id of the ticket.")
+    metadata = shown(DictField, {}, child=CharField(), help_text="Strings of your own.")
     status = shown(ChoiceField, "completed", choices=TicketStatus.values)
     num_images = shown(IntegerField, 1)
     completed_at = shown(DateTimeField, "2026-11-21T10:00:07.842000Z", allow_null=True)

@@ -23,9 +23,10 @@ from apps.tickets.intake import acceptance, idempotency
 from apps.tickets.intake.body import uploads
 from apps.tickets.intake.digest import announced_sha256, require_digest
 from apps.tickets.intake.parsers import BarePhotoParser, PhotoFormParser
-from apps.tickets.intake.places import require_place
+from apps.tickets.intake.places import choose_position, require_open, require_place
 from apps.tickets.intake.quota import taken_for_photo
 from apps.tickets.intake.stream import FingerprintStream, StagedPhoto, reserved_stream
+from apps.tickets.intake.wanted_slot import SLOT, WantedSlot
 from apps.tickets.models import Image, Ticket
 
 # What a multipart body may hold besides the photo: boundaries, part headers, a few short fields.
@@ -64,45 +65,61 @@ class ImagesView(ListQueryMixin, ListAPIView):
         if key is None:
             return self._take(ticket)
         if kept := idempotency.find_answer(user=request.user, key=key):
-            return self._replay(kept)
+            return self._replay(kept, ticket)
         with idempotency.held(user=request.user, key=key):
             if kept := idempotency.find_answer(user=request.user, key=key):  # the first request has ended in between
-                return self._replay(kept)
+                return self._replay(kept, ticket)
             return self._take(ticket, key)
 
     def _take(self, ticket: Ticket, key: str | None = None) -> Response:
-        require_place(ticket, taken=ticket.places_taken)  # an unlocked look: only `accept_photo` is certain
+        slot = self._look_for_a_place(ticket)
         length = self._announced_length()
         digest = announced_sha256(self.request)
         user, size = self.request.user, length and min(length, settings.IMAGE_MAX_BYTES)
         with taken_for_photo(user, size) as size_is, reserved_stream(size, user=user.pk) as stream:
-            photo, body_sha256 = self._read_body(stream)
+            photo, body_sha256 = self._read_body(stream, slot)
             require_digest(digest, photo_sha256=photo.sha256, body_sha256=body_sha256)
             size_is(photo.size)
             if key is None:
-                image = acceptance.accept_photo(ticket_id=ticket.pk, photo=photo)
+                image = acceptance.accept_photo(ticket_id=ticket.pk, photo=photo, position=slot.position)
             else:
-                response = self._accept_once(ticket, photo, key)
+                response = self._accept_once(ticket, photo, slot, key)
         # Out here: what fails from now on must not take the bytes of a photo that has its place.
-        return self._accepted(image) if key is None else response
+        return self._accepted(image, ticket) if key is None else response
 
-    def _accept_once(self, ticket: Ticket, photo: StagedPhoto, key: str) -> Response:
+    def _accept_once(self, ticket: Ticket, photo: StagedPhoto, slot: WantedSlot, key: str) -> Response:
         responses = []
 
         def respond_and_keep(image):
-            responses.append(self._accepted(image))
-            keep(responses[0], self.request, key, photo.sha256, image=image)
+            responses.append(self._accepted(image, ticket))
+            fingerprint = idempotency.fingerprint_of_photo(photo.sha256, slot=slot.name)
+            keep(responses[0], self.request, key, fingerprint, image=image)
 
-        acceptance.accept_photo(ticket_id=ticket.pk, photo=photo, also=respond_and_keep)
+        acceptance.accept_photo(ticket_id=ticket.pk, photo=photo, position=slot.position, also=respond_and_keep)
         return responses[0]
 
-    def _replay(self, kept) -> Response:
-        """Returns the kept response, once the photo that came proves to be the same."""
+    def _replay(self, kept, ticket: Ticket) -> Response:
+        """Returns the kept response, once the photo that came proves to be the same, for the same slot."""
+        slot = WantedSlot(ticket, self.request.query_params.getlist(SLOT))
         self._announced_length()
-        fingerprint, _ = self._read_body(FingerprintStream())
-        return replay(kept, self.request, fingerprint)
+        sha256, _ = self._read_body(FingerprintStream(), slot)
+        return replay(kept, self.request, idempotency.fingerprint_of_photo(sha256, slot=slot.name))
 
-    def _read_body(self, stream):
+    def _look_for_a_place(self, ticket: Ticket) -> WantedSlot:
+        """Refuse, before the body is read, what can only be refused. Unlocked: `accept_photo` alone is certain."""
+        require_open(ticket)
+        slot = WantedSlot(ticket, self.request.query_params.getlist(SLOT), taken=ticket.positions_taken)
+        if not ticket.slots:
+            require_place(ticket, taken=ticket.places_taken)
+        elif not self._is_form:  # a form may still name one
+            choose_position(ticket, taken=ticket.positions_taken, wanted=slot.position)
+        return slot
+
+    @property
+    def _is_form(self) -> bool:
+        return self.request.content_type.lower().startswith("multipart/")
+
+    def _read_body(self, stream, slot: WantedSlot):
         """Stream the body into `stream`. Returns what its close() does, and the body's sha256 if one was announced."""
         release_connection()
         request = self.request
@@ -110,10 +127,11 @@ class ImagesView(ListQueryMixin, ListAPIView):
         parser = request.negotiator.select_parser(request, request.parsers)
         if parser is None:
             raise UnsupportedTypeError(request.content_type)
-        body_sha256 = parser.parse(request._request, request.content_type, {"photo": stream})
+        body_sha256 = parser.parse(request._request, request.content_type, {"photo": stream, "slot": slot})
         return stream.close(), body_sha256
 
-    def _accepted(self, image: Image) -> Response:
+    def _accepted(self, image: Image, ticket: Ticket) -> Response:
+        image.ticket = ticket  # whose slots name its place
         location = self.request.build_absolute_uri(f"{self.request.path}{image.pk}/")
         return Response(self.get_serializer(image).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
 
@@ -123,10 +141,9 @@ class ImagesView(ListQueryMixin, ListAPIView):
         length = body_of(request).length
         if length is None:
             return None
-        is_form = request.content_type.lower().startswith("multipart/")
-        if length > settings.IMAGE_MAX_BYTES + (FORM_OVERHEAD_BYTES if is_form else 0):
+        if length > settings.IMAGE_MAX_BYTES + (FORM_OVERHEAD_BYTES if self._is_form else 0):
             raise ImageTooLargeError(max_bytes=settings.IMAGE_MAX_BYTES)
-        if length == 0 and not is_form:
+        if length == 0 and not self._is_form:
             raise ImageEmptyError
         return length
 
@@ -139,7 +156,7 @@ class ImageView(RetrieveAPIView):
     def get_queryset(self):
         return Image.objects.filter(
             ticket__in=Ticket.objects.visible_to(self.request.user).filter(pk=self.kwargs["ticket_id"])
-        )
+        ).select_related("ticket")
 
     @swagger_auto_schema(**schema.READ_IMAGE)
     def get(self, request, ticket_id, image_id):

@@ -12,9 +12,10 @@ from apps.tickets.api.serializers import (
     TicketDetailSerializer,
     TicketSerializer,
     TicketStatusSerializer,
+    TicketWithSlotsSerializer,
 )
 
-NEW_TICKET = TicketSerializer.example(
+NEW_TICKET = TicketWithSlotsSerializer.example(
     status="pending",
     progress=ProgressSerializer.example(received=0, stored=0, failed=0, remaining=7, percent=0),
     updated_at=TicketSerializer.example()["created_at"],
@@ -63,12 +64,16 @@ LIST_TICKETS = operation(
 OPEN_TICKET = operation(
     "tickets_create",
     "Open a ticket",
-    "Declares how many photos make the set complete. Post them one by one to `images_url`, watch `status_url`.",
+    "Declares how many photos make the set complete. Post them one by one to `images_url`, watch `status_url`.\n\n"
+    "With `slots` its first places have names, in order: a photo says which it is for, and `missing` names those that "
+    "no photo has taken. They are never changed.",
     tag="tickets",
     body=NewTicketSerializer,
     manual_parameters=[IDEMPOTENCY_KEY],
     answers={
-        201: answer("The ticket.", TicketSerializer, example=NEW_TICKET, headers={"Location": LOCATION} | REPLAYED)
+        201: answer(
+            "The ticket.", TicketWithSlotsSerializer, example=NEW_TICKET, headers={"Location": LOCATION} | REPLAYED
+        )
     },
     refusals=IDEMPOTENCY_REFUSALS,
 )
@@ -122,13 +127,21 @@ POST_IMAGE = operation(
     "           -H 'Content-Disposition: attachment; filename=\"kitchen.jpg\"' \\\n"
     "           --data-binary @kitchen.jpg https://hopla.example/api/v1/tickets/94/images/\n\n"
     "JPEG, PNG, GIF, WebP, HEIC, AVIF, TIFF and BMP are taken, told by content and not by name; raw files of cameras "
-    "are not, nor is base64. A refusal takes no place and keeps nothing. The photo is delivered in the background: "
-    "read the image, or watch the ticket.",
+    "are not, nor is base64. On a ticket with slots a photo takes the place that `slot` names; without one, the first "
+    "free place that has no name. A refusal takes no place and keeps nothing. The photo is delivered in the "
+    "background: read the image, or watch the ticket.",
     tag="images",
     consumes=["multipart/form-data"],
     body=no_body,
     manual_parameters=[
         openapi.Parameter("image", openapi.IN_FORM, "The photo.", type=openapi.TYPE_FILE, required=True),
+        openapi.Parameter(
+            "slot",
+            openapi.IN_QUERY,
+            "The name of the place that the photo is for. A form may have it in a field `slot` instead, before or "
+            "after the photo.",
+            type=openapi.TYPE_STRING,
+        ),
         header("Content-Disposition", "For bare bytes: the photo's name. A form names it in the part."),
         IDEMPOTENCY_KEY,
         header(
@@ -152,6 +165,10 @@ POST_IMAGE = operation(
         errors.DigestInvalidError,
         errors.DigestMismatchError,
         Refusal(400, "parse_error", "The multipart form is malformed."),
+        errors.SlotUnknownError,
+        errors.SlotAmbiguousError,
+        errors.SlotRequiredError,
+        errors.SlotTakenError,
         errors.TicketFullError,
         errors.TicketCompletedError,
         errors.TicketCancelledError,

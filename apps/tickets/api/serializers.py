@@ -15,17 +15,20 @@ from rest_framework.serializers import (
     CharField,
     ChoiceField,
     DateTimeField,
+    DictField,
     FloatField,
     IntegerField,
+    ListField,
     RegexField,
     URLField,
     UUIDField,
 )
 
 from apps.common.api.fields import MomentField, NullIsLeftOut, StrictCharField, StrictIntegerField
+from apps.tickets.api.new_slots import MetadataField, NewSlotSerializer, require_names_once
 from apps.tickets.api.shown import ShownSerializer, shown
-from apps.tickets.models import Image, Progress, Ticket
-from apps.tickets.models.statuses import ImageStatus, TicketStatus
+from apps.tickets.models import Image, Progress, Ticket, missing
+from apps.tickets.models.statuses import ImageStatus, SlotSource, SlotStatus, TicketStatus
 from apps.tickets.storage import cloudinary
 
 
@@ -37,6 +40,14 @@ class NewTicketSerializer(NullIsLeftOut, serializers.Serializer):
     expires_at = MomentField(
         required=False, default=None, help_text="After this moment the ticket takes no more photos."
     )
+    reference = StrictCharField(
+        max_length=100,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="Your own id of it, by which a list can be filtered. It need not be unique.",
+    )
+    metadata = MetadataField(required=False, default=dict, help_text="Up to 20 strings of your own, kept and shown.")
 
     class Meta:
         swagger_schema_fields = {"example": {"num_images": 7, "title": "Flat 3B, hand-over"}}
@@ -47,9 +58,34 @@ class NewTicketSerializer(NullIsLeftOut, serializers.Serializer):
             min_value=1,
             max_value=settings.TICKET_MAX_IMAGES,
             error_messages={"max_value": _("A ticket takes at most {max_value} photos.")},
-            help_text="How many photos make the set complete.",
+            required=False,
+            help_text="How many photos make the set complete. With `slots` it may be left out, or be larger than their "
+            "number: then the places after them have no name.",
         )
-        return {"num_images": num_images} | super().get_fields()
+        slots = NewSlotSerializer(
+            many=True,
+            required=False,
+            max_length=settings.TICKET_MAX_IMAGES,
+            help_text='Names for the first places, in order, each once. One may be its name alone: `["front"]`.',
+        )
+        num_images.allow_null = slots.allow_null = True  # as if left out; not of one slot
+        return {"num_images": num_images} | super().get_fields() | {"slots": slots}
+
+    def validate_slots(self, slots):
+        require_names_once(slots)
+        return slots
+
+    def validate(self, new):
+        slots = new.get("slots", [])
+        number = new.setdefault("num_images", len(slots))
+        if not number:
+            raise serializers.ValidationError(
+                {"num_images": self.fields["num_images"].error_messages["required"]}, "required"
+            )
+        if number < len(slots):
+            message = _("There are more slots than that: {number}.").format(number=len(slots))
+            raise serializers.ValidationError({"num_images": message}, code="fewer_than_slots")
+        return new
 
     def validate_expires_at(self, value):
         if value is not None and value <= timezone.now():
@@ -72,6 +108,38 @@ def counted(ticket: Ticket) -> Progress:
     return getattr(ticket, "counted", None) or ticket.progress()
 
 
+class SlotSerializer(ShownSerializer):
+    """A named place of a ticket, and what is there."""
+
+    name = shown(CharField, "front")
+    title = shown(CharField, "The car from the front")
+    instructions = shown(CharField, "")
+    example_url = shown(URLField, None, allow_null=True)
+    source = shown(ChoiceField, "any", choices=SlotSource.values)
+    status = shown(ChoiceField, "missing", choices=SlotStatus.values)
+    image_id = shown(UUIDField, None, allow_null=True, help_text="The photo that holds the place.")
+
+
+def shown_slots() -> ListField:
+    return shown(
+        SlotSerializer,
+        [],
+        read=attrgetter("slots_read"),
+        many=True,
+        help_text="The named places, in order: the nth is `position` n.",
+    )
+
+
+def shown_missing() -> ListField:
+    return shown(
+        ListField,
+        [],
+        child=CharField(),
+        read=lambda ticket: missing(ticket.slots_read),
+        help_text="The names of the slots that no photo has taken.",
+    )
+
+
 class TicketSerializer(ShownSerializer):
     """A ticket. Set `ticket.counted` to its Progress beforehand where many are shown: else each is counted alone."""
 
@@ -80,6 +148,8 @@ class TicketSerializer(ShownSerializer):
     title = shown(CharField, "Flat 3B, hand-over")
     description = shown(CharField, "")
     num_images = shown(IntegerField, 7)
+    reference = shown(CharField, "", help_text="Your own id of it.")
+    metadata = shown(DictField, {}, child=CharField(), help_text="Strings of your own.")
     status = shown(ChoiceField, "in_progress", choices=TicketStatus.values)
     progress = shown(ProgressSerializer, ProgressSerializer.example(), read=counted)
     created_at = shown(DateTimeField, "2026-11-21T10:00:00Z")
@@ -88,6 +158,13 @@ class TicketSerializer(ShownSerializer):
     expires_at = shown(DateTimeField, None, allow_null=True)
     images_url = shown(URLField, "https://hopla.example/api/v1/tickets/94/images/", route="ticket-images")
     status_url = shown(URLField, "https://hopla.example/api/v1/tickets/94/status/", route="ticket-status")
+
+
+class TicketWithSlotsSerializer(TicketSerializer):
+    """A ticket with its slots as they were read with it, in `slots_read`. Lists do without."""
+
+    slots = shown_slots()
+    missing = shown_missing()
 
 
 class ErrorSerializer(ShownSerializer):
@@ -128,7 +205,7 @@ class ImageSerializer(ShownSerializer):
 
     id = shown(UUIDField, "7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11")
     position = shown(IntegerField, 1)
-    slot = shown(CharField, None, read=lambda image: None, allow_null=True)
+    slot = shown(CharField, None, allow_null=True, help_text="The name of its place; null where that has none.")
     status = shown(ChoiceField, "stored", choices=ImageStatus.values)
     filename = shown(CharField, "kitchen.jpg")
     content_type = shown(CharField, "image/jpeg")
@@ -198,7 +275,7 @@ class ImageSerializer(ShownSerializer):
     stored_at = shown(DateTimeField, "2026-11-21T10:00:07.842000Z", allow_null=True)
 
 
-class TicketDetailSerializer(TicketSerializer):
+class TicketDetailSerializer(TicketWithSlotsSerializer):
     """A ticket as `read_ticket_with_images` reads it."""
 
     images = shown(ImageSerializer, [ImageSerializer.example()], read=attrgetter("images_read"), many=True)
@@ -210,3 +287,5 @@ class TicketStatusSerializer(ShownSerializer):
     ticket_id = shown(IntegerField, 94, source="id")
     status = shown(ChoiceField, "in_progress", choices=TicketStatus.values)
     progress = shown(ProgressSerializer, ProgressSerializer.example(), read=counted)
+    slots = shown_slots()
+    missing = shown_missing()

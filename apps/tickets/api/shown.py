@@ -17,7 +17,9 @@ AS_THEY_ARE = (
     serializers.BooleanField,
     serializers.CharField,
     serializers.ChoiceField,
+    serializers.DictField,
     serializers.IntegerField,
+    serializers.ListField,
 )
 
 

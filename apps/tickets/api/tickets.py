@@ -21,9 +21,17 @@ from apps.tickets.api.serializers import (
     TicketDetailSerializer,
     TicketSerializer,
     TicketStatusSerializer,
+    TicketWithSlotsSerializer,
 )
 from apps.tickets.intake import idempotency
-from apps.tickets.models import Ticket, progress_of, read_ticket, read_ticket_counted, read_ticket_with_images
+from apps.tickets.models import (
+    Ticket,
+    progress_of,
+    read_ticket,
+    read_ticket_counted,
+    read_ticket_with_images,
+    slots_now,
+)
 
 # Of a ticket and its status: a cache keeps it for one reader, and asks each time whether it still holds.
 CACHE_CONTROL = "private, no-cache"
@@ -40,7 +48,7 @@ class TicketsView(ListQueryMixin, GenericAPIView):
     throttle_scope = "tickets"
 
     def get_queryset(self):
-        tickets = Ticket.objects.visible_to(self.request.user)
+        tickets = Ticket.objects.visible_to(self.request.user).defer("slots")  # which may be long
         # Staff see everyone's when they name an owner, and otherwise, like anyone, their own.
         return tickets if self.request.query_params.get("owner") else tickets.owned_by(self.request.user)
 
@@ -73,7 +81,9 @@ class TicketsView(ListQueryMixin, GenericAPIView):
     def _open(self, fields) -> Response:
         ticket = Ticket.objects.create(owner=self.request.user, **fields)
         location = reverse("ticket", kwargs={"ticket_id": ticket.pk}, request=self.request)
-        return Response(self.get_serializer(ticket).data, status.HTTP_201_CREATED, headers={"Location": location})
+        ticket.slots_read = slots_now(ticket.slots, [])
+        opened = TicketWithSlotsSerializer(ticket, context=self.get_serializer_context())
+        return Response(opened.data, status.HTTP_201_CREATED, headers={"Location": location})
 
 
 class ReadTicketView(RetrieveAPIView):

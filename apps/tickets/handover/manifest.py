@@ -12,7 +12,7 @@ import rfc8785
 from django.utils.timezone import now
 
 from apps.tickets.handover import signing
-from apps.tickets.models import Image, Ticket, read_ticket_with_images
+from apps.tickets.models import Image, read_ticket_with_images
 from apps.tickets.models.statuses import ImageStatus
 
 
@@ -40,31 +40,25 @@ def read_manifest(ticket_id: int, *, reader) -> Manifest:
     """Of the ticket as it is now, if this user may read it: one statement reads it all. Raises Ticket.DoesNotExist."""
     ticket = read_ticket_with_images(ticket_id, reader=reader)
     stored = [image for image in ticket.images_read if image.status == ImageStatus.STORED]
-    reference, metadata, slots = names_of(ticket)
     return Manifest(
         content={
             "ticket_id": ticket.pk,
-            "reference": reference,
-            "metadata": metadata,
+            "reference": ticket.reference,
+            "metadata": ticket.metadata,
             "status": ticket.status,
             "num_images": ticket.num_images,
             "completed_at": _moment(ticket.completed_at),
             "issued_at": _moment(now().replace(microsecond=0)),  # so that no moment makes a longer manifest
-            "photos": [_photo(image, slot=slots.get(image.position)) for image in stored],
+            "photos": [_photo(image) for image in stored],
         },
         images=stored,
     )
 
 
-def names_of(ticket: Ticket) -> tuple[str | None, dict[str, str], dict[int, str]]:
-    """The integrator's reference and metadata, and the names of the ticket's slots by position."""
-    return None, {}, {}
-
-
-def _photo(image: Image, *, slot: str | None) -> dict:
+def _photo(image: Image) -> dict:
     return {
         "position": image.position,
-        "slot": slot,
+        "slot": image.slot,
         "image_id": str(image.pk),
         "filename": image.filename,
         "content_type": image.content_type,

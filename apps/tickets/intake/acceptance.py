@@ -16,7 +16,7 @@ from apps.common.db.compiled_queries import CompiledQuery, Parameter, columns_of
 from apps.common.observability import metrics
 from apps.tickets.delivery.job import enqueue_delivery
 from apps.tickets.formats.claims import Claims
-from apps.tickets.intake.places import places_taken, take_place
+from apps.tickets.intake.places import places_taken, positions_taken, take_place
 from apps.tickets.intake.stream import StagedPhoto
 from apps.tickets.models import Image, Ticket, next_check_at_the_latest
 
@@ -26,26 +26,31 @@ logger = logging.getLogger(__name__)
 _TICKET = CompiledQuery(
     lambda: Ticket.objects.filter(
         pk=Parameter("ticket_id", BigIntegerField()), owner=Parameter("owner_id", BigIntegerField())
-    ).values_list(*columns_of(Ticket), places_taken())
+    ).values_list(*columns_of(Ticket), places_taken(), positions_taken())
 )
 
 
 def find_ticket(*, ticket_id: int, owner) -> Ticket:
-    """This owner's ticket, with `places_taken` as they are at the moment. Raises Ticket.DoesNotExist."""
+    """This owner's ticket, with `places_taken` as they are at the moment, and of one with slots their positions in
+    `positions_taken`. Raises Ticket.DoesNotExist.
+    """
     row = _TICKET.first(ticket_id=ticket_id, owner_id=owner.pk) if ticket_id <= BigIntegerField.MAX_BIGINT else None
     if row is None:
         raise Ticket.DoesNotExist
-    *columns, taken = row
+    *columns, taken, positions = row
     ticket = instance_of(Ticket, columns)
-    ticket.places_taken = taken or 0
+    ticket.places_taken, ticket.positions_taken = taken or 0, {position for [position] in positions or []}
     return ticket
 
 
-def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], None] | None = None) -> Image:
+def accept_photo(
+    *, ticket_id: int, photo: StagedPhoto, position: int | None = None, also: Callable[[Image], None] | None = None
+) -> Image:
     """Give the staged photo a place on the ticket and hand it to delivery. Returns the image, `queued`.
 
-    `also` is called with the image in the transaction that takes the place, and undoes it by raising. Raises the
-    refusals of `require_place`, and Ticket.DoesNotExist.
+    `position`: that of the slot it is for; without, it takes the first free place that has no name. `also` is called
+    with the image in the transaction that takes the place, and undoes it by raising. Raises the refusals of
+    `free_position`, and Ticket.DoesNotExist.
     """
     image = Image(
         id=photo.image_id,
@@ -62,7 +67,7 @@ def accept_photo(*, ticket_id: int, photo: StagedPhoto, also: Callable[[Image], 
         next_check_at=next_check_at_the_latest(),
     )
     with transaction.atomic() if also else nullcontext():
-        take_place(image)
+        take_place(image, position=position)
         if also:
             also(image)
     # Robust: with the queue away the photo is accepted all the same, and reconcile enqueues it.

@@ -56,6 +56,11 @@ def fingerprint_of(data) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
+def fingerprint_of_photo(sha256: str, *, slot: str) -> str:
+    """Of an upload: by the photo's bytes, and the name of the slot it is for, if it is for one."""
+    return hashlib.sha256(f"{sha256} {slot}".encode()).hexdigest() if slot else sha256
+
+
 @contextmanager
 def held(*, user, key: str):
     """Hold the key while the request runs. Raises IdempotencyInFlightError while another request holds it."""

@@ -1,5 +1,6 @@
-"""The two ways a photo may come: a multipart form with one file, or the bare bytes. Both write to the
-stream that the view passes as `photo` in the parser's context, and return the body's sha256 (see IncomingBody).
+"""The two ways a photo may come: a multipart form with one file, or the bare bytes. Both write to the stream that the
+view passes as `photo` in the parser's context, and return the body's sha256 (see IncomingBody). The name in a form's
+field `slot` goes to the WantedSlot that is there as `slot`.
 """
 
 from django.conf import settings
@@ -17,13 +18,15 @@ from rest_framework.parsers import BaseParser
 
 from apps.tickets.errors import ImageMissingError, OneImagePerRequestError
 from apps.tickets.intake.body import IncomingBody
+from apps.tickets.intake.wanted_slot import MOST_BYTES, SLOT
 
 PHOTO_FIELD = "image"
 AS_THEY_ARE = ("", "binary", "8bit", "7bit")
 
 
 class PhotoFormParser(BaseParser):
-    """multipart/form-data, with the photo in the field `image`. Of other fields nothing is kept.
+    """multipart/form-data, with the photo in the field `image`, and its slot's name in `slot`. Of other fields nothing
+    is kept.
 
     Django's parser copies each portion three times, which takes a seventh of the request's CPU time.
     """
@@ -37,26 +40,32 @@ class PhotoFormParser(BaseParser):
             raise ParseError(_("The form's Content-Type lacks its boundary: let your HTTP library write that header."))
         with IncomingBody(stream) as body:
             try:
-                self._parse(body, boundary, photo)
+                self._parse(body, boundary, photo, parser_context["slot"])
             except ParserLimitReached as exc:
                 raise ParseError(_("The form has too many fields, or too many or too long headers in one.")) from exc
             except MultipartError as exc:
                 raise ParseError(_("The multipart form is malformed.")) from exc
         return body.sha256
 
-    def _parse(self, body: IncomingBody, boundary: str, photo) -> None:
+    def _parse(self, body: IncomingBody, boundary: str, photo, slot) -> None:
         parser = PushMultipartParser(
             boundary,
             max_segment_count=settings.DATA_UPLOAD_MAX_NUMBER_FIELDS,
             header_charset="latin-1",  # every byte is a letter; see filename_of_part
         )
         part = None
-        is_photo = False
+        is_photo = is_slot = False
+        slot_name = b""
         while portion := body.read():
             for event in parser.parse(portion):
                 if isinstance(event, MultipartSegment):
                     part = event
                     is_photo = self._begin(part, photo)
+                    is_slot, slot_name = part.name == SLOT, b""
+                elif is_slot and event:
+                    slot_name = (slot_name + event)[: MOST_BYTES + 1]  # enough to tell that it is too long
+                elif is_slot and event is None:
+                    slot.give(slot_name.decode("latin-1"))
                 elif event and is_photo:
                     if part.bytes_received == len(event) and not filename_of_part(part):  # its first bytes
                         self._open(photo, "")

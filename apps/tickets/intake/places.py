@@ -1,6 +1,7 @@
-"""A new photo takes a place of its ticket: a certain position, or the first that is free.
+"""A new photo takes a place of its ticket: that of the slot it is for, or the first that is free and has no name.
 
-On PostgreSQL one statement does it for the common photo, which takes the position after the last. What it sees is as
+On PostgreSQL one statement does it for the common photo, which takes the position after the last, and for that of a
+slot. What it sees is as
 old as the statement, which may wait for the ticket; then the unique constraint, or the ticket's status, keeps it from
 taking anything. Whatever it did not take is decided under the ticket's lock, and the same statement is run again with
 the position found. SQLite has no row locks: there the transaction is the lock, and each part a statement of its own.
@@ -10,7 +11,7 @@ from functools import cache
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import connection, models, transaction
-from django.db.models import Count, F, Max, OuterRef, Q, Subquery
+from django.db.models import Case, Count, F, Max, OuterRef, Q, Subquery, When
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
@@ -24,7 +25,15 @@ from apps.common.db.compiled_queries import (
     update_sql,
     values_to_insert,
 )
-from apps.tickets.errors import TicketCancelledError, TicketCompletedError, TicketExpiredError, TicketFullError
+from apps.common.db.json_rows import JsonRows
+from apps.tickets.errors import (
+    SlotRequiredError,
+    SlotTakenError,
+    TicketCancelledError,
+    TicketCompletedError,
+    TicketExpiredError,
+    TicketFullError,
+)
 from apps.tickets.lifecycle.executor import NOW
 from apps.tickets.lifecycle.moves import TICKET_MOVES, begin
 from apps.tickets.models import Image, Ticket, Transition
@@ -37,8 +46,8 @@ WITH seen AS MATERIALIZED (
 ), held AS (
     {held}
 ), place AS (
-    SELECT seen.*, twins[1] AS twin,
-        coalesce(%s::integer, CASE WHEN taken IS NULL THEN 1 WHEN taken = last THEN last + 1 END) AS position
+    SELECT seen.*, twins[1] AS twin, coalesce(%s::integer, CASE
+        WHEN slots <> '[]' THEN NULL WHEN taken IS NULL THEN 1 WHEN taken = last THEN last + 1 END) AS position
     FROM seen LEFT JOIN held ON true WHERE coalesce(taken, 0) < num_images
 ), ticket AS (
     {update_ticket} RETURNING id
@@ -63,41 +72,66 @@ def places_taken() -> Subquery:
     return Subquery(images.annotate(number=Count("pk")).values("number"))
 
 
-def require_place(ticket: Ticket, *, taken: int) -> None:
-    """Raise what stands against one more photo on this ticket, of whose places so many are taken.
+def positions_taken() -> Case:
+    """Likewise: which, as a list for each; None for none, and where no place has a name."""
+    images = Image.objects.holding_a_place().filter(ticket=OuterRef("pk")).order_by().values("ticket")
+    listed = Subquery(images.annotate(positions=JsonRows("position")).values("positions"))
+    return Case(When(~Q(slots=[]), then=listed))
 
-    Certain only under the ticket's lock.
-    """
+
+def require_open(ticket: Ticket) -> None:
+    """Raise what stands against any photo on this ticket. Certain only under the ticket's lock, as all below."""
     if ticket.status == TicketStatus.COMPLETED:
         raise TicketCompletedError
     if ticket.status == TicketStatus.CANCELLED:
         raise TicketCancelledError
     if ticket.status == TicketStatus.EXPIRED or ticket.is_overdue:
         raise TicketExpiredError
+
+
+def require_place(ticket: Ticket, *, taken: int) -> None:
+    """Likewise against one more, where so many of its places are taken."""
+    require_open(ticket)
     if taken >= ticket.num_images:
         raise TicketFullError
 
 
-def free_position(ticket: Ticket, *, wanted: int | None = None) -> int:
-    """The wanted position of a ticket that is locked, or else the first that is free. Raises as `require_place`."""
-    taken = set(ticket.images.holding_a_place().values_list("position", flat=True))
+def choose_position(ticket: Ticket, *, taken: set[int], wanted: int | None = None) -> int:
+    """The wanted position, if it is free; or else the first free one that has no name, unless the wanted one has.
+
+    Raises as `require_place`, SlotTakenError for a wanted one that is a slot's, SlotRequiredError when every free place
+    has a name.
+    """
+    require_open(ticket)
+    if wanted in taken and ticket.slot_at(wanted):
+        raise SlotTakenError
     require_place(ticket, taken=len(taken))
     if wanted is not None and wanted not in taken:
         return wanted
-    return next(position for position in range(1, ticket.num_images + 1) if position not in taken)
+    without_name = range(len(ticket.slots) + 1, ticket.num_images + 1)
+    position = next((position for position in without_name if position not in taken), None)
+    if position is None:
+        raise SlotRequiredError
+    return position
 
 
-def take_place(image: Image) -> None:
+def free_position(ticket: Ticket, *, wanted: int | None = None) -> int:
+    """Likewise, of a ticket that is locked, as its images are now."""
+    taken = set(ticket.images.holding_a_place().values_list("position", flat=True))
+    return choose_position(ticket, taken=taken, wanted=wanted)
+
+
+def take_place(image: Image, *, position: int | None = None) -> None:
     """Write this new image with a free position of its ticket, and raise the ticket's version. The image has its
     position then, and knows whether another has the same bytes; with the first one the ticket is in progress.
 
-    Raises as `require_place`, and Ticket.DoesNotExist.
+    `position`: that of the slot it is for. Raises as `free_position`, and Ticket.DoesNotExist.
     """
-    if connection.vendor == "postgresql" and _take_at_once(image):
+    if connection.vendor == "postgresql" and _take_at_once(image, position=position):
         return
     with transaction.atomic():
         ticket = Ticket.objects.lock(image.ticket_id)
-        position = free_position(ticket)
+        position = free_position(ticket, wanted=position)
         if connection.vendor == "postgresql":
             _take_at_once(image, position=position)
         else:
@@ -105,7 +139,7 @@ def take_place(image: Image) -> None:
 
 
 def _take_at_once(image: Image, *, position: int | None = None) -> bool:
-    """Without a position: the one after the last, if none before it is free."""
+    """Without a position: the one after the last, if none before it is free and none has a name."""
     now = timezone.now()
     begun = new_move(
         ticket_id=image.ticket_id, from_status=TicketStatus.PENDING, to_status=TicketStatus.IN_PROGRESS, at=now
@@ -148,7 +182,7 @@ _TWIN = CompiledQuery(
 
 def _seen():
     ticket = Ticket.objects.filter(IS_OPEN, pk=_TICKET_ID).order_by()
-    return ticket.values_list("status", "owner_id", "num_images")
+    return ticket.values_list("status", "owner_id", "num_images", "slots")
 
 
 def _held():

@@ -24,6 +24,7 @@ from apps.common.db.compiled_queries import (
     insert,
     insert_sql,
     instance_of,
+    instance_returned,
     select_sql,
     update_sql,
     values_to_insert,
@@ -111,7 +112,8 @@ class ImageMove(Move):
             return None
         move.from_status, *columns = row
         of_image = len(columns_of(Image))
-        return _told(move, instance_of(Image, columns[:of_image]), instance_of(Ticket, columns[of_image:]))
+        image, ticket = instance_of(Image, columns[:of_image]), instance_returned(Ticket, columns[of_image:])
+        return _told(move, image, ticket)
 
     def _make_in_steps(self, values: dict) -> tuple[Image, Ticket] | None:
         seen = self._seen.first(**values)

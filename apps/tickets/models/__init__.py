@@ -6,6 +6,7 @@ from apps.tickets.models.image import LEASE_SLACK_SECONDS, Image, next_check_at_
 from apps.tickets.models.progress import Progress
 from apps.tickets.models.reading import progress_of, read_ticket, read_ticket_counted, read_ticket_with_images
 from apps.tickets.models.search_text import SearchText
+from apps.tickets.models.slots import Slot, missing, slot_as_kept, slots_now
 from apps.tickets.models.ticket import Ticket
 from apps.tickets.models.transition import Transition
 
@@ -16,11 +17,15 @@ __all__ = [
     "Image",
     "Progress",
     "SearchText",
+    "Slot",
     "Ticket",
     "Transition",
+    "missing",
     "next_check_at_the_latest",
     "progress_of",
     "read_ticket",
     "read_ticket_counted",
     "read_ticket_with_images",
+    "slot_as_kept",
+    "slots_now",
 ]

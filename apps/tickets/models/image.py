@@ -150,9 +150,18 @@ class Image(models.Model):
         return self.attempts_counted < settings.UPLOAD_MAX_ATTEMPTS
 
     @property
+    def holds_a_place(self) -> bool:
+        return self.status != ImageStatus.FAILED
+
+    @property
     def public_id(self) -> str:
         """The name at Cloudinary. It follows from the id alone, so a repeated upload replaces and never doubles."""
         return f"hopla/{self.pk}"
+
+    @property
+    def slot(self) -> str | None:
+        """The name of its place, if that has one."""
+        return self.ticket.slot_at(self.position)
 
     def check_again_at(self, moment) -> bool:
         """Stay in flight, and be looked at again by reconcile then."""

@@ -20,6 +20,21 @@ class ImageStatus(models.TextChoices):
     FAILED = "failed", _("failed")
 
 
+class SlotStatus(models.TextChoices):
+    """Of a named place: whether a photo has taken it, and whether that is stored."""
+
+    MISSING = "missing", _("missing")
+    RECEIVED = "received", _("received")
+    STORED = "stored", _("stored")
+
+
+class SlotSource(models.TextChoices):
+    """Where a photo for a named place is to come from."""
+
+    ANY = "any", _("any")
+    CAMERA = "camera", _("camera")
+
+
 # A ticket in one of these still takes photos.
 OPEN_TICKET = (TicketStatus.PENDING, TicketStatus.IN_PROGRESS)
 

@@ -68,6 +68,11 @@ class Ticket(models.Model):
     title = models.CharField(_("title"), max_length=200, blank=True)
     description = models.TextField(_("description"), max_length=5000, blank=True)
     num_images = models.PositiveIntegerField(_("declared photos"), validators=[MinValueValidator(1)])
+    # The integrator's own: found by the one, shown and never interpreted the other.
+    reference = models.CharField(_("reference"), max_length=100, blank=True, default="", db_default="")
+    metadata = models.JSONField(_("metadata"), default=dict, db_default={}, editable=False)
+    # The names of the first places and what is told of them, see slots.py. Never changed.
+    slots = models.JSONField(_("slots"), default=list, db_default=[], editable=False)
     status = models.CharField(_("status"), max_length=16, choices=TicketStatus, default=TicketStatus.PENDING)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
@@ -101,6 +106,15 @@ class Ticket(models.Model):
                 include=FILTERED_BY,
                 name="ticket_owner_by_completed_last",
             ),
+            # Without the many that have none.
+            models.Index(
+                "reference",
+                "owner",
+                F("created_at").desc(),
+                F("id").desc(),
+                condition=~Q(reference=""),
+                name="ticket_reference",
+            ),
             # Of everyone's, for staff.
             models.Index(F("created_at").desc(), F("id").desc(), name="ticket_newest"),
             models.Index("status", F("created_at").desc(), F("id").desc(), name="ticket_status_newest"),
@@ -120,6 +134,14 @@ class Ticket(models.Model):
     @property
     def is_overdue(self) -> bool:
         return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    def slot_at(self, position: int) -> str | None:
+        """The name of this place, if it has one."""
+        return self.slots[position - 1]["name"] if position <= len(self.slots) else None
+
+    def position_of(self, slot: str) -> int | None:
+        """The place of this name."""
+        return next((position for position, each in enumerate(self.slots, 1) if each["name"] == slot), None)
 
     def progress(self) -> Progress:
         """Counted in the database now. For a page of tickets use `progress_of`, one query for all."""

@@ -10,7 +10,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.tickets.delivery.job import enqueue_again
-from apps.tickets.errors import TicketCancelledError, TicketCompletedError, TicketExpiredError, TicketFullError
+from apps.tickets.errors import (
+    SlotRequiredError,
+    SlotTakenError,
+    TicketCancelledError,
+    TicketCompletedError,
+    TicketExpiredError,
+    TicketFullError,
+)
 from apps.tickets.intake.places import free_position
 from apps.tickets.lifecycle import moves
 from apps.tickets.models import Image, Ticket
@@ -51,6 +58,8 @@ def _revive(image: Image, ticket: Ticket) -> None:
         position = free_position(ticket, wanted=image.position)
     except TicketFullError as full:
         raise ActionNotAllowed(_("Its place was taken by another photo, and none is free.")) from full
+    except (SlotTakenError, SlotRequiredError) as named:
+        raise ActionNotAllowed(_("Its place was taken by another photo, and no other is for it.")) from named
     except (TicketCompletedError, TicketCancelledError, TicketExpiredError) as ended:
         raise ActionNotAllowed(_("Its ticket has ended.")) from ended
     # An upload of it that may have landed was to be removed.

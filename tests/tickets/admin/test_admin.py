@@ -21,6 +21,7 @@ from apps.tickets.storage.removal import schedule_removal
 from apps.tickets.upkeep.reconcile import reconcile
 from tests.case import ApiTestCase, staged_photos
 from tests.makers import make_accepted_image, make_image, make_ticket, make_user, running_sandbox
+from tests.tickets.api.test_sets import slots
 
 ADMIN = "/admin/tickets/"
 
@@ -514,3 +515,32 @@ class DeleteTests(AdminTestCase):
 
         self.assert_gone(left=[self.queued])
         self.assertEqual(self.ticket.progress().remaining, 2)
+
+
+class SetsPagesTests(AdminTestCase):
+    """What staff see of a ticket's slots, its reference and its metadata."""
+
+    def setUp(self):
+        super().setUp()
+        self.named = make_ticket(
+            num_images=3,
+            slots=slots("front", "odometer"),
+            reference="ORDER-12",
+            metadata={"branch": "<b>Łódź</b>"},
+            status="in_progress",
+        )
+        self.photo = make_image(self.named, position=1)
+
+    def test_ticket_shows_its_slots_and_own_data(self):
+        page = self.admin.get(f"{ADMIN}ticket/{self.named.pk}/change/")
+
+        for text in ("odometer", "missing", "received", "ORDER-12", "branch: &lt;b&gt;Łódź&lt;/b&gt;"):
+            self.assertContains(page, text)
+
+    def test_photo_shows_its_slot(self):
+        self.assertContains(self.admin.get(f"{ADMIN}image/{self.photo.pk}/change/"), "front")
+
+    def test_reference_is_found(self):
+        for query in ("q=ORDER-12", "reference_is=ORDER-12"):
+            found = self.admin.get(f"{ADMIN}ticket/?{query}").context["cl"].result_list
+            self.assertEqual([ticket.pk for ticket in found], [self.named.pk], query)

@@ -93,7 +93,7 @@ class OpenTicketTests(ApiTestCase):
             ("3", "invalid"),
             (3.0, "invalid"),
             (True, "invalid"),
-            (None, "null"),
+            (None, "required"),
             ([3], "invalid"),
             ({}, "invalid"),
         ):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from apps.tickets.formats import NotAPhotoError, read_header
 from apps.tickets.formats.claims import MAX_CAMERA_LENGTH, Claims
-from apps.tickets.intake.stream import HEAD_BYTES
+from apps.tickets.intake.photo_check import HEAD_BYTES
 from tests.photographs import photographs
 
 from .photo_files import (

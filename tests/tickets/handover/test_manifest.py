@@ -1,5 +1,7 @@
 import hashlib
+import io
 import json
+import zipfile
 
 import jsonschema
 import jwt
@@ -7,10 +9,11 @@ from django.test import SimpleTestCase, override_settings
 
 from apps.tickets.handover import signing
 from apps.tickets.handover.manifest import canonical
+from apps.tickets.models.slots import slot_as_kept
 from tests.case import ApiTestCase
 from tests.common.api.test_schema import json_schema_of, read_schema
 from tests.makers import client_for, jpeg_bytes, make_image, make_ticket, make_user
-from tests.tickets.handover.makers import make_stored_ticket, running_delivery
+from tests.tickets.handover.makers import make_stored_ticket, running_delivery, store_photo
 
 ONE, TWO = b"1" * 32, b"2" * 32
 JOSE = "application/jose"
@@ -33,7 +36,7 @@ class ManifestTests(ApiTestCase):
         read = self.client.get(f"/api/v1/tickets/{ticket.pk}/").json()
         for field in ("ticket_id", "status", "num_images", "completed_at"):
             self.assertEqual(manifest[field], read[field], field)
-        self.assertEqual((manifest["reference"], manifest["metadata"]), (None, {}))
+        self.assertEqual((manifest["reference"], manifest["metadata"]), ("", {}))
         self.assertEqual(len(manifest), 8)
         for photo, image, content in zip(manifest["photos"], read["images"], contents, strict=True):
             self.assertCountEqual(photo, PHOTO_FIELDS.split())
@@ -42,6 +45,21 @@ class ManifestTests(ApiTestCase):
             shared = photo.keys() & image.keys()
             self.assertEqual({name: photo[name] for name in shared}, {name: image[name] for name in shared})
             self.assertTrue(photo["asset_id"])
+
+    def test_has_the_integrators_reference_and_metadata_and_the_names_of_places(self):
+        self.enterContext(running_delivery())
+        slots = [slot_as_kept("front"), slot_as_kept("odometer")]
+        ticket = make_ticket(
+            self.user, num_images=3, slots=slots, reference="ORDER-12", metadata={"b": "Gdańsk", "a": ""}
+        )
+        for number in range(3):
+            store_photo(ticket, jpeg_bytes(number))
+        manifest = self.client.get(f"/api/v1/tickets/{ticket.pk}/manifest/").json()
+        self.assertEqual((manifest["reference"], manifest["metadata"]), ("ORDER-12", {"b": "Gdańsk", "a": ""}))
+        self.assertEqual([photo["slot"] for photo in manifest["photos"]], ["front", "odometer", None])
+        body = self.client.get(f"/api/v1/tickets/{ticket.pk}/archive/").getvalue()
+        names = zipfile.ZipFile(io.BytesIO(body)).namelist()
+        self.assertEqual(names[2:], ["001-front.jpg", "002-odometer.jpg", "003-photo.jpg"])
 
     def test_names_no_photo_that_is_not_stored(self):
         for position, status in enumerate(("queued", "uploading", "failed"), start=1):

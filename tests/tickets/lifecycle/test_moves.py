@@ -102,7 +102,8 @@ class AllowedMovesTests(ApiTestCase):
             self.assertEqual(getattr(kept, field.attname), getattr(ticket, field.attname), field.name)
 
     def test_ticket_expires_and_completes_only_when_it_is_time(self):
-        ticket = Ticket.objects.lock(make_ticket(num_images=2, status="in_progress", expires_at=A_MOMENT).pk)
+        in_an_hour = timezone.now() + timedelta(hours=1)
+        ticket = Ticket.objects.lock(make_ticket(num_images=2, status="in_progress", expires_at=in_an_hour).pk)
         make_image(ticket, status="stored")
 
         self.assertFalse(moves.expire_if_overdue(ticket))

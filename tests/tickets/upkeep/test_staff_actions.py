@@ -10,6 +10,7 @@ from django.test import override_settings
 from django.utils import timezone
 
 from apps.tickets.delivery.job import deliver_photo
+from apps.tickets.intake import acceptance
 from apps.tickets.lifecycle import outcomes
 from apps.tickets.lifecycle.endings import cancel_ticket, expire_due_tickets
 from apps.tickets.models import AssetRemoval, Image, Ticket
@@ -18,7 +19,17 @@ from apps.tickets.upkeep import staff_actions
 from apps.tickets.upkeep.reconcile import CLAIMED_WITHIN_SECONDS, reconcile
 from apps.tickets.upkeep.staff_actions import ActionNotAllowed, extend_expiry, try_again, try_failed_again
 from tests.case import ApiTestCase, CommittingTestCase, at_once, default_queue, staged_photos
-from tests.makers import begin_attempt, client_for, make_accepted_image, make_image, make_ticket, running_sandbox
+from tests.makers import (
+    begin_attempt,
+    client_for,
+    jpeg_bytes,
+    make_accepted_image,
+    make_image,
+    make_ticket,
+    running_sandbox,
+    stage_photo,
+)
+from tests.tickets.api.test_sets import slots
 from tests.tickets.upkeep.test_reconcile import age_staged_bytes, make_due
 
 
@@ -386,3 +397,35 @@ class ExtendExpiryTests(InterventionTestCase):
             Ticket.objects.update(status=status)
             with self.subTest(status), self.assertRaisesMessage(ActionNotAllowed, "has ended"):
                 extend_expiry(self.ticket.pk, expires_at=self.later)
+
+
+class NamedPlacesTests(InterventionTestCase):
+    """A failed photo goes back to its own place, and no photo without a slot to one that has a name."""
+
+    REFUSAL = "Its place was taken by another photo, and no other is for it."
+
+    def setUp(self):
+        super().setUp()
+        self.ticket = make_ticket(num_images=3, slots=slots("front", "left"))
+
+    def failed_photo_at(self, position: int, seed: int) -> Image:
+        photo = stage_photo(jpeg_bytes(seed))
+        return self.fail(acceptance.accept_photo(ticket_id=self.ticket.pk, photo=photo, position=position))
+
+    def test_photo_of_a_slot_takes_its_own_place_again(self):
+        image = self.try_again(self.failed_photo_at(2, seed=1))
+
+        self.assertEqual((image.status, image.position, image.slot), ("queued", 2, "left"))
+
+    def test_photo_of_a_slot_that_is_taken_takes_no_other(self):
+        image = self.failed_photo_at(2, seed=1)
+        make_image(self.ticket, position=2)
+
+        self.assert_refused(image, self.REFUSAL)
+
+    def test_photo_without_a_slot_takes_no_named_place(self):
+        image = self.failed_photo(seed=1)
+        self.assertEqual(image.position, 3)
+        make_image(self.ticket, position=3)
+
+        self.assert_refused(image, self.REFUSAL)

@@ -1,0 +1,60 @@
+"""The named places of a ticket: the nth slot is the name of place n. They are written as the ticket is opened, and
+never changed; places past the last slot have no name.
+"""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from apps.tickets.models.statuses import ImageStatus, SlotSource, SlotStatus
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A named place, and what is there at the moment."""
+
+    name: str
+    title: str
+    instructions: str
+    example_url: str | None
+    source: str  # a SlotSource
+    status: str = SlotStatus.MISSING
+    image_id: uuid.UUID | None = None
+
+    def get_status_display(self) -> str:
+        return SlotStatus(self.status).label
+
+    def get_source_display(self) -> str:
+        return SlotSource(self.source).label
+
+
+def slot_as_kept(name: str, *, title="", instructions="", example_url=None, source=SlotSource.ANY) -> dict:
+    """Returns the slot as `Ticket.slots` holds it."""
+    return {
+        "name": name,
+        "title": title,
+        "instructions": instructions,
+        "example_url": example_url,
+        "source": str(source),
+    }
+
+
+def slots_now(kept: list[dict], images: Iterable[tuple]) -> list[Slot]:
+    """The slots, with the images on their places: (position, status, id) of each image that holds one."""
+    if not kept:
+        return []
+    by_position = {position: (status, image_id) for position, status, image_id in images}
+    return [
+        Slot(**slot, **_state(*by_position[position])) if position in by_position else Slot(**slot)
+        for position, slot in enumerate(kept, start=1)
+    ]
+
+
+def missing(slots: list[Slot]) -> list[str]:
+    """The names of the slots that no photo has taken."""
+    return [slot.name for slot in slots if slot.status == SlotStatus.MISSING]
+
+
+def _state(status: str, image_id) -> dict:
+    stored = status == ImageStatus.STORED
+    return {"status": SlotStatus.STORED if stored else SlotStatus.RECEIVED, "image_id": uuid.UUID(str(image_id))}
