@@ -4,6 +4,7 @@ Every variable has a default for development. With DEBUG off the variables of RE
 refuses to start when one is missing, and says what to set (see also `.env.example`).
 """
 
+import base64
 import re
 from datetime import timedelta
 from email.utils import parseaddr
@@ -203,6 +204,28 @@ UPLOAD_MAX_ATTEMPTS = env.int("UPLOAD_MAX_ATTEMPTS", default=12)
 UPLOAD_TIMEOUT_SECONDS = env.int("UPLOAD_TIMEOUT_SECONDS", default=30)
 UPLOAD_MIN_BYTES_PER_SECOND = env.int("UPLOAD_MIN_BYTES_PER_SECOND", default=4096)
 RECONCILE_AFTER_SECONDS = env.int("RECONCILE_AFTER_SECONDS", default=30)
+
+
+def signing_keys(name: str) -> list[bytes]:
+    """Private keys of 32 bytes in base64, separated by commas. They are secrets: no message shows one."""
+    keys = []
+    for number, value in enumerate(env.list(name, default=[]), start=1):
+        try:
+            keys.append(base64.b64decode(value.strip().translate(str.maketrans("-_", "+/")), validate=True))
+        except ValueError:
+            keys.append(b"")
+        if len(keys[-1]) != 32:
+            raise ImproperlyConfigured(
+                f"{name} has a key (number {number}) that is not 32 bytes in base64. "
+                "Make one with `openssl rand -base64 32`; separate several by commas, or leave it empty."
+            )
+    return keys
+
+
+# The first signs manifests, and all are published. If it is empty, one is derived from SECRET_KEY: see
+# apps/tickets/handover/signing.py.
+MANIFEST_SIGNING_KEY = signing_keys("MANIFEST_SIGNING_KEY")
+ARCHIVE_CONCURRENCY = env.int("ARCHIVE_CONCURRENCY", default=2)
 
 # Photos stream to Redis through parsers of their own. All other files stay in memory: Django's default would write
 # large ones to a temporary file.

@@ -10,11 +10,13 @@ from apps.common.http.pages import home
 from apps.operations.health import healthz, readyz
 from apps.operations.queue_dashboard import QueueDashboard  # noqa: F401 (registers itself in the admin)
 from apps.support.views import SubscriptionPage
+from apps.tickets.api.handover import jwks
 
 urlpatterns = [
     path("", home, name="home"),
     path("healthz", healthz),
     path("readyz", readyz, name="readyz"),
+    path(".well-known/jwks.json", jwks, name="jwks"),
     path("api/v1/", include("apps.accounts.urls")),
     path("api/v1/", include("apps.tickets.urls")),
     path("api/v1/", include("apps.support.urls")),

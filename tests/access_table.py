@@ -16,6 +16,7 @@ ENDPOINTS = """
                                                                  anonymous stranger owner agent operator superuser
 GET    /                                                               200      200   200   200      200       200
 GET    healthz                                                         200      200   200   200      200       200
+GET    .well-known/jwks.json                                           200      200   200   200      200       200
 GET    readyz                                                          200      200   200   200      200       200
 GET    documentation/                                                  200      200   200   200      200       200
 GET    redoc/                                                          200      200   200   200      200       200
@@ -42,6 +43,8 @@ GET    api/v1/tickets/                                                 401      
 POST   api/v1/tickets/                                                 401      201   201   201      201       201
 GET    api/v1/tickets/<int:ticket_id>/                                 401      404   200   200      200       200
 GET    api/v1/tickets/<int:ticket_id>/status/                          401      404   200   200      200       200
+GET    api/v1/tickets/<int:ticket_id>/manifest/                        401      404   200   200      200       200
+GET    api/v1/tickets/<int:ticket_id>/archive/                         401      404   200   200      200       200
 GET    api/v1/tickets/<int:ticket_id>/images/                          401      404   200   200      200       200
 POST   api/v1/tickets/<int:ticket_id>/images/                          401      404   202   404      404       404
 GET    api/v1/tickets/<int:ticket_id>/images/<any_case_uuid:image_id>/ 401      404   200   200      200       200
@@ -73,6 +76,8 @@ GET    admin/autocomplete/                                           login    lo
 GET    admin/r/<path:content_type_id>/<path:object_id>/              login    login login   404      404       404
 GET    admin/accounts/user/<id>/password/                            login    login login   403      403       200
 POST   admin/accounts/user/<id>/password/                            login    login login   403      403       302
+GET    admin/tickets/ticket/<int:ticket_id>/archive/                 login    login login   200      200       200
+GET    admin/tickets/ticket/<int:ticket_id>/manifest/                login    login login   200      200       200
 GET    admin/<app_label>/                                            login    login login   200      200       200
 GET    admin/<url>                                                   login    login login   404      404       404
 """

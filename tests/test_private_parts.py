@@ -18,7 +18,7 @@ FOLDERS = ("apps", "hopla")
 OTHERS = [settings.BASE_DIR / "tests" / "runner.py"]
 # Documented, or used by everyone; `_request` is how REST framework's request is asked for Django's.
 PUBLIC = {"_meta", "_state", "_default_manager", "_base_manager", "_request", "_declared_fields"}
-PUBLIC |= {"_exit", "_replace", "_testMethodName"}  # of the standard library
+PUBLIC |= {"_exit", "_make", "_replace", "_testMethodName"}  # of the standard library
 
 
 def modules() -> dict[Path, ast.Module]:

@@ -30,6 +30,7 @@ from apps.common.observability.unforeseen import PLACES
 from apps.support.models import Email, EmailState
 from apps.tickets import stats
 from apps.tickets.delivery.pause import current_pause
+from apps.tickets.handover.archive import OUTCOMES
 from apps.tickets.lifecycle.outcomes import ERROR_CODES
 from apps.tickets.models import AssetRemoval
 from apps.tickets.models.statuses import ImageStatus
@@ -40,7 +41,10 @@ logger = logging.getLogger(__name__)
 # Label values that exist before they are counted: `increase` misses the value with which a series begins.
 FROM_THE_BEGINNING = {
     name: [(code,) for code in ERROR_CODES] for name in ("hopla_photos_failed", "hopla_upload_retries")
-} | {"hopla_unforeseen_errors": [(place,) for place in PLACES]}
+} | {
+    "hopla_unforeseen_errors": [(place,) for place in PLACES],
+    "hopla_archives": [(outcome,) for outcome in OUTCOMES],
+}
 
 
 @never_cache

@@ -186,3 +186,10 @@ class StagingFullError(APIException):
     def __init__(self, *, wait):
         self.wait = wait  # seconds; becomes the Retry-After header
         super().__init__(self.default_detail.format(wait=wait))
+
+
+class ArchiveBusyError(APIException):
+    status_code = 503
+    default_code = "archive_busy"
+    default_detail = _("As many archives as this server sends at once are under way. Try again shortly.")
+    wait = 5

@@ -1,12 +1,14 @@
 from django.urls import path
 
 from apps.common.api import path_ids  # noqa: F401 (registers the converter)
-from apps.tickets.api import images, tickets
+from apps.tickets.api import handover, images, tickets
 
 urlpatterns = [
     path("tickets/", tickets.TicketsView.as_view(), name="tickets"),
     path("tickets/<int:ticket_id>/", tickets.TicketView.as_view(), name="ticket"),
     path("tickets/<int:ticket_id>/status/", tickets.TicketStatusView.as_view(), name="ticket-status"),
+    path("tickets/<int:ticket_id>/manifest/", handover.ManifestView.as_view(), name="ticket-manifest"),
+    path("tickets/<int:ticket_id>/archive/", handover.ArchiveView.as_view(), name="ticket-archive"),
     path("tickets/<int:ticket_id>/images/", images.ImagesView.as_view(), name="ticket-images"),
     path("tickets/<int:ticket_id>/images/<any_case_uuid:image_id>/", images.ImageView.as_view(), name="image"),
 ]

@@ -1,5 +1,6 @@
 """The fields that responses have, at least: those of tickets and images are the serializers' own."""
 
+from apps.tickets.api.handover_schema import ManifestSerializer
 from apps.tickets.api.serializers import (
     ImageSerializer,
     ProgressSerializer,
@@ -18,6 +19,7 @@ TICKET_WITH_SLOTS = TicketWithSlotsSerializer.names()
 TICKET_WITH_IMAGES = TicketDetailSerializer.names()
 TICKET_STATUS = TicketStatusSerializer.names()
 IMAGE = ImageSerializer.names()
+MANIFEST = ManifestSerializer.names()
 PAGE = ("count", "next", "previous", "results")
 CURSOR_PAGE = ("next", "previous", "results")
 SUPPORT_TICKET = ("id", "title", "body_text", "owner", "ticket", "status", "messages", "created_at", "updated_at")

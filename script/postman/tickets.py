@@ -1,7 +1,16 @@
 """Tickets: open one, list one's own, watch one."""
 
-from script.postman.fields import CURSOR_PAGE, IMAGE, PAGE, PROGRESS, TICKET, TICKET_STATUS, TICKET_WITH_IMAGES
-from script.postman.items import folder, keys, request
+from script.postman.fields import (
+    CURSOR_PAGE,
+    IMAGE,
+    MANIFEST,
+    PAGE,
+    PROGRESS,
+    TICKET,
+    TICKET_STATUS,
+    TICKET_WITH_IMAGES,
+)
+from script.postman.items import folder, keys, no_auth, request
 
 OPENING = folder(
     "3. Open a ticket",
@@ -171,6 +180,55 @@ WATCHING = folder(
             "it has a thumbnail": "pm.expect(body.thumbnail_url).to.match(/^http/)",
             "nothing went wrong": "pm.expect(body.error).to.eql(null)",
         },
+    ),
+    request(
+        "Hand it on: the manifest",
+        "GET tickets/{{ticketId}}/manifest/",
+        about="""
+        What the set consists of: the stored photos, with the size and sha256 that hopla counted while they arrived. In
+        canonical form (RFC 8785), so that equal manifests have equal bytes.
+        """,
+        status=200,
+        has=MANIFEST,
+        tests={
+            "it has three photos": "pm.expect(body.photos).to.have.lengthOf(3)",
+            "each has its sha256": "body.photos.forEach((each) => pm.expect(each.sha256).to.have.lengthOf(64))",
+        },
+    ),
+    request(
+        "Hand it on: the manifest, signed",
+        "GET tickets/{{ticketId}}/manifest/",
+        about="The same as a compact JWS. `manage.py verify_manifest` or any JOSE library verifies it.",
+        headers={"Accept": "application/jose"},
+        status=200,
+        tests={
+            "it is a JWS": "pm.expect(pm.response.text()).to.match(/^[\\w-]+\\.[\\w-]+\\.[\\w-]+$/)",
+            "it says so": 'pm.expect(pm.response.headers.get("Content-Type")).to.eql("application/jose")',
+        },
+    ),
+    request(
+        "Hand it on: the keys to verify it with",
+        "GET /.well-known/jwks.json",
+        about="The public keys (a JWK Set), for everyone. The `kid` in the JWS's header says which of them signed.",
+        auth=no_auth(),
+        status=200,
+        has=("keys",),
+        tests={"they are Ed25519 keys": 'body.keys.forEach((key) => pm.expect(key.crv).to.eql("Ed25519"))'},
+    ),
+    request(
+        "Hand it on: the photos in a zip",
+        "GET tickets/{{ticketId}}/archive/",
+        about="""
+        The photos as they were sent, named by position, with the manifest and its signature. Streamed, with
+        Content-Length: discard a download that ends early.
+        """,
+        status=200,
+        after="""
+pm.test("its status is 200", () => pm.response.to.have.status(200));
+pm.test("it is a zip", () => pm.expect(pm.response.headers.get("Content-Type")).to.eql("application/zip"));
+const length = Number(pm.response.headers.get("Content-Length"));
+pm.test("it is whole", () => pm.expect(pm.response.stream.length).to.eql(length));
+""",
     ),
     request(
         "A photo for a completed ticket",

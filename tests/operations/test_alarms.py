@@ -10,6 +10,7 @@ from django.conf import settings
 from django.test import SimpleTestCase
 
 from apps.common.observability import metrics
+from apps.tickets.handover.archive import OUTCOMES
 from apps.tickets.lifecycle.outcomes import ERROR_CODES
 from tests.operations.test_metrics_page import MetricsTestCase
 from tests.test_readme import PAGES, anchors_of
@@ -29,6 +30,7 @@ DURATION = re.compile(r"[1-9]\d*[smhd]")
 
 # The values that a rule may ask a label for, where they are ours.
 VALUES = {"code": set(ERROR_CODES), "state": {"queued", "started", "failed"}, "status": {"queued", "uploading", "5.."}}
+VALUES["outcome"] = set(OUTCOMES)
 
 
 def used_in(expression: str) -> list[tuple[str, set[str]]]:

@@ -1,3 +1,4 @@
+import base64
 import json
 import re
 import subprocess
@@ -62,3 +63,25 @@ class ExampleTests(SimpleTestCase):
         _, by_example = load_settings(dotenv_values(EXAMPLE))
         _, by_default = load_settings({})
         self.assertEqual(by_example, by_default)
+
+
+class SigningKeyTests(SimpleTestCase):
+    ONE, TWO = base64.b64encode(b"1" * 32).decode(), base64.urlsafe_b64encode(b"\xff" * 32).decode()
+
+    def keys_made_of(self, value: str) -> str:
+        return load_settings({"MANIFEST_SIGNING_KEY": value})[1]["MANIFEST_SIGNING_KEY"]
+
+    def test_keys_are_read_by_comma_in_either_base64(self):
+        self.assertEqual(self.keys_made_of(f"{self.ONE}, {self.TWO}"), repr([b"1" * 32, b"\xff" * 32]))
+
+    def test_none_is_none(self):
+        self.assertEqual(self.keys_made_of(""), "[]")
+
+    def test_a_key_that_is_none_stops_the_start_with_a_sentence_that_does_not_show_it(self):
+        for value in ("c2hvcnQ=", "not base64 at all", f"{self.ONE},c2hvcnQ=", "ü" * 44):
+            with self.subTest(value):
+                sentence = error_of_settings({"MANIFEST_SIGNING_KEY": value})
+                self.assertTrue(sentence.startswith("MANIFEST_SIGNING_KEY has a key (number"), sentence)
+                self.assertIn("openssl rand -base64 32", sentence)
+                self.assertNotIn("c2hvcnQ", sentence)
+                self.assertNotIn("not base64 at all", sentence)

@@ -197,7 +197,7 @@ class HoplaAutoSchema(SwaggerAutoSchema):
         """Returns no type where a response may have no body: Swagger 2.0 cannot say that of a single status."""
         if {204, 304} & self.overrides.get("responses", {}).keys():
             return []
-        return ["application/json", "application/problem+json"]
+        return [*self.overrides.get("produces", ["application/json"]), "application/problem+json"]
 
     def get_paginated_response(self, response_schema):
         """Returns a named definition, so that a generated client has a class for the page."""

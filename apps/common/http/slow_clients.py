@@ -1,4 +1,4 @@
-"""Cuts off clients that take too long to send what they have begun.
+"""Cuts off clients that take too long to send what they have begun, or to take what they asked for.
 
 A thread that reads from a client cannot check the clock meanwhile. One other thread of the process checks for all of
 them, and ends a read by shutting down the reading side of its connection: a response can still be written.
@@ -82,6 +82,12 @@ def shut(sock: socket.socket) -> None:
     """Shut down the reading side of the socket: a pending read returns."""
     with suppress(OSError):  # the client has disconnected
         socket.socket.shutdown(sock, socket.SHUT_RD)  # SSLSocket.shutdown would end the response's encryption, too
+
+
+def hang_up(sock: socket.socket) -> None:
+    """Nothing more is read from it or sent to it. What waits for room to send fails."""
+    with suppress(OSError):  # it has gone by itself
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _cut_off_overdue() -> None:

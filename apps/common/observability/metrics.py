@@ -35,6 +35,8 @@ COUNTERS = {
     "hopla_upload_attempts": ("Attempts to bring a photo to Cloudinary.", ()),
     "hopla_upload_retries": ("Attempts that came to nothing and are tried again, by code.", ("code",)),
     "hopla_tickets_completed": ("Tickets whose last photo was stored.", ()),
+    "hopla_archives": ("Archives of photos asked for, by what became of them.", ("outcome",)),
+    "hopla_archive_bytes": ("Bytes of archives sent.", ()),
     "hopla_periodic_failures": ("Failures of work that is done over and over, foreseen or not.", ("task",)),
     "hopla_unforeseen_errors": ("Errors that nobody foresaw, by the place where they were met.", ("place",)),
 }

@@ -20,6 +20,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.common.admin.lists import FirstDayFilter, LargeAdmin, LargeChangeList, LastDayFilter, TypedFilter
+from apps.tickets.admin.handover import HandoverAdmin
 from apps.tickets.admin.parts import ActingStaff, StatusBadge, badge_of, newest_moves, number_in, the_first, thumbnail
 from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import Image, Ticket, progress_of, slots_now
@@ -98,7 +99,7 @@ class TicketForm(forms.ModelForm):
 
 
 @admin.register(Ticket)
-class TicketAdmin(StatusBadge, ActingStaff, LargeAdmin):
+class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, LargeAdmin):
     list_display = ("id", "title", "owned_by", "state", "bar", "created_at", "completed_at")
     list_filter = (
         "status",
@@ -129,7 +130,7 @@ class TicketAdmin(StatusBadge, ActingStaff, LargeAdmin):
         "completed_at",
     )
     readonly_fields = ("owner", "reference", "own_data", "state", "bar", "created_at", "updated_at", "completed_at")
-    actions = ["try_failed_photos_again", "cancel"]
+    actions = ["try_failed_photos_again", "cancel", "download_photos"]
     change_form_template = "admin/ticket.html"
 
     def get_changelist(self, request, **kwargs):

@@ -3,7 +3,6 @@
 from contextlib import nullcontext
 
 from django.conf import settings
-from django.db import connection
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from drf_yasg.utils import swagger_auto_schema
@@ -13,6 +12,7 @@ from rest_framework.response import Response
 
 from apps.common.api.list_query import ListQueryMixin
 from apps.common.api.pagination import NumberedPages
+from apps.common.db.release import release_connection
 from apps.common.db.snapshot import one_snapshot
 from apps.common.http.request_body import body_of
 from apps.tickets.api import schema
@@ -121,7 +121,7 @@ class ImagesView(ListQueryMixin, ListAPIView):
 
     def _read_body(self, stream, slot: WantedSlot):
         """Stream the body into `stream`. Returns what its close() does, and the body's sha256 if one was announced."""
-        self._release_database()
+        release_connection()
         request = self.request
         # As request.data does it, which looks at the body's type five times.
         parser = request.negotiator.select_parser(request, request.parsers)
@@ -146,12 +146,6 @@ class ImagesView(ListQueryMixin, ListAPIView):
         if length == 0 and not self._is_form:
             raise ImageEmptyError
         return length
-
-    @staticmethod
-    def _release_database() -> None:
-        """Give the connection back while the body arrives: slow clients would otherwise hold the whole pool."""
-        if not connection.in_atomic_block:  # as it is inside a TestCase
-            connection.close()
 
 
 class ImageView(RetrieveAPIView):
