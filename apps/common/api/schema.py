@@ -312,7 +312,9 @@ def tell_input_from_answers(schema: openapi.Swagger) -> None:
     bodies = [
         parameter.schema for operation in operations for parameter in operation.parameters if "schema" in parameter
     ]
-    inputs = {body["$ref"].rpartition("/")[2] for body in bodies}
+    inputs = set()
+    for body in bodies:
+        _add_with_parts(inputs, body, schema.definitions)
     for name, definition in schema.definitions.items():
         for each in definition.properties.values():
             each.pop("title", None)
@@ -326,7 +328,21 @@ def tell_input_from_answers(schema: openapi.Swagger) -> None:
                 as_answered(each)
 
 
+def _add_with_parts(names: set[str], schema: openapi.Schema, definitions) -> None:
+    """The definition that the schema refers to, if it does, and all that this one is made of."""
+    if "items" in schema:
+        _add_with_parts(names, schema["items"], definitions)
+    name = schema.get("$ref", "").rpartition("/")[2]
+    if name and name not in names:
+        names.add(name)
+        for each in definitions[name].properties.values():
+            _add_with_parts(names, each, definitions)
+
+
 def as_answered(field: openapi.Schema) -> None:
+    for part in ("items", "additionalProperties"):
+        if part in field:
+            as_answered(field[part])
     for constraint in ("readOnly", "minLength", "maxLength", "pattern"):
         field.pop(constraint, None)
     if field.get("type") == openapi.TYPE_INTEGER:

@@ -193,26 +193,14 @@ def _insert_into(model: type[Model]) -> str:
 
 
 @cache
-def columns_of(model: type[Model], path: str = "") -> tuple[str, ...]:
+def columns_of(model: type[Model], path: str = "", *, without: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Returns the `values_list` arguments for a whole row, for `instance_of`. `path`: a prefix such as `user__`."""
-    return tuple(path + field.attname for field in model._meta.concrete_fields)
+    return tuple(path + field.attname for field in model._meta.concrete_fields if field.attname not in without)
 
 
-def instance_of(model: type[Model], values: tuple) -> Model:
-    return model.from_db(DEFAULT_DB_ALIAS, columns_of(model), values)
-
-
-def instance_returned(model: type[Model], values: list) -> Model:
-    """Likewise, of a whole row as a CompiledStatement returns it: as the database has it, which writes JSON as text."""
-    for index, convert in _converters_of(model):
-        values[index] = convert(values[index], None, connections[DEFAULT_DB_ALIAS])
-    return instance_of(model, values)
-
-
-@cache
-def _converters_of(model: type[Model]) -> list[tuple[int, Callable]]:
-    fields = enumerate(model._meta.concrete_fields)
-    return [(index, field.from_db_value) for index, field in fields if hasattr(field, "from_db_value")]
+def instance_of(model: type[Model], values: tuple, *, without: tuple[str, ...] = ()) -> Model:
+    """`without`: the columns that were left out. They are read when they are asked for, with a query for each."""
+    return model.from_db(DEFAULT_DB_ALIAS, columns_of(model, without=without), values)
 
 
 @contextmanager

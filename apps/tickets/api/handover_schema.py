@@ -6,7 +6,7 @@ apps/tickets/handover/manifest.py writes the JSON itself, in canonical form; its
 from drf_yasg import openapi
 from rest_framework.serializers import CharField, ChoiceField, DateTimeField, DictField, IntegerField, UUIDField
 
-from apps.common.api.operations import answer, operation
+from apps.common.api.operations import operation, response
 from apps.tickets import errors
 from apps.tickets.api.shown import ShownSerializer, shown
 from apps.tickets.models.statuses import TicketStatus
@@ -58,8 +58,8 @@ READ_MANIFEST = operation(
     "proves later, offline, which bytes were complete when. The keys are at `/.well-known/jwks.json`.",
     tag="tickets",
     produces=["application/json", "application/jose"],
-    answers={
-        200: answer(
+    responses={
+        200: response(
             "The manifest.",
             ManifestSerializer,
             example=ManifestSerializer.example(),
@@ -80,8 +80,8 @@ READ_ARCHIVE = operation(
     "KiB a second.",
     tag="tickets",
     produces=["application/zip"],
-    answers={
-        200: answer(
+    responses={
+        200: response(
             "The archive.",
             openapi.Schema(type=openapi.TYPE_FILE),
             headers={

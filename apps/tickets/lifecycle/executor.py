@@ -24,7 +24,6 @@ from apps.common.db.compiled_queries import (
     insert,
     insert_sql,
     instance_of,
-    instance_returned,
     select_sql,
     update_sql,
     values_to_insert,
@@ -35,6 +34,8 @@ from apps.tickets.models.transition import log_transition, new_move, write
 NOW = Parameter("now", models.DateTimeField())  # the time of the move, in every move
 _ID = Parameter("id", models.UUIDField())
 _NUMBER = Parameter("id", models.BigIntegerField())
+
+LONG = ("metadata", "slots")  # of a ticket: a move has no use for them
 
 STATEMENT = """
 WITH seen AS MATERIALIZED (
@@ -112,7 +113,7 @@ class ImageMove(Move):
             return None
         move.from_status, *columns = row
         of_image = len(columns_of(Image))
-        image, ticket = instance_of(Image, columns[:of_image]), instance_returned(Ticket, columns[of_image:])
+        image, ticket = instance_of(Image, columns[:of_image]), instance_of(Ticket, columns[of_image:], without=LONG)
         return _told(move, image, ticket)
 
     def _make_in_steps(self, values: dict) -> tuple[Image, Ticket] | None:
@@ -170,9 +171,9 @@ class ImageMove(Move):
             change=change,
             insert_transition=insert_transition,
             columns=", ".join(
-                f"{name}.{column.column}"
-                for name, model in (("image", Image), ("ticket", Ticket))
-                for column in model._meta.concrete_fields
+                f"{name}.{column}"
+                for name, of_model in (("image", columns_of(Image)), ("ticket", columns_of(Ticket, without=LONG)))
+                for column in of_model
             ),
         )
         return sql, [*seen_parameters, *version_parameters, *change_parameters, *transition_parameters]

@@ -153,16 +153,33 @@ class SchemaTests(SimpleTestCase):
             with self.subTest(name):
                 self.assertCountEqual(definitions[name]["required"], definitions[name]["properties"])
 
+    def test_parts_of_an_input_are_described_as_input(self):
+        definitions = self.schema["definitions"]
+        slot = definitions["NewSlot"]
+        self.assertEqual(slot["required"], ["name"])
+        self.assertEqual(slot["properties"]["instructions"]["maxLength"], 2000)
+        self.assertRegex("front", slot["properties"]["name"]["pattern"])
+        self.assertEqual(definitions["NewTicket"]["properties"]["metadata"]["additionalProperties"]["maxLength"], 500)
+
+    def test_parts_of_an_answer_have_no_bounds_of_what_may_be_sent(self):
+        definitions = self.schema["definitions"]
+        self.assertCountEqual(definitions["Slot"]["required"], definitions["Slot"]["properties"])
+        texts = definitions["Ticket"]["properties"]["metadata"]["additionalProperties"]
+        self.assertEqual(texts, {"type": "string"})
+        self.assertEqual(definitions["TicketStatus"]["properties"]["missing"]["items"], {"type": "string"})
+
     def test_list_filters_have_their_type(self):
         parameters = {each["name"]: each for each in self.schema["paths"]["/tickets/"]["get"]["parameters"]}
-        filters = "status owner created_after created_before search ordering page page_size cursor"
+        filters = "status owner reference created_after created_before search ordering page page_size cursor"
         self.assertCountEqual(parameters, filters.split())
         self.assertEqual(parameters["status"]["collectionFormat"], "multi")
         self.assertEqual(parameters["status"]["items"]["enum"], TicketStatus.values)
         self.assertIn("-created_at", parameters["ordering"]["items"]["enum"])
         self.assertEqual((parameters["page_size"]["minimum"], parameters["page_size"]["maximum"]), (1, MAX_PAGE_SIZE))
         may_be_empty = {name for name, each in parameters.items() if each.get("allowEmptyValue")}
-        self.assertEqual(may_be_empty, {"cursor", "ordering", "owner", "page", "page_size", "search", "status"})
+        self.assertEqual(
+            may_be_empty, {"cursor", "ordering", "owner", "page", "page_size", "reference", "search", "status"}
+        )
 
     def test_a_filter_of_unknown_kind_is_no_string_by_default(self):
         with self.assertRaises(NotImplementedError):

@@ -258,3 +258,19 @@ class ReadTests(SetsTestCase):
         [shown] = self.client.get(URL).json()["results"]
 
         self.assertFalse({"slots", "missing"} & shown.keys())
+
+
+class OlderCodeTests(SetsTestCase):
+    def test_ticket_of_code_that_does_not_know_the_columns(self):
+        ticket = make_ticket(self.user)
+        known = [
+            field.column
+            for field in Ticket._meta.concrete_fields
+            if field.name not in ("id", "reference", "metadata", "slots")
+        ]
+        with connection.cursor() as cursor:
+            columns = ", ".join(known)
+            cursor.execute(f"INSERT INTO tickets_ticket ({columns}) SELECT {columns} FROM tickets_ticket")
+
+        written = Ticket.objects.exclude(pk=ticket.pk).get()
+        self.assertEqual((written.reference, written.metadata, written.slots), ("", {}, []))

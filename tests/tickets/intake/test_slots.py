@@ -8,6 +8,7 @@ from django.db import connection
 from django.test import modify_settings
 from django.test.client import encode_multipart
 from django.test.utils import CaptureQueriesContext
+from rest_framework.exceptions import APIException
 
 from apps.tickets.intake import acceptance
 from apps.tickets.lifecycle import outcomes
@@ -223,3 +224,15 @@ class ConcurrencyTests(CommittingTestCase):
         outcomes.record_failed(image, code="internal_error", detail="no")
         self.assertEqual(Ticket.objects.get(pk=self.ticket.pk).slots, slots("front", "left"))
         self.assertEqual(self.accept(position=1, seed=2).position, 1)
+
+    def test_photo_that_waited_for_the_ticket_finds_the_slot_taken(self):
+        make_accepted_image(self.ticket, seed=7)
+
+        def accept():
+            try:
+                return self.accept(position=1).position
+            except APIException as refusal:
+                return refusal.default_code
+
+        answer = self.after_waiting(accept, ticket=self.ticket, change=lambda: make_image(self.ticket, position=1))
+        self.assertEqual(answer, "slot_taken")
