@@ -38,6 +38,9 @@ POST   api/v1/auth/jwt/create/                                         200      
 POST   api/v1/auth/jwt/refresh/                                        200      200   200   200      200       200
 POST   api/v1/auth/jwt/verify/                                         200      200   200   200      200       200
 
+GET    api/v1/kinds/                                                   401      200   200   200      200       200
+GET    api/v1/kinds/<slug:name>/                                       401      200   200   200      200       200
+
 GET    api/v1/tickets/                                                 401      200   200   200      200       200
 POST   api/v1/tickets/                                                 401      201   201   201      201       201
 GET    api/v1/tickets/<int:ticket_id>/                                 401      404   200   200      200       200

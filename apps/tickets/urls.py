@@ -4,6 +4,8 @@ from apps.common.api import path_ids  # noqa: F401 (registers the converter)
 from apps.tickets.api import views
 
 urlpatterns = [
+    path("kinds/", views.KindsView.as_view(), name="kinds"),
+    path("kinds/<slug:name>/", views.KindView.as_view(), name="kind"),
     path("tickets/", views.TicketsView.as_view(), name="tickets"),
     path("tickets/<int:ticket_id>/", views.TicketView.as_view(), name="ticket"),
     path("tickets/<int:ticket_id>/status/", views.TicketStatusView.as_view(), name="ticket-status"),

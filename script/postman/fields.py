@@ -2,6 +2,7 @@
 
 from apps.tickets.api.serializers import (
     ImageSerializer,
+    KindSerializer,
     ProgressSerializer,
     TicketDetailSerializer,
     TicketSerializer,
@@ -15,6 +16,7 @@ PROGRESS = ProgressSerializer.names()
 TICKET = TicketSerializer.names()
 TICKET_WITH_IMAGES = TicketDetailSerializer.names()
 TICKET_STATUS = TicketStatusSerializer.names()
+KIND = KindSerializer.names()
 IMAGE = ImageSerializer.names()
 PAGE = ("count", "next", "previous", "results")
 CURSOR_PAGE = ("next", "previous", "results")

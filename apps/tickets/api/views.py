@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
+from django.utils.translation import get_language
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_yasg.utils import swagger_auto_schema
 from rest_framework import status
@@ -25,6 +26,7 @@ from apps.tickets.api.filters import TicketFilter
 from apps.tickets.api.pagination import TicketPages
 from apps.tickets.api.serializers import (
     ImageSerializer,
+    KindSerializer,
     NewTicketSerializer,
     TicketDetailSerializer,
     TicketSerializer,
@@ -38,7 +40,16 @@ from apps.tickets.intake.parsers import BarePhotoParser, PhotoFormParser
 from apps.tickets.intake.places import require_place
 from apps.tickets.intake.quota import taken_for_photo
 from apps.tickets.intake.stream import FingerprintStream, StagedPhoto, reserved_stream
-from apps.tickets.models import Image, Ticket, progress_of, read_ticket, read_ticket_counted, read_ticket_with_images
+from apps.tickets.kinds.copying import apply_kind
+from apps.tickets.models import (
+    Image,
+    Ticket,
+    TicketKind,
+    progress_of,
+    read_ticket,
+    read_ticket_counted,
+    read_ticket_with_images,
+)
 
 # Of a ticket and its status: kept for one reader, who asks each time whether it still holds.
 CACHE_CONTROL = "private, no-cache"
@@ -88,6 +99,9 @@ class TicketsView(ListQueryMixin, GenericAPIView):
         return response
 
     def _open(self, fields) -> Response:
+        fields = dict(fields)
+        if (kind := fields.pop("kind")) is not None:
+            fields = apply_kind(fields, kind, get_language())
         ticket = Ticket.objects.create(owner=self.request.user, **fields)
         location = reverse("ticket", kwargs={"ticket_id": ticket.pk}, request=self.request)
         return Response(self.get_serializer(ticket).data, status.HTTP_201_CREATED, headers={"Location": location})
@@ -262,6 +276,36 @@ class ImageView(RetrieveAPIView):
     @swagger_auto_schema(**schema.READ_IMAGE)
     def get(self, request, ticket_id, image_id):
         return super().get(request)
+
+
+class KindsView(ListQueryMixin, ListAPIView):
+    """What tickets can be opened by; anyone who may open one may read it."""
+
+    queryset = TicketKind.objects.none()
+    serializer_class = KindSerializer
+    pagination_class = NumberedPages
+
+    def get_queryset(self):
+        return TicketKind.objects.offered()
+
+    @swagger_auto_schema(**schema.LIST_KINDS)
+    def get(self, request):
+        with one_snapshot():
+            return super().get(request)
+
+
+class KindView(RetrieveAPIView):
+    queryset = TicketKind.objects.none()
+    serializer_class = KindSerializer
+    lookup_field = "name"
+
+    def get_queryset(self):
+        return TicketKind.objects.offered()
+
+    @swagger_auto_schema(**schema.READ_KIND)
+    def get(self, request, name):
+        with one_snapshot():
+            return super().get(request)
 
 
 def keep(response: Response, request, key: str, fingerprint: str, image: Image | None = None) -> None:
