@@ -89,6 +89,7 @@ auth.group                                                           login    lo
 token_blacklist.outstandingtoken                                     login    login login     -        -         V
 tickets.ticket                                                       login    login login     V      VCD       VCD
 tickets.image                                                        login    login login     V       VD        VD
+tickets.ticketkind                                                   login    login login     V     VACD      VACD
 tickets.assetremoval                                                 login    login login     -        V        VD
 tickets.transition                                                   login    login login     V        V         V
 support.supportticket                                                login    login login    VC        -       VCD
