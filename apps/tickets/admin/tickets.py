@@ -101,8 +101,11 @@ class TicketAdmin(StatusBadge, ActingStaff, LargeAdmin):
     search_fields = ("=id",)  # and what get_search_results does
     search_help_text = _("A ticket's number; a username or e-mail address, and after it words of the title.")
     date_hierarchy = "created_at"
-    fields = ("title", "description", "owner", "state", "bar", "expires_at", "created_at", "updated_at", "completed_at")
-    readonly_fields = ("owner", "state", "bar", "created_at", "updated_at", "completed_at")
+    fields = (
+        *("title", "description", "kind", "instructions", "owner", "state", "bar"),
+        *("expires_at", "created_at", "updated_at", "completed_at"),
+    )
+    readonly_fields = ("kind", "instructions", "owner", "state", "bar", "created_at", "updated_at", "completed_at")
     actions = ["try_failed_photos_again", "cancel"]
     change_form_template = "admin/ticket.html"
 
