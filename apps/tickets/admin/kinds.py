@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
+from django.utils.text import capfirst
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -21,9 +22,9 @@ PICTURE_FIELD = re.compile(r"(slots-\d+-)picture")
 
 
 class KindForm(forms.ModelForm):
-    titles = PerLanguageField(label=_("title"), max_length=TITLE_MAX_LENGTH)
+    titles = PerLanguageField(label=capfirst(_("title")), max_length=TITLE_MAX_LENGTH)
     instructions = PerLanguageField(
-        label=_("instructions"),
+        label=capfirst(_("instructions")),
         max_length=INSTRUCTIONS_MAX_LENGTH,
         widget=forms.Textarea,
         rows=4,
@@ -31,7 +32,7 @@ class KindForm(forms.ModelForm):
         help_text=_("For people who take the photos. Where a language is empty they read English, or what there is."),
     )
     expires_in_seconds = SpanField(
-        label=TicketKind._meta.get_field("expires_in_seconds").verbose_name,
+        label=capfirst(TicketKind._meta.get_field("expires_in_seconds").verbose_name),
         help_text=TicketKind._meta.get_field("expires_in_seconds").help_text,
     )
 
@@ -39,12 +40,16 @@ class KindForm(forms.ModelForm):
 class SlotForm(forms.ModelForm):
     """A slot. A picture that is sent with it has become the value of `example` by the time it is read here."""
 
-    titles = PerLanguageField(label=_("title"), max_length=TITLE_MAX_LENGTH, required=False)
+    titles = PerLanguageField(label=capfirst(_("title")), max_length=TITLE_MAX_LENGTH, required=False)
     instructions = PerLanguageField(
-        label=_("instructions"), max_length=INSTRUCTIONS_MAX_LENGTH, widget=forms.Textarea, rows=2, required=False
+        label=capfirst(_("instructions")),
+        max_length=INSTRUCTIONS_MAX_LENGTH,
+        widget=forms.Textarea,
+        rows=2,
+        required=False,
     )
     order = forms.IntegerField(
-        label=_("place"),
+        label=capfirst(_("place")),
         min_value=0,
         max_value=32767,
         widget=forms.NumberInput(
@@ -57,11 +62,11 @@ class SlotForm(forms.ModelForm):
         ),
     )
     picture = forms.FileField(
-        label=_("example picture"),
+        label=capfirst(_("example picture")),
         required=False,
         widget=forms.FileInput({"accept": ",".join(f"image/{name}" for name in FORMATS)}),
     )
-    remove_picture = forms.BooleanField(label=_("remove the picture"), required=False)
+    remove_picture = forms.BooleanField(label=capfirst(_("remove the picture")), required=False)
     example = forms.ModelChoiceField(ExamplePicture.objects.all(), required=False, widget=forms.HiddenInput)
 
     def clean_picture(self):

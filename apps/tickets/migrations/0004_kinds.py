@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
             name='TicketKind',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(help_text='What apps call it: such as car-damage. Apps that know the old name do not find a new one.', max_length=64, unique=True, validators=[django.core.validators.RegexValidator('\\A[a-z0-9][a-z0-9_-]{0,63}\\Z', 'Use up to 64 lower-case letters, digits, hyphens and underscores, the first a letter or a digit.')], verbose_name='name')),
+                ('name', models.CharField(help_text='Such as car-damage. Apps that know the old name do not find a new one.', max_length=64, unique=True, validators=[django.core.validators.RegexValidator('\\A[a-z0-9][a-z0-9_-]{0,63}\\Z', 'Use up to 64 lower-case letters, digits, hyphens and underscores, the first a letter or a digit.')], verbose_name='name for apps')),
                 ('version', models.PositiveIntegerField(default=1, editable=False, verbose_name='version')),
                 ('titles', models.JSONField(default=dict, verbose_name='title')),
                 ('instructions', models.JSONField(blank=True, default=dict, verbose_name='instructions')),
@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
             name='KindSlot',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(help_text='What apps call it: such as front.', max_length=64, validators=[django.core.validators.RegexValidator('\\A[a-z0-9][a-z0-9_-]{0,63}\\Z', 'Use up to 64 lower-case letters, digits, hyphens and underscores, the first a letter or a digit.')], verbose_name='name')),
+                ('name', models.CharField(help_text='Such as front.', max_length=64, validators=[django.core.validators.RegexValidator('\\A[a-z0-9][a-z0-9_-]{0,63}\\Z', 'Use up to 64 lower-case letters, digits, hyphens and underscores, the first a letter or a digit.')], verbose_name='name for apps')),
                 ('order', models.PositiveSmallIntegerField(default=0, verbose_name='place')),
                 ('titles', models.JSONField(blank=True, default=dict, verbose_name='title')),
                 ('instructions', models.JSONField(blank=True, default=dict, verbose_name='instructions')),

@@ -41,11 +41,11 @@ class TicketKind(models.Model):
     """A template of tickets. Its version is raised by `changed`, at every change that is saved."""
 
     name = models.CharField(
-        _("name"),
+        _("name for apps"),
         max_length=NAME_MAX_LENGTH,
         unique=True,
         validators=[is_a_name],
-        help_text=_("What apps call it: such as car-damage. Apps that know the old name do not find a new one."),
+        help_text=_("Such as car-damage. Apps that know the old name do not find a new one."),
     )
     version = models.PositiveIntegerField(_("version"), default=1, editable=False)
     titles = models.JSONField(_("title"), default=dict)
@@ -125,7 +125,7 @@ class KindSlot(models.Model):
 
     kind = models.ForeignKey(TicketKind, on_delete=models.CASCADE, related_name="slots", verbose_name=_("kind"))
     name = models.CharField(
-        _("name"), max_length=NAME_MAX_LENGTH, validators=[is_a_name], help_text=_("What apps call it: such as front.")
+        _("name for apps"), max_length=NAME_MAX_LENGTH, validators=[is_a_name], help_text=_("Such as front.")
     )
     order = models.PositiveSmallIntegerField(_("place"), default=0)
     titles = models.JSONField(_("title"), default=dict, blank=True)
