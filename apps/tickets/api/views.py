@@ -83,20 +83,25 @@ class TicketsView(ListQueryMixin, GenericAPIView):
 
     @swagger_auto_schema(**schema.OPEN_TICKET)
     def post(self, request):
-        new = NewTicketSerializer(data=request.data)
-        new.is_valid(raise_exception=True)
         key = idempotency.key_of(request)
         if key is None:
-            return self._open(new.validated_data)
+            return self._open(self._checked(request.data))
         fingerprint = idempotency.fingerprint_of(request.data)
         with idempotency.held(user=request.user, key=key):
             kept = idempotency.find_answer(user=request.user, key=key)
             if kept is not None:
                 return replay(kept, request, fingerprint)
+            fields = self._checked(request.data)  # what was good may no longer be: its kind is gone, its moment past
             with transaction.atomic():
-                response = self._open(new.validated_data)
+                response = self._open(fields)
                 keep(response, request, key, fingerprint)
         return response
+
+    @staticmethod
+    def _checked(body) -> dict:
+        new = NewTicketSerializer(data=body)
+        new.is_valid(raise_exception=True)
+        return new.validated_data
 
     def _open(self, fields) -> Response:
         fields = dict(fields)

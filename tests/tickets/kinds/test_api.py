@@ -224,7 +224,7 @@ class OpenTests(KindTestCase):
     def test_repeated_request_gets_the_first_ticket_whatever_became_of_the_kind(self):
         make_kind("flat")
         first = self.open("flat", {"HTTP_IDEMPOTENCY_KEY": "one"})
-        TicketKind.objects.update(num_images=9)
+        TicketKind.objects.update(num_images=9, is_active=False)
 
         second = self.open("flat", {"HTTP_IDEMPOTENCY_KEY": "one"})
 
