@@ -14,6 +14,7 @@ def main() -> None:
     call_command("migrate", interactive=False, verbosity=0, skip_checks=False)
     if settings.DEBUG:
         call_command("make_demo_user")
+        call_command("make_demo_kinds")
     else:
         call_command("collectstatic", interactive=False, verbosity=0)
 

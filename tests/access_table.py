@@ -39,6 +39,9 @@ POST   api/v1/auth/jwt/create/                                         200      
 POST   api/v1/auth/jwt/refresh/                                        200      200   200   200      200       200
 POST   api/v1/auth/jwt/verify/                                         200      200   200   200      200       200
 
+GET    api/v1/kinds/                                                   401      200   200   200      200       200
+GET    api/v1/kinds/<slug:name>/                                       401      200   200   200      200       200
+
 GET    api/v1/tickets/                                                 401      200   200   200      200       200
 POST   api/v1/tickets/                                                 401      201   201   201      201       201
 GET    api/v1/tickets/<int:ticket_id>/                                 401      404   200   200      200       200
@@ -91,6 +94,7 @@ auth.group                                                           login    lo
 token_blacklist.outstandingtoken                                     login    login login     -        -         V
 tickets.ticket                                                       login    login login     V      VCD       VCD
 tickets.image                                                        login    login login     V       VD        VD
+tickets.ticketkind                                                   login    login login     V     VACD      VACD
 tickets.assetremoval                                                 login    login login     -        V        VD
 tickets.transition                                                   login    login login     V        V         V
 support.supportticket                                                login    login login    VC        -       VCD

@@ -18,7 +18,7 @@ from apps.sandbox.server import SandboxServer
 from apps.tickets.intake import acceptance
 from apps.tickets.intake.stream import StagedPhoto, reserved_stream
 from apps.tickets.lifecycle import moves
-from apps.tickets.models import Image, Ticket
+from apps.tickets.models import Image, KindSlot, Ticket, TicketKind
 
 PASSWORD = "correct-horse-battery"
 
@@ -49,6 +49,15 @@ def client_for(user: User | None = None) -> APIClient:
 
 def make_ticket(owner: User | None = None, *, num_images: int = 2, **fields) -> Ticket:
     return Ticket.objects.create(owner=owner or make_user(), num_images=num_images, **fields)
+
+
+def make_kind(name: str | None = None, *, slots=(), **fields) -> TicketKind:
+    """A kind of tickets. `slots`: names, or the fields of a slot; without any, it is one of three photos."""
+    described = {"titles": {"en": "A kind"}, "num_images": None if slots else 3}
+    kind = TicketKind.objects.create(name=name or f"kind-{next(_numbers)}", **described | fields)
+    for order, slot in enumerate(slots, start=1):
+        KindSlot.objects.create(kind=kind, order=order, **{"name": slot} if isinstance(slot, str) else slot)
+    return kind
 
 
 def make_image(ticket: Ticket, *, position: int = 1, **fields) -> Image:

@@ -24,7 +24,7 @@ from apps.tickets.models.transition import record
 from tests.access_table import ADMIN_MODELS, ADMIN_PARTS, ENDPOINTS
 from tests.accounts.credentials import bearer_client_for
 from tests.case import ApiTestCase, default_queue
-from tests.makers import PASSWORD, client_for, jpeg_bytes, make_image, make_ticket, make_user
+from tests.makers import PASSWORD, client_for, jpeg_bytes, make_image, make_kind, make_ticket, make_user
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ROLES = ("anonymous", "stranger", "owner", "agent", "operator", "superuser")
@@ -123,6 +123,7 @@ class AccessTestCase(ApiTestCase):
             .partition("//")[2]
             .partition("/")[2],
             "verify-email/<str:token>/": self.email_code.link.partition("//")[2].partition("/")[2],
+            "<slug:name>": make_kind().name,
             "<id>": self.owner.pk,
             "<app_label>": "tickets",
             "<url>": "nothing/",
@@ -260,6 +261,7 @@ class AdminModelTests(AccessTestCase):
             "tickets.ticket": self.ticket,
             "tickets.image": self.image,
             "tickets.assetremoval": removal,
+            "tickets.ticketkind": make_kind(),
             "tickets.transition": apps.get_model("tickets.Transition").objects.first(),
             "support.supportticket": self.support_ticket,
             "support.email": support_email,

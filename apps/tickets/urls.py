@@ -1,9 +1,11 @@
 from django.urls import path
 
 from apps.common.api import path_ids  # noqa: F401 (registers the converter)
-from apps.tickets.api import handover, images, tickets
+from apps.tickets.api import handover, images, kinds, tickets
 
 urlpatterns = [
+    path("kinds/", kinds.KindsView.as_view(), name="kinds"),
+    path("kinds/<slug:name>/", kinds.KindView.as_view(), name="kind"),
     path("tickets/", tickets.TicketsView.as_view(), name="tickets"),
     path("tickets/<int:ticket_id>/", tickets.TicketView.as_view(), name="ticket"),
     path("tickets/<int:ticket_id>/status/", tickets.TicketStatusView.as_view(), name="ticket-status"),

@@ -3,6 +3,7 @@
 from apps.tickets.api.handover_schema import ManifestSerializer
 from apps.tickets.api.serializers import (
     ImageSerializer,
+    KindSerializer,
     ProgressSerializer,
     TicketDetailSerializer,
     TicketSerializer,
@@ -18,6 +19,7 @@ TICKET = TicketSerializer.names()
 TICKET_WITH_SLOTS = TicketWithSlotsSerializer.names()
 TICKET_WITH_IMAGES = TicketDetailSerializer.names()
 TICKET_STATUS = TicketStatusSerializer.names()
+KIND = KindSerializer.names()
 IMAGE = ImageSerializer.names()
 MANIFEST = ManifestSerializer.names()
 PAGE = ("count", "next", "previous", "results")

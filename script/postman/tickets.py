@@ -3,12 +3,14 @@
 from script.postman.fields import (
     CURSOR_PAGE,
     IMAGE,
+    KIND,
     MANIFEST,
     PAGE,
     PROGRESS,
     TICKET,
     TICKET_STATUS,
     TICKET_WITH_IMAGES,
+    TICKET_WITH_SLOTS,
 )
 from script.postman.items import folder, keys, no_auth, request
 
@@ -85,6 +87,52 @@ OPENING = folder(
         status=400,
         code="invalid",
         errors=(("num_images", "min_value"),),
+    ),
+    request(
+        "What kinds of tickets there are",
+        "GET kinds/",
+        about="""
+        Staff make them in the admin: named places, instructions, examples, a time to expiry. Texts are in the language
+        of `Accept-Language`. `script/server` brings three.
+        """,
+        headers={"Accept-Language": "es"},
+        status=200,
+        has=PAGE,
+        tests={"the damaged car is there": "pm.expect(body.results.map((kind) => kind.name)).to.include('car-damage')"},
+    ),
+    request(
+        "One kind of ticket",
+        "GET kinds/car-damage/",
+        about="`slots` are the places in their order; `version` tells whether it has changed since the app last asked.",
+        status=200,
+        has=KIND,
+        tests={"it has its places": "pm.expect(body.slots[0]).to.include({name: 'front', source: 'camera'})"},
+    ),
+    request(
+        "Open a ticket of a kind",
+        "POST tickets/",
+        about="""
+        What the kind says is copied into the ticket, so that later changes of the kind change no ticket. `num_images`
+        may be larger, `expires_at` another.
+        """,
+        json={"kind": "car-damage", "title": "Claim 15"},
+        status=201,
+        has=TICKET_WITH_SLOTS,
+        tests={
+            "it is of that kind": 'pm.expect(body.kind).to.eql("car-damage")',
+            "it has its places": "pm.expect(body.missing).to.include.members(['front', 'odometer'])",
+            "it has its instructions": "pm.expect(body.instructions).to.not.eql('')",
+            "it expires": "pm.expect(body.expires_at).to.match(/Z$/)",
+        },
+    ),
+    request(
+        "Open a ticket of a kind that there is not",
+        "POST tickets/",
+        about="Names are as `GET kinds/` has them.",
+        json={"kind": "no-such-kind"},
+        status=400,
+        code="invalid",
+        errors=(("kind", "kind_unknown"),),
     ),
 )
 

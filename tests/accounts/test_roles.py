@@ -33,7 +33,8 @@ class GroupTests(ApiTestCase):
 
     def test_agents_read_tickets_and_change_none(self):
         tickets = {name for name in self.permissions_of("support agents") if name.startswith("tickets.")}
-        self.assertEqual(tickets, {"tickets.view_ticket", "tickets.view_image", "tickets.view_transition"})
+        read = ("ticket", "image", "transition", "ticketkind", "kindslot")
+        self.assertEqual(tickets, {f"tickets.view_{model}" for model in read})
 
     def test_agents_work_at_the_support_desk(self):
         desk = {name for name in self.permissions_of("support agents") if name.startswith("support.")}
@@ -48,7 +49,12 @@ class GroupTests(ApiTestCase):
         self.assertEqual(
             tickets,
             {f"tickets.{verb}_{model}" for verb in ("view", "change", "delete") for model in ("ticket", "image")}
-            | {"tickets.view_assetremoval", "tickets.view_transition"},
+            | {"tickets.view_assetremoval", "tickets.view_transition"}
+            | {
+                f"tickets.{verb}_{model}"
+                for verb in ("view", "add", "change", "delete")
+                for model in ("ticketkind", "kindslot")
+            },
         )
 
     def test_operators_see_to_the_emails_of_the_desk(self):

@@ -7,6 +7,7 @@ from unittest import SkipTest, mock
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.test import Client
 
@@ -55,9 +56,14 @@ class BrowserTestCase(CommittingTestCase):
             cls.addClassCleanup(stack.pop_all().close)
         cls.url = f"http://{host}:{port}"
         cls.hosts = {urlsplit(url).netloc for url in (cls.url, sandbox.url)}
+        cls.content_types = list(ContentType.objects.all())
 
     def setUp(self):
         super().setUp()
+        # The web server remembers their ids, and those differ after each test, when the database was emptied.
+        ContentType.objects.all().delete()
+        ContentType.objects.bulk_create(self.content_types)
+        ContentType.objects.clear_cache()
         self.superuser = make_user("boss", is_staff=True, is_superuser=True)
 
     def open_browser(

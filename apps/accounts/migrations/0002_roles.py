@@ -29,10 +29,15 @@ ROLES = {
 
 
 def make_groups(apps, schema_editor):
+    give_permissions(apps, ROLES)
+
+
+def give_permissions(apps, roles):
+    """`roles`: as ROLES has them. A role that is there keeps what it may do already."""
     Group = apps.get_model("auth", "Group")
     Permission = apps.get_model("auth", "Permission")
     ContentType = apps.get_model("contenttypes", "ContentType")
-    for role, models in ROLES.items():
+    for role, models in roles.items():
         group, _ = Group.objects.get_or_create(name=role)
         for label, verbs in models.items():
             meta = apps.get_model(label)._meta

@@ -11,7 +11,7 @@ import django_filters
 from csp.constants import SELF, UNSAFE_INLINE
 from csp.decorators import csp_replace
 from django.urls import get_resolver
-from django.urls.converters import IntConverter
+from django.urls.converters import IntConverter, SlugConverter
 from django.utils import translation
 from drf_yasg import openapi
 from drf_yasg.generators import OpenAPISchemaGenerator
@@ -266,6 +266,7 @@ TAGS = [  # in the order of the pages
 PATH_PARAMETERS = {
     IntConverter: {"type": openapi.TYPE_INTEGER, "format": openapi.FORMAT_INT64, "minimum": 1},
     AnyCaseUUIDConverter: {"type": openapi.TYPE_STRING, "format": openapi.FORMAT_UUID},
+    SlugConverter: {"type": openapi.TYPE_STRING, "pattern": f"^{SlugConverter.regex}$"},
 }
 
 

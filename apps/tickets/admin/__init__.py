@@ -1,5 +1,5 @@
 """Tickets, photos and what goes with them, for staff."""
 
-from apps.tickets.admin import images, tickets, transitions
+from apps.tickets.admin import images, kinds, tickets, transitions
 
-__all__ = ["images", "tickets", "transitions"]
+__all__ = ["images", "kinds", "tickets", "transitions"]

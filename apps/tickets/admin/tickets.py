@@ -118,18 +118,14 @@ class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, LargeAdmin):
     )
     date_hierarchy = "created_at"
     fields = (
-        "title",
-        "description",
-        "owner",
+        *("title", "description", "kind", "instructions", "owner"),
         ("reference", "own_data"),
-        "state",
-        "bar",
-        "expires_at",
-        "created_at",
-        "updated_at",
-        "completed_at",
+        *("state", "bar", "expires_at", "created_at", "updated_at", "completed_at"),
     )
-    readonly_fields = ("owner", "reference", "own_data", "state", "bar", "created_at", "updated_at", "completed_at")
+    readonly_fields = (
+        *("kind", "instructions", "owner", "reference", "own_data"),
+        *("state", "bar", "created_at", "updated_at", "completed_at"),
+    )
     actions = ["try_failed_photos_again", "cancel", "download_photos"]
     change_form_template = "admin/ticket.html"
 

@@ -3,15 +3,20 @@
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.validators import RegexValidator, URLValidator
+from django.core.validators import URLValidator
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from apps.common.api.fields import NullIsLeftOut, StrictCharField
-from apps.tickets.models import slot_as_kept
+from apps.tickets.models.slots import (
+    INSTRUCTIONS_MAX_LENGTH,
+    NAME_MAX_LENGTH,
+    TITLE_MAX_LENGTH,
+    is_a_name,
+    slot_as_kept,
+)
 from apps.tickets.models.statuses import SlotSource
 
-NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,63}$(?!\n)"
 MAX_KEYS = 20
 MAX_KEY_LENGTH = 40
 MAX_VALUE_LENGTH = 500
@@ -20,19 +25,9 @@ MAX_VALUE_LENGTH = 500
 class NewSlotSerializer(NullIsLeftOut, serializers.Serializer):
     """A named place of a new ticket: the name alone, or an object with it. Returns what `Ticket.slots` holds of it."""
 
-    name = StrictCharField(
-        max_length=64,
-        trim_whitespace=False,
-        validators=[
-            RegexValidator(
-                NAME_PATTERN,
-                _("A name has up to 64 characters: a to z, 0 to 9, hyphens and underscores, none of these two first."),
-                code="invalid",
-            )
-        ],
-    )
-    title = StrictCharField(max_length=200, required=False, allow_blank=True)
-    instructions = StrictCharField(max_length=2000, required=False, allow_blank=True)
+    name = StrictCharField(max_length=NAME_MAX_LENGTH, trim_whitespace=False, validators=[is_a_name])
+    title = StrictCharField(max_length=TITLE_MAX_LENGTH, required=False, allow_blank=True)
+    instructions = StrictCharField(max_length=INSTRUCTIONS_MAX_LENGTH, required=False, allow_blank=True)
     example_url = serializers.URLField(
         max_length=2000, required=False, help_text="https; in development http, too.", trim_whitespace=False
     )

@@ -7,6 +7,7 @@ from apps.common.api.operations import LOCATION, Refusal, header, operation, res
 from apps.tickets import errors
 from apps.tickets.api.serializers import (
     ImageSerializer,
+    KindSerializer,
     NewTicketSerializer,
     ProgressSerializer,
     TicketDetailSerializer,
@@ -54,6 +55,20 @@ VALIDATORS = {
 }
 NOT_MODIFIED = response("The state is the one that If-None-Match names.", headers=VALIDATORS)
 
+LIST_KINDS = operation(
+    "kinds_list",
+    "List kinds of tickets",
+    "What tickets can be opened by, by name: templates with named places, instructions and examples, which staff make. "
+    "Texts are in the language of the request.",
+    tag="tickets",
+)
+READ_KIND = operation(
+    "kinds_read",
+    "Read a kind of tickets",
+    "Texts are in the language of the request; else in English, or in the first language they are written in.",
+    tag="tickets",
+    responses={200: response("The kind.", KindSerializer, example=KindSerializer.example())},
+)
 LIST_TICKETS = operation(
     "tickets_list",
     "List your tickets",

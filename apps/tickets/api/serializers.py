@@ -4,13 +4,15 @@ A new field is one line here, where `shown` says what follows from it: the JSON,
 collection (`python -m script.make_postman` writes that).
 """
 
+from collections.abc import Mapping
 from operator import attrgetter
 
 from django.conf import settings
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.serializers import (
     CharField,
     ChoiceField,
@@ -25,9 +27,13 @@ from rest_framework.serializers import (
 )
 
 from apps.common.api.fields import MomentField, NullIsLeftOut, StrictCharField, StrictIntegerField
+from apps.common.db.snapshot import one_snapshot
 from apps.tickets.api.new_slots import MetadataField, NewSlotSerializer, require_names_once
 from apps.tickets.api.shown import ShownSerializer, shown
-from apps.tickets.models import Image, Progress, Ticket, missing
+from apps.tickets.kinds.copying import slots_in
+from apps.tickets.models import Image, Progress, Ticket, TicketKind, missing, slots_now
+from apps.tickets.models.kind import in_language
+from apps.tickets.models.slots import NAME_MAX_LENGTH
 from apps.tickets.models.statuses import ImageStatus, SlotSource, SlotStatus, TicketStatus
 from apps.tickets.storage import cloudinary
 
@@ -48,6 +54,14 @@ class NewTicketSerializer(NullIsLeftOut, serializers.Serializer):
         help_text="Your own id of it, by which a list can be filtered. It need not be unique.",
     )
     metadata = MetadataField(required=False, default=dict, help_text="Up to 20 strings of your own, kept and shown.")
+    kind = StrictCharField(
+        max_length=NAME_MAX_LENGTH,
+        required=False,
+        default=None,
+        help_text="The name of a kind of tickets, whose slots or number of photos, instructions and time to expiry are "
+        "copied into the ticket, in the language of the request. `num_images` may be larger than the kind's, "
+        "`expires_at` another.",
+    )
 
     class Meta:
         swagger_schema_fields = {"example": {"num_images": 7, "title": "Flat 3B, hand-over"}}
@@ -59,8 +73,8 @@ class NewTicketSerializer(NullIsLeftOut, serializers.Serializer):
             max_value=settings.TICKET_MAX_IMAGES,
             error_messages={"max_value": _("A ticket takes at most {max_value} photos.")},
             required=False,
-            help_text="How many photos make the set complete. With `slots` it may be left out, or be larger than their "
-            "number: then the places after them have no name.",
+            help_text="How many photos make the set complete. With `slots` or `kind` it may be left out, or be larger "
+            "than their number: then the places after them have no name.",
         )
         slots = NewSlotSerializer(
             many=True,
@@ -75,22 +89,56 @@ class NewTicketSerializer(NullIsLeftOut, serializers.Serializer):
         require_names_once(slots)
         return slots
 
-    def validate(self, new):
-        slots = new.get("slots", [])
-        number = new.setdefault("num_images", len(slots))
-        if not number:
-            raise serializers.ValidationError(
-                {"num_images": self.fields["num_images"].error_messages["required"]}, "required"
-            )
-        if number < len(slots):
-            message = _("There are more slots than that: {number}.").format(number=len(slots))
-            raise serializers.ValidationError({"num_images": message}, code="fewer_than_slots")
-        return new
-
     def validate_expires_at(self, value):
         if value is not None and value <= timezone.now():
             raise serializers.ValidationError(_("This moment is in the past."), code="in_the_past")
         return value
+
+    def validate_kind(self, name):
+        """Returns the TicketKind with its slots, all of one moment."""
+        if name is None:
+            return None
+        if self.initial_data.get("slots") is not None:
+            message = _("A ticket is opened by a kind or by slots of its own, not by both.")
+            raise serializers.ValidationError(message, code="beside_slots")
+        with one_snapshot():
+            kind = TicketKind.objects.offered().filter(name=name).first()
+        if kind is None:
+            raise serializers.ValidationError(_("There is no kind of this name."), code="kind_unknown")
+        if kind.number_of_places > settings.TICKET_MAX_IMAGES:
+            message = _("A ticket takes at most {max_value} photos.").format(max_value=settings.TICKET_MAX_IMAGES)
+            raise serializers.ValidationError(message, code="max_value")
+        return kind
+
+    def to_internal_value(self, data):
+        """Says beside whatever else is wrong that the number is missing, as of any field that is required."""
+        no_number = self._no_number(data) if isinstance(data, Mapping) else {}
+        try:
+            new = super().to_internal_value(data)
+        except serializers.ValidationError as refusal:
+            raise serializers.ValidationError(no_number | refusal.detail) from refusal
+        if no_number:
+            raise serializers.ValidationError(no_number)
+        return new
+
+    def _no_number(self, data: Mapping) -> dict:
+        """Returns the error of a ticket for which neither the number, nor slots, nor a kind are given."""
+        if any(data.get(name) not in (None, []) for name in ("num_images", "slots", "kind")):
+            return {}
+        message = self.fields["num_images"].error_messages["required"]
+        return {"num_images": [ErrorDetail(message, code="required")]}
+
+    def validate(self, new):
+        kind, slots = new["kind"], new.get("slots", [])
+        number = new.setdefault("num_images", kind.number_of_places if kind else len(slots))
+        if kind and number < kind.number_of_places:
+            message = _("A ticket of this kind takes at least {min_value} photos.")
+            told = message.format(min_value=kind.number_of_places)
+            raise serializers.ValidationError({"num_images": told}, code="min_value")
+        if number < len(slots):
+            message = _("There are more slots than that: {number}.").format(number=len(slots))
+            raise serializers.ValidationError({"num_images": message}, code="fewer_than_slots")
+        return new
 
 
 class ProgressSerializer(ShownSerializer):
@@ -108,14 +156,24 @@ def counted(ticket: Ticket) -> Progress:
     return getattr(ticket, "counted", None) or ticket.progress()
 
 
-class SlotSerializer(ShownSerializer):
-    """A named place of a ticket, and what is there."""
+class KindSlotSerializer(ShownSerializer):
+    """A named place: of a kind in the reader's language, of a ticket in that of whoever opened it."""
 
     name = shown(CharField, "front")
     title = shown(CharField, "The car from the front")
     instructions = shown(CharField, "")
-    example_url = shown(URLField, None, allow_null=True)
-    source = shown(ChoiceField, "any", choices=SlotSource.values)
+    example_url = shown(URLField, None, allow_null=True, help_text="A picture of what the photo should look like.")
+    source = shown(
+        ChoiceField,
+        "any",
+        choices=SlotSource.values,
+        help_text="`camera`: apps should have the photo taken now, and offer no file to choose.",
+    )
+
+
+class SlotSerializer(KindSlotSerializer):
+    """A named place of a ticket, and what is there."""
+
     status = shown(ChoiceField, "missing", choices=SlotStatus.values)
     image_id = shown(UUIDField, None, allow_null=True, help_text="The photo that holds the place.")
 
@@ -147,6 +205,10 @@ class TicketSerializer(ShownSerializer):
     ticket_id = shown(IntegerField, 94, source="id", help_text="The same as `id`.")
     title = shown(CharField, "Flat 3B, hand-over")
     description = shown(CharField, "")
+    kind = shown(CharField, "", help_text="The name of the kind that it was opened by; empty when by none.")
+    instructions = shown(
+        CharField, "", help_text="Of its kind, in the language of whoever opened it; for people who take the photos."
+    )
     num_images = shown(IntegerField, 7)
     reference = shown(CharField, "", help_text="Your own id of it.")
     metadata = shown(DictField, {}, child=CharField(), help_text="Strings of your own.")
@@ -289,3 +351,29 @@ class TicketStatusSerializer(ShownSerializer):
     progress = shown(ProgressSerializer, ProgressSerializer.example(), read=counted)
     slots = shown_slots()
     missing = shown_missing()
+
+
+class KindSerializer(ShownSerializer):
+    """A kind of tickets, in the reader's language; else in English, or in the first language it is written in."""
+
+    class Meta:
+        ref_name = "TicketKind"
+
+    name = shown(CharField, "car-damage")
+    version = shown(IntegerField, 3, help_text="Raised with every change.")
+    title = shown(CharField, "A damaged car", read=lambda kind: in_language(kind.titles, get_language()))
+    instructions = shown(
+        CharField,
+        "Take the photos in daylight.",
+        read=lambda kind: in_language(kind.instructions, get_language()),
+    )
+    slots = shown(
+        KindSlotSerializer,
+        [KindSlotSerializer.example()],
+        read=lambda kind: slots_now(slots_in(get_language(), kind), []),
+        many=True,
+    )
+    num_images = shown(IntegerField, 1, source="number_of_places", help_text="How many photos its tickets take.")
+    expires_in_seconds = shown(
+        IntegerField, None, allow_null=True, help_text="How long its tickets take photos; null: without end."
+    )

@@ -3,6 +3,7 @@
 from django.db import transaction
 from django.http import Http404
 from django.utils.cache import get_conditional_response
+from django.utils.translation import get_language
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_yasg.utils import swagger_auto_schema
 from rest_framework import status
@@ -24,6 +25,7 @@ from apps.tickets.api.serializers import (
     TicketWithSlotsSerializer,
 )
 from apps.tickets.intake import idempotency
+from apps.tickets.kinds.copying import apply_kind
 from apps.tickets.models import (
     Ticket,
     progress_of,
@@ -63,22 +65,30 @@ class TicketsView(ListQueryMixin, GenericAPIView):
 
     @swagger_auto_schema(**schema.OPEN_TICKET)
     def post(self, request):
-        new = NewTicketSerializer(data=request.data)
-        new.is_valid(raise_exception=True)
         key = idempotency.key_of(request)
         if key is None:
-            return self._open(new.validated_data)
+            return self._open(self._checked(request.data))
         fingerprint = idempotency.fingerprint_of(request.data)
         with idempotency.held(user=request.user, key=key):
             kept = idempotency.find_answer(user=request.user, key=key)
             if kept is not None:
                 return replay(kept, request, fingerprint)
+            fields = self._checked(request.data)  # what was good may no longer be: its kind is gone, its moment past
             with transaction.atomic():
-                response = self._open(new.validated_data)
+                response = self._open(fields)
                 keep(response, request, key, fingerprint)
         return response
 
+    @staticmethod
+    def _checked(body) -> dict:
+        new = NewTicketSerializer(data=body)
+        new.is_valid(raise_exception=True)
+        return new.validated_data
+
     def _open(self, fields) -> Response:
+        fields = dict(fields)
+        if (kind := fields.pop("kind")) is not None:
+            fields = apply_kind(fields, kind, get_language())
         ticket = Ticket.objects.create(owner=self.request.user, **fields)
         location = reverse("ticket", kwargs={"ticket_id": ticket.pk}, request=self.request)
         ticket.slots_read = slots_now(ticket.slots, [])

@@ -35,7 +35,7 @@ NOW = Parameter("now", models.DateTimeField())  # the time of the move, in every
 _ID = Parameter("id", models.UUIDField())
 _NUMBER = Parameter("id", models.BigIntegerField())
 
-LONG = ("metadata", "slots")  # of a ticket: a move has no use for them
+LONG = ("instructions", "metadata", "slots")  # of a ticket: a move has no use for them
 
 STATEMENT = """
 WITH seen AS MATERIALIZED (

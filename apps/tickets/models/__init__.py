@@ -3,6 +3,7 @@
 from apps.tickets.models.asset_removal import AssetRemoval
 from apps.tickets.models.idempotency_key import IdempotencyKey
 from apps.tickets.models.image import LEASE_SLACK_SECONDS, Image, next_check_at_the_latest
+from apps.tickets.models.kind import ExamplePicture, KindSlot, TicketKind
 from apps.tickets.models.progress import Progress
 from apps.tickets.models.reading import progress_of, read_ticket, read_ticket_counted, read_ticket_with_images
 from apps.tickets.models.search_text import SearchText
@@ -13,12 +14,15 @@ from apps.tickets.models.transition import Transition
 __all__ = [
     "LEASE_SLACK_SECONDS",
     "AssetRemoval",
+    "ExamplePicture",
     "IdempotencyKey",
     "Image",
+    "KindSlot",
     "Progress",
     "SearchText",
     "Slot",
     "Ticket",
+    "TicketKind",
     "Transition",
     "missing",
     "next_check_at_the_latest",

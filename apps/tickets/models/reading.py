@@ -15,7 +15,7 @@ from apps.tickets.models.slots import slots_now
 from apps.tickets.models.statuses import ImageStatus, holds_a_place
 from apps.tickets.models.ticket import Ticket
 
-LONG = ("description", "metadata", "slots")  # columns of a ticket
+LONG = ("description", "instructions", "metadata", "slots")  # columns of a ticket
 
 
 def read_ticket(ticket_id: int, *, reader) -> Ticket:

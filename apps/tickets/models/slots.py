@@ -6,7 +6,20 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from django.core.validators import RegexValidator
+from django.utils.translation import gettext_lazy as _
+
 from apps.tickets.models.statuses import ImageStatus, SlotSource, SlotStatus
+
+NAME_MAX_LENGTH = 64
+TITLE_MAX_LENGTH = 200
+INSTRUCTIONS_MAX_LENGTH = 2000
+
+# Of a slot, and of a kind of tickets.
+is_a_name = RegexValidator(
+    r"^[a-z0-9][a-z0-9_-]{0,63}$(?!\n)",
+    _("A name has up to 64 characters: a to z, 0 to 9, hyphens and underscores, none of these two first."),
+)
 
 
 @dataclass(frozen=True)

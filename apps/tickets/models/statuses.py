@@ -31,8 +31,8 @@ class SlotStatus(models.TextChoices):
 class SlotSource(models.TextChoices):
     """Where a photo for a named place is to come from."""
 
-    ANY = "any", _("any")
-    CAMERA = "camera", _("camera")
+    ANY = "any", _("any photo")
+    CAMERA = "camera", _("taken now with the camera")
 
 
 # A ticket in one of these still takes photos.

@@ -67,6 +67,10 @@ class Ticket(models.Model):
     )
     title = models.CharField(_("title"), max_length=200, blank=True)
     description = models.TextField(_("description"), max_length=5000, blank=True)
+    # Copied when it is opened, so that later changes of the kind change no ticket; "" and 0 of one without a kind.
+    kind = models.CharField(_("kind"), max_length=64, blank=True, default="", db_default="", editable=False)
+    kind_version = models.PositiveIntegerField(_("version of the kind"), default=0, db_default=0, editable=False)
+    instructions = models.TextField(_("instructions"), blank=True, default="", db_default="", editable=False)
     num_images = models.PositiveIntegerField(_("declared photos"), validators=[MinValueValidator(1)])
     # The integrator's own: found by the one, shown and never interpreted the other.
     reference = models.CharField(_("reference"), max_length=100, blank=True, default="", db_default="")

@@ -159,12 +159,12 @@ def find(public_ids: list[str]) -> dict[str, StoredAsset]:
     return {asset.public_id: asset for asset in map(_asset_from, _resources_of(response))}
 
 
-def list_assets():
-    """Yields every asset of hopla's at Cloudinary, page by page (500 an Admin call)."""
+def list_assets(prefix: str = PUBLIC_ID_PREFIX):
+    """Yields every asset of hopla's at Cloudinary whose name begins so, page by page (500 an Admin call)."""
     cursor = None
     while True:
         options = {"next_cursor": cursor} if cursor else {}
-        response = _ask(cloudinary.api.resources, type="upload", prefix=PUBLIC_ID_PREFIX, max_results=500, **options)
+        response = _ask(cloudinary.api.resources, type="upload", prefix=prefix, max_results=500, **options)
         yield from map(_asset_from, _resources_of(response))
         cursor = response.get("next_cursor")
         if not cursor:

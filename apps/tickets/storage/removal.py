@@ -16,7 +16,8 @@ from django.dispatch import receiver
 from django.utils import timezone
 
 from apps.common.jobs.backoff import Backoff
-from apps.tickets.models import LEASE_SLACK_SECONDS, AssetRemoval, Image, Ticket
+from apps.tickets.models import LEASE_SLACK_SECONDS, AssetRemoval, ExamplePicture, Image, Ticket
+from apps.tickets.models.kind import EXAMPLE_PREFIX
 from apps.tickets.models.statuses import ImageStatus
 from apps.tickets.models.transition import DELETED, record
 from apps.tickets.staging import quarantine, store
@@ -140,15 +141,26 @@ def _seconds_left(removal: AssetRemoval) -> float:
 
 
 def _is_wanted(public_id: str) -> bool:
-    """Returns whether an image uses this asset after all."""
+    """Returns whether an image or an example picture uses this asset after all."""
+    if (example_id := example_id_of(public_id)) is not None:
+        return ExamplePicture.objects.filter(pk=example_id).exists()
     image_id = image_id_of(public_id)
     return image_id is not None and Image.objects.holding_a_place().filter(pk=image_id).exists()
 
 
 def image_id_of(public_id: str) -> uuid.UUID | None:
     """Returns the id of the image that this asset is named after; None for a name that is not hopla's."""
+    return _id_after(cloudinary.PUBLIC_ID_PREFIX, public_id)
+
+
+def example_id_of(public_id: str) -> uuid.UUID | None:
+    """Returns likewise the id of the example picture."""
+    return _id_after(EXAMPLE_PREFIX, public_id)
+
+
+def _id_after(prefix: str, public_id: str) -> uuid.UUID | None:
     try:
-        return uuid.UUID(public_id.removeprefix(cloudinary.PUBLIC_ID_PREFIX))
+        return uuid.UUID(public_id.removeprefix(prefix))
     except ValueError:
         return None
 

@@ -8,7 +8,8 @@ from django.utils import timezone
 
 from apps.sandbox.forms import Photo
 from apps.sandbox.pictures import Picture
-from apps.tickets.models import AssetRemoval, Image, Ticket
+from apps.tickets.kinds.examples import keep_example
+from apps.tickets.models import AssetRemoval, ExamplePicture, Image, Ticket
 from apps.tickets.models.transition import Transition
 from apps.tickets.storage import cloudinary
 from apps.tickets.storage.removal import schedule_removal
@@ -123,7 +124,7 @@ class FindingsTests(AuditTestCase):
         code, lines = self.audit()
 
         self.assertEqual((code, len(set(lines[1:-1]))), (1, 501))
-        self.assertEqual(self.sandbox.requests["admin"], 2)
+        self.assertEqual(self.sandbox.requests["admin"], 3)  # two pages of photos, one of example pictures
 
 
 class GraceTests(AuditTestCase):
@@ -214,3 +215,45 @@ class AwayTests(AuditTestCase):
                 self.assertEqual(code, 1)
                 self.assertIn("could not be asked", lines[-1])
                 self.assertEqual(Image.objects.get().status, image.status)
+
+
+class ExampleTests(AuditTestCase):
+    """Pictures of kinds of tickets: at Cloudinary beside the photos, under names of their own."""
+
+    def example(self, *, minutes_ago=60) -> ExamplePicture:
+        picture = keep_example(jpeg_bytes(9))
+        ExamplePicture.objects.update(created_at=timezone.now() - timedelta(minutes=minutes_ago))
+        return picture
+
+    def test_example_pictures_belong_there(self):
+        self.example()
+
+        self.assert_agree(images=0, assets=0)
+
+    def test_asset_that_no_example_claims_is_an_orphan_and_goes(self):
+        picture = self.example()
+        ExamplePicture.objects.all().delete()
+        self.assert_found(f"orphan   {picture.public_id}")
+
+        self.assertEqual(self.audit("--fix")[0], 0)
+        AssetRemoval.objects.update(due_at=timezone.now())
+        reconcile()
+
+        self.assertEqual(list(cloudinary.list_assets("hopla-examples/")), [])
+
+    def test_example_whose_row_came_after_the_audit_stays(self):
+        picture = self.example()
+        schedule_removal(picture.public_id)
+
+        reconcile()
+
+        self.assertEqual(AssetRemoval.objects.count(), 0)
+        self.assertEqual([asset.public_id for asset in cloudinary.list_assets("hopla-examples/")], [picture.public_id])
+
+    def test_example_without_its_asset_is_missing_and_only_staff_can_mend_it(self):
+        picture = self.example()
+        cloudinary.delete(picture.public_id)
+
+        self.assert_found(f"missing  {picture.public_id}")
+        code, lines = self.audit("--fix")
+        self.assertEqual((code, lines[-1]), (1, "example pictures are missing: choose others in the admin"))

@@ -31,6 +31,8 @@ class Command(BaseCommand):
             self.stdout.write(f"missing  {image.public_id}: image {image} is stored, its asset is not there")
         for image in findings.different:
             self.stdout.write(f"changed  {image.public_id}: image {image} was sent with {image.size} bytes")
+        for picture in findings.missing_examples:
+            self.stdout.write(f"missing  {picture.public_id}: an example picture, its asset is not there")
         if findings.agree:
             self.stdout.write("both sides agree")
             return
@@ -38,3 +40,5 @@ class Command(BaseCommand):
             raise CommandError("the two sides differ; --fix mends it", returncode=1)
         mend(findings)
         self.stdout.write("mended: orphans go in the background, images without their photo are failed")
+        if findings.missing_examples:
+            raise CommandError("example pictures are missing: choose others in the admin", returncode=1)
