@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from apps.tickets.models import Ticket, TicketKind
 from tests.case import ApiTestCase
-from tests.makers import client_for, make_kind, make_user
+from tests.makers import client_for, jpeg_bytes, make_kind, make_user
 
 KINDS, TICKETS = "/api/v1/kinds/", "/api/v1/tickets/"
 IN_SPANISH, IN_POLISH = {"HTTP_ACCEPT_LANGUAGE": "es"}, {"HTTP_ACCEPT_LANGUAGE": "pl"}
@@ -144,7 +144,10 @@ class OpenTests(KindTestCase):
         make_kind("flat", instructions={"en": "Lights on."})
         opened = self.open("flat").json()
 
-        for shown in (self.client.get(opened["images_url"][:-7]).json(), self.client.get(TICKETS).json()["results"][0]):
+        for shown in (
+            self.client.get(opened["images_url"].removesuffix("images/")).json(),
+            self.client.get(TICKETS).json()["results"][0],
+        ):
             self.assertEqual((shown["kind"], shown["instructions"]), ("flat", "Lights on."))
 
     def test_ticket_without_kind_has_none(self):
@@ -161,14 +164,15 @@ class OpenTests(KindTestCase):
         self.assertEqual(self.client.get(TICKETS, **IN_POLISH).json()["results"][0]["instructions"], "Con luz.")
 
     def test_later_changes_of_the_kind_change_no_ticket(self):
-        make_kind("flat", instructions={"en": "Lights on."})
+        kind = make_kind("flat", slots=["kitchen"], instructions={"en": "Lights on."})
         opened = self.open("flat").json()
 
+        kind.slots.update(name="bath")
         TicketKind.objects.update(instructions={"en": "Off."}, num_images=9, name="house")
         TicketKind.objects.all().delete()
 
-        shown = self.client.get(TICKETS).json()["results"][0]
-        self.assertEqual(shown, opened)
+        shown = self.client.get(opened["images_url"].removesuffix("images/")).json()
+        self.assertEqual(shown, opened | {"images": []})
 
     def test_more_photos_may_be_asked_for(self):
         make_kind("flat")
@@ -237,9 +241,18 @@ class OpenTests(KindTestCase):
     def test_slots_are_copied_into_the_ticket(self):
         make_kind("car", slots=[{"name": "front", "titles": {"en": "Front", "es": "Frente"}}, "back"])
 
-        self.open("car", IN_SPANISH)
+        opened = self.open("car", IN_SPANISH, num_images=3).json()
 
         empty = {"title": "", "instructions": "", "example_url": None, "source": "any"}
-        self.assertEqual(
-            Ticket.objects.get().slots, [empty | {"name": "front", "title": "Frente"}, empty | {"name": "back"}]
-        )
+        slots = [empty | {"name": "front", "title": "Frente"}, empty | {"name": "back"}]
+        self.assertEqual(Ticket.objects.get().slots, slots)
+        self.assertEqual(opened["slots"], [slot | {"status": "missing", "image_id": None} for slot in slots])
+        self.assertEqual((opened["missing"], opened["num_images"]), (["front", "back"], 3))
+
+    def test_photo_takes_the_place_that_the_kind_named(self):
+        make_kind("car", slots=["front", "back"])
+        url, photo = self.open("car").json()["images_url"], jpeg_bytes()
+
+        response = self.client.post(f"{url}?slot=back", photo, content_type="image/jpeg")
+
+        self.assertEqual((response.json()["position"], response.json()["slot"]), (2, "back"))
