@@ -18,7 +18,7 @@ AUTH = "/api/v1/auth/"
 NEW_PASSWORD = "another-horse-battery"
 
 
-@skipUnless(connection.vendor == "postgresql", "SQLite has one writer at a time")
+@skipUnless(connection.vendor == "postgresql", "needs PostgreSQL: SQLite has one writer at a time")
 class PasswordRaceTests(CommittingTestCase):
     def setUp(self):
         super().setUp()

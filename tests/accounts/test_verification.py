@@ -406,7 +406,7 @@ class AtOnceTests(CommittingTestCase):
 
         self.assertEqual(len(mail.outbox), 5)
 
-    @skipUnless(connection.vendor == "postgresql", "SQLite has one writer at a time")
+    @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL: SQLite has one writer at a time")
     def test_attempts_made_at_once_are_counted_each(self):
         user = make_user(verified=False)
         code = EmailCode.objects.renew(user).code
