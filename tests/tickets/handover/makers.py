@@ -19,10 +19,11 @@ def running_delivery(**options):
         yield sandbox
 
 
-def store_photo(ticket: Ticket, content: bytes, *, filename: str = "photo.jpg") -> Image:
-    """A photo that has gone the whole way."""
+def store_photo(ticket: Ticket, content: bytes, *, filename: str = "photo.jpg", position: int | None = None) -> Image:
+    """A photo that has gone the whole way. `position`: the place it is for, needed where all free ones are slots."""
+    photo = stage_photo(content, filename=filename)
     with transaction.atomic():
-        image = acceptance.accept_photo(ticket_id=ticket.pk, photo=stage_photo(content, filename=filename))
+        image = acceptance.accept_photo(ticket_id=ticket.pk, photo=photo, position=position)
     deliver_photo(str(image.pk))
     image.refresh_from_db()
     assert image.status == "stored", (image.status, image.error_detail)

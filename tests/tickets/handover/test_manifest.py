@@ -52,8 +52,8 @@ class ManifestTests(ApiTestCase):
         ticket = make_ticket(
             self.user, num_images=3, slots=slots, reference="ORDER-12", metadata={"b": "Gdańsk", "a": ""}
         )
-        for number in range(3):
-            store_photo(ticket, jpeg_bytes(number))
+        for position in (2, 1, None):
+            store_photo(ticket, jpeg_bytes(position or 3), position=position)
         manifest = self.client.get(f"/api/v1/tickets/{ticket.pk}/manifest/").json()
         self.assertEqual((manifest["reference"], manifest["metadata"]), ("ORDER-12", {"b": "Gdańsk", "a": ""}))
         self.assertEqual([photo["slot"] for photo in manifest["photos"]], ["front", "odometer", None])
