@@ -97,7 +97,7 @@ class ReferenceTests(SetsTestCase):
         staff = client_for(make_user(is_staff=True))
         self.assertEqual(staff.get(f"{URL}?reference=A-1&owner={self.user.pk}").json()["count"], 1)
 
-    @skipUnless(connection.vendor == "postgresql", "is about PostgreSQL's plans")
+    @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL's plans")
     def test_filter_has_an_index(self):
         found = Ticket.objects.owned_by(self.user).filter(reference="A-1")
         with connection.cursor() as cursor:

@@ -118,7 +118,7 @@ class DownloadTests(CommittingTestCase):
 
     def test_no_database_connection_is_held_meanwhile(self):
         if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
-            self.skipTest("SQLite has no pool")
+            self.skipTest("needs PostgreSQL: SQLite has no pool")
         self.serve(ARCHIVE_CONCURRENCY="4", DATABASE_POOL_SIZE="1")
         for _ in range(4):
             self.begin()

@@ -11,7 +11,7 @@ from tests.case import CommittingTestCase, _and_disconnect
 from tests.makers import client_for, make_kind, make_user
 
 
-@skipUnless(connection.vendor == "postgresql", "SQLite lets nobody read while somebody writes")
+@skipUnless(connection.vendor == "postgresql", "needs PostgreSQL: SQLite blocks readers during a write")
 class ChangeWhileOpeningTests(CommittingTestCase):
     def test_ticket_holds_one_version_whole(self):
         """The change comes between the reading of the kind and that of its slots."""
