@@ -48,6 +48,7 @@ class UnknownParameterTests(QueryTestCase):
             "/api/v1/support/tickets/",
             f"/api/v1/support/tickets/{desk.pk}/messages/",
             "/api/v1/auth/users/",
+            "/api/v1/kinds/",
         ]
 
     def assert_unknown(self, response, *names):
@@ -74,7 +75,7 @@ class UnknownParameterTests(QueryTestCase):
             for label, operation in operations_of(read_schema(self.client))
             if label.startswith("GET ")
         ]
-        ends = ("/tickets/", "/images/", "/support/tickets/", "/messages/", "/auth/users/")
+        ends = ("/tickets/", "/images/", "/support/tickets/", "/messages/", "/auth/users/", "/kinds/")
         urls = dict(zip(ends, self.lists, strict=True))
         tried = 0
         for label, names in lists:

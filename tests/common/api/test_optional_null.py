@@ -36,6 +36,6 @@ class OptionalNullTests(ApiTestCase):
 
     def test_null_for_what_is_required_is_named(self):
         client = client_for(make_user())
-        self.assert_invalid(client.post("/api/v1/tickets/", {"num_images": None}), ("num_images", "null"))
+        self.assert_invalid(client.post("/api/v1/tickets/", {"num_images": None}), ("num_images", "required"))
         opened = client.post("/api/v1/support/tickets/", {"title": None, "body_text": None, "ticket": None})
         self.assert_invalid(opened, ("title", "null"), ("body_text", "null"))
