@@ -2,16 +2,28 @@
 
 import threading
 import time
+import uuid
 from collections.abc import Callable
+from functools import partial
 
 from apps.tickets.errors import StagingFullError
 from apps.tickets.intake.body import uploads
+from apps.tickets.staging import store
 
 # A refusal is due within two seconds.
 WAIT_SECONDS = 1.2
 LOOK_EVERY_SECONDS = 0.05
 # The others are refused at once, so that threads are left for everything else.
 _waiting_room = threading.BoundedSemaphore(32)
+
+
+def new_photo_id(size: int, *, user="") -> uuid.UUID:
+    """Returns the id of a photo to come, of `size` bytes, once staging has room for it. It holds nothing yet.
+
+    `user`: whose share of the room it counts to. Raises StagingFullError after a short wait.
+    """
+    once_there_is_room(partial(store.require_room, size, user=user))
+    return uuid.uuid4()
 
 
 def once_there_is_room(take_room: Callable):

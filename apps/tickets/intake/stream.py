@@ -4,7 +4,6 @@ import hashlib
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 
 from django.conf import settings
 from redis.exceptions import RedisError
@@ -13,9 +12,8 @@ from apps.tickets.errors import ImageMissingError
 from apps.tickets.formats import PhotoHeader
 from apps.tickets.intake.filenames import clean_filename
 from apps.tickets.intake.photo_check import PhotoCheck
-from apps.tickets.intake.room import once_there_is_room
+from apps.tickets.intake.room import new_photo_id
 from apps.tickets.intake.staged_upload import StagedUpload
-from apps.tickets.staging import store
 
 
 @dataclass(frozen=True)
@@ -86,8 +84,8 @@ def reserved_stream(size: int | None, *, user=""):
     byte stays. `user`: whose share it counts to. Raises StagingFullError after a short wait for room, as does the
     stream when it finds none for what comes next.
     """
-    once_there_is_room(partial(store.require_room, size or 1, user=user))
-    upload = StagedUpload(uuid.uuid4(), expected_size=size or settings.IMAGE_MAX_BYTES, user=user)
+    image_id = new_photo_id(size or 1, user=user)
+    upload = StagedUpload(image_id, expected_size=size or settings.IMAGE_MAX_BYTES, user=user)
     try:
         yield PhotoStream(upload, PhotoCheck())
     except BaseException:
