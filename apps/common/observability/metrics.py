@@ -34,6 +34,8 @@ COUNTERS = {
     "hopla_photos_failed": ("Photos that failed for good, by code.", ("code",)),
     "hopla_upload_attempts": ("Attempts to bring a photo to Cloudinary.", ()),
     "hopla_upload_retries": ("Attempts that came to nothing and are tried again, by code.", ("code",)),
+    "hopla_photos_rejected": ("Photos of which staff want another, by reason.", ("reason",)),
+    "hopla_tickets_approved": ("Tickets whose photos staff approved.", ()),
     "hopla_tickets_completed": ("Tickets whose last photo was stored.", ()),
     "hopla_archives": ("Archives of photos asked for, by what became of them.", ("outcome",)),
     "hopla_archive_bytes": ("Bytes of archives sent.", ()),

@@ -89,7 +89,7 @@ class ImageAdmin(SearchByTicketOrPhoto, StatusBadge, ActingStaff, ReadOnly, Larg
 
     @admin.display(description=_("address"))
     def address(self, image):
-        if image.status != ImageStatus.STORED:
+        if not image.has_an_asset:
             return "-"
         url = cloudinary.delivery_url(public_id=image.public_id, version=image.asset_version, format=image.asset_format)
         return format_html('<a href="{}" rel="noreferrer">{}</a>', url, url)

@@ -10,7 +10,6 @@ from django.utils.translation import ngettext
 
 from apps.common.admin.badge import badge
 from apps.tickets.models import Image
-from apps.tickets.models.statuses import ImageStatus
 from apps.tickets.models.transition import Transition, acting_as
 from apps.tickets.storage import cloudinary
 
@@ -108,7 +107,7 @@ def badge_of(row) -> str:
 
 def thumbnail(image: Image) -> str:
     """Returns a small picture of a stored photo; "" for others."""
-    if image.status != ImageStatus.STORED:
+    if not image.has_an_asset:
         return ""
     url = cloudinary.thumbnail_url(public_id=image.public_id, version=image.asset_version)
     return format_html('<img class="thumbnail" loading="lazy" src="{}" alt="">', url)

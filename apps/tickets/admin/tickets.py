@@ -24,7 +24,7 @@ from apps.tickets.admin.handover import HandoverAdmin
 from apps.tickets.admin.parts import ActingStaff, StatusBadge, badge_of, newest_moves, number_in, the_first, thumbnail
 from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import Image, Ticket, progress_of, slots_now
-from apps.tickets.models.statuses import ImageStatus
+from apps.tickets.models.statuses import WITH_AN_ASSET, ImageStatus
 from apps.tickets.models.transition import Transition
 from apps.tickets.upkeep.staff_actions import (
     ActionNotAllowed,
@@ -152,6 +152,7 @@ class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, LargeAdmin):
         more = [
             gettext("%(number)d on their way") % {"number": progress.in_flight} if progress.in_flight else "",
             gettext("%(number)d failed") % {"number": progress.failed} if progress.failed else "",
+            gettext("%(number)d rejected") % {"number": progress.rejected} if progress.rejected else "",
         ]
         return format_html(
             '<progress class="progress{}" max="{}" value="{}" aria-label="{}"></progress> {}{}',
@@ -254,8 +255,8 @@ class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, LargeAdmin):
         """Returns what would be deleted, in numbers: Django would list every photo."""
         lost = Image.objects.filter(ticket__in=[ticket.pk for ticket in objs]).aggregate(
             photos=Count("pk"),
-            assets=Count("pk", filter=Q(status=ImageStatus.STORED)),
-            size=Coalesce(Sum("size", filter=Q(status=ImageStatus.STORED)), 0),
+            assets=Count("pk", filter=Q(status__in=WITH_AN_ASSET)),
+            size=Coalesce(Sum("size", filter=Q(status__in=WITH_AN_ASSET)), 0),
         )
         told = ngettext(
             "%(photos)d photo, of it %(assets)d stored at Cloudinary (%(size)s): it goes there, too",

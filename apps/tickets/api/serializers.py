@@ -34,7 +34,14 @@ from apps.tickets.kinds.copying import slots_in
 from apps.tickets.models import Image, Progress, Ticket, TicketKind, missing, slots_now
 from apps.tickets.models.kind import in_language
 from apps.tickets.models.slots import NAME_MAX_LENGTH
-from apps.tickets.models.statuses import ImageStatus, SlotSource, SlotStatus, TicketStatus
+from apps.tickets.models.statuses import (
+    ImageStatus,
+    RejectionReason,
+    SlotSource,
+    SlotStatus,
+    TicketReview,
+    TicketStatus,
+)
 from apps.tickets.storage import cloudinary
 
 
@@ -145,9 +152,10 @@ class ProgressSerializer(ShownSerializer):
     """How far a ticket is, counted in the database."""
 
     declared = shown(IntegerField, 7, help_text="Photos the ticket was opened for.")
-    received = shown(IntegerField, 3, help_text="Photos accepted and not failed.")
+    received = shown(IntegerField, 3, help_text="Photos that hold a place: not failed, not rejected.")
     stored = shown(IntegerField, 2, help_text="Photos stored at Cloudinary.")
     failed = shown(IntegerField, 1, help_text="Photos that failed; their places are free again.")
+    rejected = shown(IntegerField, 0, help_text="Photos of which staff want another; their places are free again.")
     remaining = shown(IntegerField, 4, help_text="How many uploads the ticket still takes: declared - received.")
     percent = shown(IntegerField, 28, help_text="100 * stored / declared, rounded down.")
 
@@ -198,6 +206,18 @@ def shown_missing() -> ListField:
     )
 
 
+def shown_review() -> ChoiceField:
+    return shown(
+        ChoiceField,
+        None,
+        choices=TicketReview.values,
+        read=lambda ticket: ticket.review or None,
+        allow_null=True,
+        help_text="What staff said of the photos: `approved`, or `retake_requested` when they want another of some; "
+        "null again when the ticket completes anew.",
+    )
+
+
 class TicketSerializer(ShownSerializer):
     """A ticket. Set `ticket.counted` to its Progress beforehand where many are shown: else each is counted alone."""
 
@@ -213,6 +233,7 @@ class TicketSerializer(ShownSerializer):
     reference = shown(CharField, "", help_text="Your own id of it.")
     metadata = shown(DictField, {}, child=CharField(), help_text="Strings of your own.")
     status = shown(ChoiceField, "in_progress", choices=TicketStatus.values)
+    review = shown_review()
     progress = shown(ProgressSerializer, ProgressSerializer.example(), read=counted)
     created_at = shown(DateTimeField, "2026-11-21T10:00:00Z")
     updated_at = shown(DateTimeField, "2026-11-21T10:02:41.120000Z")
@@ -240,6 +261,17 @@ class ErrorSerializer(ShownSerializer):
     detail = shown(CharField, "Invalid image file", read=lambda image: gettext(image.error_detail))
 
 
+class ReviewSerializer(ShownSerializer):
+    """Why staff want another photo."""
+
+    class Meta:
+        ref_name = "ImageReview"
+
+    reason = shown(ChoiceField, "blurred", source="rejection_reason", choices=RejectionReason.values)
+    note = shown(CharField, "Hold the phone still, please.", source="rejection_note", help_text="For people to read.")
+    at = shown(DateTimeField, "2026-11-21T15:30:12.001000Z", source="rejected_at")
+
+
 class LocationSerializer(ShownSerializer):
     """Where the photo says it was taken, in degrees (WGS 84)."""
 
@@ -251,13 +283,13 @@ class LocationSerializer(ShownSerializer):
 
 
 def url_of(image: Image) -> str | None:
-    if image.status != ImageStatus.STORED:
+    if not image.has_an_asset:
         return None
     return cloudinary.delivery_url(public_id=image.public_id, version=image.asset_version, format=image.asset_format)
 
 
 def thumbnail_url_of(image: Image) -> str | None:
-    if image.status != ImageStatus.STORED:
+    if not image.has_an_asset:
         return None
     return cloudinary.thumbnail_url(public_id=image.public_id, version=image.asset_version)
 
@@ -333,6 +365,13 @@ class ImageSerializer(ShownSerializer):
     )
     error = shown(ErrorSerializer, None, read=lambda image: image if image.error_code else None, allow_null=True)
     next_retry_at = shown(DateTimeField, None, allow_null=True)
+    review = shown(
+        ReviewSerializer,
+        None,
+        read=lambda image: image if image.status == ImageStatus.REJECTED else None,
+        allow_null=True,
+        help_text="Of a rejected photo: staff want another for its place, which is free again. Null for others.",
+    )
     created_at = shown(DateTimeField, "2026-11-21T10:00:05.310000Z")
     stored_at = shown(DateTimeField, "2026-11-21T10:00:07.842000Z", allow_null=True)
 
@@ -348,6 +387,7 @@ class TicketStatusSerializer(ShownSerializer):
 
     ticket_id = shown(IntegerField, 94, source="id")
     status = shown(ChoiceField, "in_progress", choices=TicketStatus.values)
+    review = shown_review()
     progress = shown(ProgressSerializer, ProgressSerializer.example(), read=counted)
     slots = shown_slots()
     missing = shown_missing()

@@ -1,7 +1,7 @@
 """The manifest of a ticket: what the set consists of, byte for byte, as of one moment.
 
-Only what hopla knows by itself is in it: the size and sha256 that it counted as the photo came, and when. Photos that
-are not stored are no part of the set.
+What hopla knows by itself is in it: the size and sha256 that it counted as the photo came, and when. What a photo only
+says of itself stands apart, in `claims`. Photos that are not stored are no part of the set.
 """
 
 from dataclasses import dataclass
@@ -69,6 +69,11 @@ def _photo(image: Image) -> dict:
         "created_at": _moment(image.created_at),
         "stored_at": _moment(image.stored_at),
         "asset_id": image.asset_id,
+        "claims": {
+            "captured_at": image.captured_at,
+            "location": {"latitude": image.latitude, "longitude": image.longitude} if image.shows_location else None,
+            "camera": image.camera,
+        },
     }
 
 

@@ -14,10 +14,11 @@ from django.utils import timezone
 from apps.common.db.compiled_queries import Parameter
 from apps.tickets.lifecycle.executor import NOW, ImageMove, TicketMove
 from apps.tickets.models import Image, Ticket, next_check_at_the_latest
-from apps.tickets.models.statuses import IN_FLIGHT, OPEN_TICKET, ImageStatus, TicketStatus
+from apps.tickets.models.statuses import IN_FLIGHT, OPEN_TICKET, ImageStatus, TicketReview, TicketStatus
 
 MOMENT = Parameter("moment", models.DateTimeField())
 CODE = Parameter("code", models.CharField())
+REASON = Parameter("reason", models.CharField())
 TROUBLE = {"error_code": CODE, "error_detail": Parameter("detail", models.CharField())}
 NO_TROUBLE = {"error_code": "", "error_detail": ""}
 SETTLED = {"next_retry_at": None, "next_check_at": None}
@@ -78,6 +79,17 @@ IMAGE_MOVES = {
         only_if=SAME_ATTEMPT,
         reason="tried_again",
     ),
+    "reject": ImageMove(
+        [ImageStatus.STORED],
+        ImageStatus.REJECTED,
+        {
+            "rejection_reason": REASON,
+            "rejection_note": Parameter("note", models.CharField()),
+            "rejected_at": NOW,
+        },
+        only_if=SAME_ATTEMPT,
+        reason=REASON,
+    ),
 }
 
 
@@ -94,7 +106,23 @@ def _has_images() -> Q:
 TICKET_MOVES = {
     "begin": TicketMove([TicketStatus.PENDING], TicketStatus.IN_PROGRESS),
     "complete": TicketMove(
-        [TicketStatus.IN_PROGRESS], TicketStatus.COMPLETED, {"completed_at": NOW}, only_if=_all_images_are_stored
+        [TicketStatus.IN_PROGRESS],
+        TicketStatus.COMPLETED,
+        {"completed_at": NOW, "review": ""},
+        only_if=_all_images_are_stored,
+    ),
+    "approve": TicketMove(
+        [TicketStatus.COMPLETED],
+        TicketStatus.COMPLETED,
+        {"review": TicketReview.APPROVED.value},
+        only_if=~Q(review=TicketReview.APPROVED.value),
+        reason="approved",
+    ),
+    "request_retake": TicketMove(
+        [TicketStatus.IN_PROGRESS, TicketStatus.COMPLETED],
+        TicketStatus.IN_PROGRESS,
+        {"review": TicketReview.RETAKE_REQUESTED.value, "completed_at": None},
+        reason="retake_requested",
     ),
     "cancel": TicketMove(OPEN_TICKET, TicketStatus.CANCELLED),
     "expire": TicketMove(OPEN_TICKET, TicketStatus.EXPIRED, only_if=Q(expires_at__lte=NOW)),
@@ -143,12 +171,26 @@ def revive(image: Image, *, position: int) -> Ticket | None:
     return IMAGE_MOVES["revive"].make_of(image, position=position, moment=next_check_at_the_latest())
 
 
+def reject(image: Image, *, reason: str, note: str) -> Ticket | None:
+    """Free the place of a stored image, as staff want another. Its asset stays."""
+    return IMAGE_MOVES["reject"].make_of(image, reason=reason, note=note)
+
+
 def begin(ticket: Ticket) -> bool:
     return TICKET_MOVES["begin"].make_of(ticket)
 
 
 def complete_if_all_images_are_stored(ticket: Ticket) -> bool:
     return TICKET_MOVES["complete"].make_of(ticket)
+
+
+def approve(ticket: Ticket) -> bool:
+    return TICKET_MOVES["approve"].make_of(ticket)
+
+
+def request_retake(ticket: Ticket) -> bool:
+    """Have the ticket take photos again for those that were rejected."""
+    return TICKET_MOVES["request_retake"].make_of(ticket)
 
 
 def cancel(ticket: Ticket) -> bool:

@@ -13,6 +13,9 @@ from apps.tickets.models import Image, Ticket
 
 image_stored = Signal()  # sender=Image, image: Image, ticket: Ticket (locked)
 image_failed = Signal()  # sender=Image, image: Image, ticket: Ticket (locked)
+image_rejected = Signal()  # sender=Image, image: Image, ticket: Ticket (locked)
+ticket_approved = Signal()  # sender=Ticket, ticket: Ticket (locked)
+ticket_reopened = Signal()  # sender=Ticket, ticket: Ticket (locked): completed before, it takes photos again
 ticket_completed = Signal()  # sender=Ticket, ticket: Ticket (locked)
 
 

@@ -12,11 +12,19 @@ from django.utils.translation import gettext_lazy as _
 from apps.common.db.compiled_queries import CompiledQuery, Parameter, columns_of, instance_of
 from apps.common.observability.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
 from apps.common.observability.request_id import current_request_id
-from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus, holds_a_place
+from apps.tickets.models.statuses import (
+    IN_FLIGHT,
+    WITH_AN_ASSET,
+    WITHOUT_A_PLACE,
+    ImageStatus,
+    RejectionReason,
+    holds_a_place,
+)
 from apps.tickets.models.ticket import Ticket
 
 # How long past its own deadline an attempt may take to record its outcome before another worker may take over.
 LEASE_SLACK_SECONDS = 5
+REJECTION_NOTE_MAX_LENGTH = 1000
 
 
 class ImageQuerySet(models.QuerySet):
@@ -27,6 +35,10 @@ class ImageQuerySet(models.QuerySet):
 
     def holding_a_place(self):
         return self.filter(holds_a_place())
+
+    def that_may_have_an_asset(self):
+        """Returns those whose asset is wanted, if it is there or comes yet."""
+        return self.exclude(status=ImageStatus.FAILED)
 
     def due(self, number: int) -> "list[Image]":
         """Returns images in flight whose `next_check_at` has passed, at most `number`.
@@ -97,6 +109,21 @@ class Image(models.Model):
     # When reconcile checks this row if nothing has happened to it by then; null once it is settled.
     next_check_at = models.DateTimeField(null=True)
 
+    # Of a rejected image: what staff tell the photographer.
+    rejection_reason = models.CharField(
+        _("why another is wanted"),
+        max_length=16,
+        choices=RejectionReason,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+    )
+    rejection_note = models.CharField(
+        _("note"), max_length=REJECTION_NOTE_MAX_LENGTH, blank=True, default="", db_default="", editable=False
+    )
+    rejected_at = models.DateTimeField(_("rejected at"), null=True, editable=False)
+
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
     stored_at = models.DateTimeField(_("stored at"), null=True, editable=False)
@@ -151,7 +178,11 @@ class Image(models.Model):
 
     @property
     def holds_a_place(self) -> bool:
-        return self.status != ImageStatus.FAILED
+        return self.status not in WITHOUT_A_PLACE
+
+    @property
+    def has_an_asset(self) -> bool:
+        return self.status in WITH_AN_ASSET
 
     @property
     def public_id(self) -> str:

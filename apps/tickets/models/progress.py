@@ -13,10 +13,11 @@ class Progress:
     stored: int = 0
     in_flight: int = 0
     failed: int = 0
+    rejected: int = 0
 
     @property
     def received(self) -> int:
-        """Returns the places taken: the images accepted and not failed."""
+        """Returns the places taken: the images accepted, not failed and not rejected."""
         return self.stored + self.in_flight
 
     @property
@@ -36,4 +37,5 @@ class Progress:
             stored=counts.get(ImageStatus.STORED, 0),
             in_flight=sum(counts.get(status, 0) for status in IN_FLIGHT),
             failed=counts.get(ImageStatus.FAILED, 0),
+            rejected=counts.get(ImageStatus.REJECTED, 0),
         )

@@ -18,6 +18,24 @@ class ImageStatus(models.TextChoices):
     UPLOADING = "uploading", _("uploading")
     STORED = "stored", _("stored")
     FAILED = "failed", _("failed")
+    REJECTED = "rejected", _("rejected")
+
+
+class TicketReview(models.TextChoices):
+    """What staff said of a ticket's photos; nothing yet where it is empty."""
+
+    APPROVED = "approved", _("approved")
+    RETAKE_REQUESTED = "retake_requested", _("retake requested")
+
+
+class RejectionReason(models.TextChoices):
+    """Why staff want another photo."""
+
+    BLURRED = "blurred", _("blurred")
+    TOO_DARK = "too_dark", _("too dark")
+    WRONG_SUBJECT = "wrong_subject", _("shows something else")
+    INCOMPLETE = "incomplete", _("does not show all of it")
+    OTHER = "other", _("another reason")
 
 
 class SlotStatus(models.TextChoices):
@@ -41,7 +59,13 @@ OPEN_TICKET = (TicketStatus.PENDING, TicketStatus.IN_PROGRESS)
 # An image in one of these is accepted and not settled: its bytes are staged and it needs another attempt.
 IN_FLIGHT = (ImageStatus.QUEUED, ImageStatus.UPLOADING)
 
+# An image in one of these takes none of its ticket's places.
+WITHOUT_A_PLACE = (ImageStatus.FAILED, ImageStatus.REJECTED)
+
+# An image in one of these has an asset at Cloudinary: that of a rejected one stays.
+WITH_AN_ASSET = (ImageStatus.STORED, ImageStatus.REJECTED)
+
 
 def holds_a_place(image: str = "") -> Q:
     """Returns the condition that an image takes one of its ticket's places. `image`: a prefix such as `images__`."""
-    return ~Q(**{f"{image}status": ImageStatus.FAILED.value})
+    return ~Q(**{f"{image}status__in": [status.value for status in WITHOUT_A_PLACE]})

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.common.db.compiled_queries import CompiledQuery, Parameter, columns_of, instance_of, update
 from apps.common.db.indexes import NullsLastIndex
 from apps.tickets.models.progress import Progress
-from apps.tickets.models.statuses import OPEN_TICKET, TicketStatus
+from apps.tickets.models.statuses import OPEN_TICKET, TicketReview, TicketStatus
 
 # The fields by which a list of tickets is filtered, besides the owner.
 FILTERED_BY = ["status", "created_at"]
@@ -78,6 +78,9 @@ class Ticket(models.Model):
     # The names of the first places and what is told of them, see slots.py. Never changed.
     slots = models.JSONField(_("slots"), default=list, db_default=[], editable=False)
     status = models.CharField(_("status"), max_length=16, choices=TicketStatus, default=TicketStatus.PENDING)
+    review = models.CharField(
+        _("review"), max_length=16, choices=TicketReview, blank=True, default="", db_default="", editable=False
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
     completed_at = models.DateTimeField(_("completed at"), null=True, editable=False)
@@ -126,6 +129,10 @@ class Ticket(models.Model):
             models.Index(
                 fields=["expires_at"], condition=Q(status__in=["pending", "in_progress"]), name="ticket_to_expire"
             ),
+            # Staff take the one that waits the longest.
+            models.Index(
+                fields=["completed_at", "id"], condition=Q(status="completed", review=""), name="ticket_to_review"
+            ),
         ]
 
     def __str__(self):
@@ -134,6 +141,10 @@ class Ticket(models.Model):
     @property
     def takes_photos(self) -> bool:
         return self.status in OPEN_TICKET
+
+    @property
+    def waits_for_review(self) -> bool:
+        return self.status == TicketStatus.COMPLETED and not self.review
 
     @property
     def is_overdue(self) -> bool:

@@ -18,7 +18,6 @@ from django.utils import timezone
 from apps.common.jobs.backoff import Backoff
 from apps.tickets.models import LEASE_SLACK_SECONDS, AssetRemoval, ExamplePicture, Image, Ticket
 from apps.tickets.models.kind import EXAMPLE_PREFIX
-from apps.tickets.models.statuses import ImageStatus
 from apps.tickets.models.transition import DELETED, record
 from apps.tickets.staging import quarantine, store
 from apps.tickets.storage import cloudinary
@@ -36,9 +35,9 @@ def remove_asset_of(image: Image) -> None:
 
     An image without an attempt has no asset. If an upload may be in progress, the asset is removed after its deadline.
     """
-    if not image.attempts and image.status != ImageStatus.STORED:
+    if not image.attempts and not image.has_an_asset:
         return
-    wait = 0 if image.status == ImageStatus.STORED else settings.UPLOAD_TIMEOUT_SECONDS + LEASE_SLACK_SECONDS
+    wait = 0 if image.has_an_asset else settings.UPLOAD_TIMEOUT_SECONDS + LEASE_SLACK_SECONDS
     schedule_removal(image.public_id, due_at=timezone.now() + timedelta(seconds=wait))
 
 
@@ -145,7 +144,7 @@ def _is_wanted(public_id: str) -> bool:
     if (example_id := example_id_of(public_id)) is not None:
         return ExamplePicture.objects.filter(pk=example_id).exists()
     image_id = image_id_of(public_id)
-    return image_id is not None and Image.objects.holding_a_place().filter(pk=image_id).exists()
+    return image_id is not None and Image.objects.that_may_have_an_asset().filter(pk=image_id).exists()
 
 
 def image_id_of(public_id: str) -> uuid.UUID | None:

@@ -97,7 +97,7 @@ def _unclaimed(public_ids) -> list[str]:
     orphans = []
     while chunk := list(islice(remaining, CHUNK)):
         image_ids = [image_id for public_id in chunk if (image_id := removal.image_id_of(public_id))]
-        claiming = Image.objects.holding_a_place().filter(pk__in=image_ids)
+        claiming = Image.objects.that_may_have_an_asset().filter(pk__in=image_ids)
         kept = leaving | {image.public_id for image in claiming.only("pk")}
         orphans += [public_id for public_id in chunk if public_id not in kept]
     return orphans

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django_migration_linter import MigrationLinter
 
 # The last migrations of the first release: no process served before them.
-FIRST_RELEASE = {"accounts": "0003_operators_make_kinds", "support": "0001_initial", "tickets": "0004_kinds"}
+FIRST_RELEASE = {"accounts": "0003_operators_make_kinds", "support": "0001_initial", "tickets": "0005_review"}
 LOCK_A_TABLE = ["CREATE_INDEX", "CREATE_INDEX_EXCLUSIVE"]
 EXAMPLES = {"MIGRATION_MODULES": settings.MIGRATION_MODULES | {"support": "tests.common.db.example_migrations"}}
 
