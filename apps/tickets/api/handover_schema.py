@@ -8,8 +8,18 @@ from rest_framework.serializers import CharField, ChoiceField, DateTimeField, Di
 
 from apps.common.api.operations import operation, response
 from apps.tickets import errors
+from apps.tickets.api.serializers import shown_claims
 from apps.tickets.api.shown import ShownSerializer, shown
 from apps.tickets.models.statuses import TicketStatus
+
+
+class ManifestClaimsSerializer(ShownSerializer):
+    """What a photo says of itself in its EXIF, which anybody can write."""
+
+    class Meta:
+        ref_name = "ManifestClaims"
+
+    captured_at, location, camera = shown_claims()
 
 
 class ManifestPhotoSerializer(ShownSerializer):
@@ -30,6 +40,7 @@ class ManifestPhotoSerializer(ShownSerializer):
     created_at = shown(DateTimeField, "2026-11-21T10:00:05.310000Z")
     stored_at = shown(DateTimeField, "2026-11-21T10:00:07.842000Z")
     asset_id = shown(CharField, "3515c6000a548515f1134043f9785c2f", help_text="Cloudinary's own id of the photo.")
+    claims = shown(ManifestClaimsSerializer, ManifestClaimsSerializer.example())
 
 
 class ManifestSerializer(ShownSerializer):
@@ -52,8 +63,8 @@ READ_MANIFEST = operation(
     "tickets_manifest",
     "Read the manifest of a ticket",
     "What the set consists of, at this moment and in any state: the stored photos alone, with the size and the sha256 "
-    "that hopla counted while they arrived. The JSON is in the canonical form of RFC 8785: equal manifests have equal "
-    "bytes.\n\n"
+    "that hopla counted while they arrived. What a photo says of itself is apart from that, in `claims`. The JSON is "
+    "in the canonical form of RFC 8785: equal manifests have equal bytes.\n\n"
     "With `Accept: application/jose` the same bytes are returned signed, as a compact JWS (EdDSA with Ed25519): it "
     "proves later, offline, which bytes were complete when. The keys are at `/.well-known/jwks.json`.",
     tag="tickets",

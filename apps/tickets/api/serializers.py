@@ -282,6 +282,34 @@ class LocationSerializer(ShownSerializer):
     longitude = shown(FloatField, 21.0122287, min_value=-180, max_value=180, help_text="East is positive.")
 
 
+def shown_claims() -> tuple[RegexField, LocationSerializer, CharField]:
+    """When, where and with what camera a photo says it was taken."""
+    return (
+        shown(
+            RegexField,
+            "2026-11-21T10:58:47.120+01:00",
+            regex=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?$",
+            allow_null=True,
+            help_text="When the photo says it was taken, by the camera's clock; null where it does not. ISO 8601, with "
+            "an offset from UTC only if the photo names one: without one it is local time, wherever that was.",
+        ),
+        shown(
+            LocationSerializer,
+            LocationSerializer.example(),
+            read=lambda image: image if image.shows_location else None,
+            allow_null=True,
+            help_text="Where the photo says it was taken; null where it does not, or the operator keeps no places.",
+        ),
+        shown(
+            CharField,
+            "Apple iPhone 13 Pro",
+            max_length=100,
+            allow_null=True,
+            help_text="Make and model of the camera, as the photo says; null where it does not.",
+        ),
+    )
+
+
 def url_of(image: Image) -> str | None:
     if not image.has_an_asset:
         return None
@@ -319,28 +347,7 @@ class ImageSerializer(ShownSerializer):
         "be seen. From 5 on, the stored width is the `height` here.",
     )
     format = shown(CharField, "jpeg")
-    captured_at = shown(
-        RegexField,
-        "2026-11-21T10:58:47.120+01:00",
-        regex=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)?$",
-        allow_null=True,
-        help_text="When the photo says it was taken, by the camera's clock; null where it does not. ISO 8601, with an "
-        "offset from UTC only if the photo names one: without one it is local time, wherever that was.",
-    )
-    location = shown(
-        LocationSerializer,
-        LocationSerializer.example(),
-        read=lambda image: image if image.shows_location else None,
-        allow_null=True,
-        help_text="Where the photo says it was taken; null where it does not, or the operator keeps no places.",
-    )
-    camera = shown(
-        CharField,
-        "Apple iPhone 13 Pro",
-        max_length=100,
-        allow_null=True,
-        help_text="Make and model of the camera, as the photo says; null where it does not.",
-    )
+    captured_at, location, camera = shown_claims()
     url = shown(
         URLField,
         "https://res.cloudinary.com/demo/image/upload/v1795255201/hopla/7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11.jpg",

@@ -63,7 +63,7 @@ class PageTests(ListTestCase):
 
         self.assertEqual(
             self.get()["results"][0]["progress"],
-            {"declared": 4, "received": 2, "stored": 1, "failed": 1, "remaining": 2, "percent": 25},
+            {"declared": 4, "received": 2, "stored": 1, "failed": 1, "rejected": 0, "remaining": 2, "percent": 25},
         )
 
     def test_page_past_the_last(self):

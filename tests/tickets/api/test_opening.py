@@ -40,11 +40,13 @@ class OpenTicketTests(ApiTestCase):
                 "description": "Hail damage",
                 "num_images": 7,
                 "status": "pending",
+                "review": None,
                 "progress": {
                     "declared": 7,
                     "received": 0,
                     "stored": 0,
                     "failed": 0,
+                    "rejected": 0,
                     "remaining": 7,
                     "percent": 0,
                 },

@@ -44,7 +44,7 @@ class ProgressTests(TicketTestCase):
 
         self.assertEqual(
             self.read()["progress"],
-            {"declared": 3, "received": 2, "stored": 1, "failed": 1, "remaining": 1, "percent": 33},
+            {"declared": 3, "received": 2, "stored": 1, "failed": 1, "rejected": 0, "remaining": 1, "percent": 33},
         )
 
     def test_hundred_percent_is_said_only_when_all_are_stored(self):

@@ -6,6 +6,7 @@ import zipfile
 import jsonschema
 import jwt
 from django.test import SimpleTestCase, override_settings
+from django.utils import timezone
 
 from apps.tickets.handover import signing
 from apps.tickets.handover.manifest import canonical
@@ -17,7 +18,9 @@ from tests.tickets.handover.makers import make_stored_ticket, running_delivery, 
 
 ONE, TWO = b"1" * 32, b"2" * 32
 JOSE = "application/jose"
-PHOTO_FIELDS = "position slot image_id filename content_type size sha256 width height created_at stored_at asset_id"
+PHOTO_FIELDS = (
+    "position slot image_id filename content_type size sha256 width height created_at stored_at asset_id claims"
+)
 
 
 class ManifestTests(ApiTestCase):
@@ -45,6 +48,23 @@ class ManifestTests(ApiTestCase):
             shared = photo.keys() & image.keys()
             self.assertEqual({name: photo[name] for name in shared}, {name: image[name] for name in shared})
             self.assertTrue(photo["asset_id"])
+
+    def test_tells_what_photos_say_of_themselves_apart(self):
+        make_image(
+            self.ticket,
+            status="stored",
+            stored_at=timezone.now(),
+            captured_at="2026-11-21T10:58:47",
+            latitude=52.25,
+            longitude=21.0,
+            camera="Apple iPhone 13 Pro",
+        )
+        where = {"latitude": 52.25, "longitude": 21.0}
+        for keep, location in ((True, where), (False, None)):
+            with self.subTest(keep=keep), override_settings(KEEP_PHOTO_LOCATION=keep):
+                [photo] = self.client.get(self.url).json()["photos"]
+                claims = {"captured_at": "2026-11-21T10:58:47", "location": location, "camera": "Apple iPhone 13 Pro"}
+                self.assertEqual(photo["claims"], claims)
 
     def test_has_the_integrators_reference_and_metadata_and_the_names_of_places(self):
         self.enterContext(running_delivery())

@@ -25,8 +25,9 @@ from tests.makers import begin_attempt, make_image, make_ticket
 ASSET = {"asset_id": "a" * 32, "asset_version": 1735689600, "asset_format": "jpg"}
 TROUBLE = {"code": "cloudinary_unavailable", "detail": "It was away."}
 A_MOMENT = timezone.now() + timedelta(minutes=5)
+REJECTION = {"reason": "blurred", "note": "Hold it still."}
 # Values for every Parameter of the table.
-VALUES = ASSET | TROUBLE | {"moment": A_MOMENT, "position": 3, "attempts": 2, "attempts_uncounted": 1}
+VALUES = ASSET | TROUBLE | REJECTION | {"moment": A_MOMENT, "position": 3, "attempts": 2, "attempts_uncounted": 1}
 
 
 class DocumentedMovesTests(SimpleTestCase):
@@ -128,7 +129,8 @@ class MovesTests(CommittingTestCase):
 
     def left_by(self, image: Image) -> list[dict]:
         """Returns the rows of the database, without the fields that differ between any two photos."""
-        own = {"id", "ticket", "created_at", "updated_at", "stored_at", "at", "image_id", "ticket_id", "owner"}
+        moments = {"created_at", "updated_at", "stored_at", "rejected_at", "at"}
+        own = moments | {"id", "ticket", "image_id", "ticket_id", "owner"}
         rows = [Image.objects.get(pk=image.pk), Ticket.objects.get(pk=image.ticket_id)]
         rows += Transition.objects.filter(image_id=image.pk).order_by("id")
         return [
