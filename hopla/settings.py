@@ -231,7 +231,7 @@ ARCHIVE_CONCURRENCY = env.int("ARCHIVE_CONCURRENCY", default=2)
 # large ones to a temporary file.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000  # a kind of ticket with 60 slots is a form with 700
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000  # a review of 500 photos is a form with 1500
 DATA_UPLOAD_MAX_NUMBER_FILES = 100  # and has 60 pictures, empty ones counted
 
 # --- Users ---

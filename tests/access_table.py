@@ -81,6 +81,8 @@ GET    admin/accounts/user/<id>/password/                            login    lo
 POST   admin/accounts/user/<id>/password/                            login    login login   403      403       302
 GET    admin/tickets/ticket/<int:ticket_id>/archive/                 login    login login   200      200       200
 GET    admin/tickets/ticket/<int:ticket_id>/manifest/                login    login login   200      200       200
+GET    admin/tickets/ticket/<int:ticket_id>/review/                  login    login login   200      200       200
+POST   admin/tickets/ticket/<int:ticket_id>/review/                  login    login login   403      200       200
 GET    admin/<app_label>/                                            login    login login   200      200       200
 GET    admin/<url>                                                   login    login login   404      404       404
 """

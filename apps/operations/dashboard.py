@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 PERMISSION = "tickets.view_image"
 JOBS_LOOKED_AT = 1000  # of the started jobs, to count them by worker
+REVIEWS_COUNTED = 100
 PLOT_HEIGHT = 100
 BAR_WIDTH = 10
 
@@ -93,6 +94,8 @@ def dashboard_for(user) -> dict:
         "checks": checks,
         "in_flight": stats.in_flight(),
         "failed_in_a_day": stats.failed_since(timezone.now() - timedelta(days=1)),
+        "reviews": stats.waiting_for_review(at_most=REVIEWS_COUNTED + 1),
+        "reviews_counted": REVIEWS_COUNTED,
         "last_error": stats.last_upload_error(),
         "plot": plot_of(stats.stored_by_minute()),
         "queue": queue_stats() if checks["redis"] == "ok" else None,

@@ -11,7 +11,7 @@ from django.db.models import Count, Min, Q
 from django.db.models.functions import TruncMinute
 from django.utils import timezone
 
-from apps.tickets.models import Image
+from apps.tickets.models import Image, Ticket
 from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus
 
 
@@ -59,6 +59,11 @@ def stored_by_minute(*, minutes: int = 60) -> list[tuple[datetime, int]]:
 
 def failed_since(moment: datetime) -> int:
     return Image.objects.filter(status=ImageStatus.FAILED, updated_at__gte=moment).count()
+
+
+def waiting_for_review(*, at_most: int) -> int:
+    """Returns how many tickets wait for review, counted up to this number and no further."""
+    return Ticket.objects.waiting_for_review().order_by()[:at_most].count()
 
 
 def last_upload_error() -> UploadError | None:

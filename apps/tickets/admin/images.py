@@ -62,7 +62,14 @@ class ImageAdmin(SearchByTicketOrPhoto, StatusBadge, ActingStaff, ReadOnly, Larg
             {"fields": claimed, "description": _("What the camera, or anybody after it, wrote into the photo's EXIF.")},
         ),
     )
-    readonly_fields = [name for row in (*measured, *claimed) for name in row]
+    rejected = (("rejection_reason", "rejected_at"), ("rejection_note",))
+    readonly_fields = [name for row in (*measured, *claimed, *rejected) for name in row]
+
+    def get_fieldsets(self, request, obj=None):
+        if obj is None or obj.status != ImageStatus.REJECTED:
+            return self.fieldsets
+        told = {"fields": self.rejected, "description": _("The photographer reads the reason and the note.")}
+        return [(_("Another photo is wanted"), told), *self.fieldsets]
 
     def get_ordering(self, request):
         """Returns the order in which an index holds photos of the status looked for, as there may be millions."""

@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.common.admin.lists import FirstDayFilter, LargeAdmin, LargeChangeList, LastDayFilter, TypedFilter
 from apps.tickets.admin.handover import HandoverAdmin
 from apps.tickets.admin.parts import ActingStaff, StatusBadge, badge_of, newest_moves, number_in, the_first, thumbnail
+from apps.tickets.admin.review import ReviewAdmin, ReviewFilter
 from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import Image, Ticket, progress_of, slots_now
 from apps.tickets.models.statuses import WITH_AN_ASSET, ImageStatus
@@ -99,10 +100,11 @@ class TicketForm(forms.ModelForm):
 
 
 @admin.register(Ticket)
-class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, LargeAdmin):
-    list_display = ("id", "title", "owned_by", "state", "bar", "created_at", "completed_at")
+class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, ReviewAdmin, LargeAdmin):
+    list_display = ("id", "title", "owned_by", "state", "bar", "reviewed", "created_at", "completed_at")
     list_filter = (
         "status",
+        ReviewFilter,
         FailuresFilter,
         OwnerFilter,
         ReferenceFilter,
@@ -120,11 +122,11 @@ class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, LargeAdmin):
     fields = (
         *("title", "description", "kind", "instructions", "owner"),
         ("reference", "own_data"),
-        *("state", "bar", "expires_at", "created_at", "updated_at", "completed_at"),
+        *("state", "bar", "reviewed", "expires_at", "created_at", "updated_at", "completed_at"),
     )
     readonly_fields = (
         *("kind", "instructions", "owner", "reference", "own_data"),
-        *("state", "bar", "created_at", "updated_at", "completed_at"),
+        *("state", "bar", "reviewed", "created_at", "updated_at", "completed_at"),
     )
     actions = ["try_failed_photos_again", "cancel", "download_photos"]
     change_form_template = "admin/ticket.html"

@@ -45,6 +45,10 @@ class Migration(migrations.Migration):
             model_name='ticket',
             index=models.Index(condition=models.Q(('review', ''), ('status', 'completed')), fields=['completed_at', 'id'], name='ticket_to_review'),
         ),
+        migrations.AddIndex(
+            model_name='ticket',
+            index=models.Index(models.F('review'), models.OrderBy(models.F('created_at'), descending=True), models.OrderBy(models.F('id'), descending=True), condition=models.Q(('review', ''), _negated=True), name='ticket_reviewed'),
+        ),
         migrations.AddConstraint(
             model_name='image',
             constraint=models.UniqueConstraint(condition=models.Q(('status__in', ['failed', 'rejected']), _negated=True), fields=('ticket', 'position'), name='image_place_taken_once'),

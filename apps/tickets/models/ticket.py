@@ -30,6 +30,10 @@ class TicketQuerySet(models.QuerySet):
     def owned_by(self, user):
         return self.filter(owner=user)
 
+    def waiting_for_review(self):
+        """Returns the completed tickets that staff have not reviewed, the one that waits the longest first."""
+        return self.filter(status=TicketStatus.COMPLETED, review="").order_by("completed_at", "id")
+
     def mentioning(self, text: str):
         """Returns the tickets with this text in their title or description, ignoring case."""
         if connection.vendor != "postgresql":
@@ -132,6 +136,9 @@ class Ticket(models.Model):
             # Staff take the one that waits the longest.
             models.Index(
                 fields=["completed_at", "id"], condition=Q(status="completed", review=""), name="ticket_to_review"
+            ),
+            models.Index(
+                "review", F("created_at").desc(), F("id").desc(), condition=~Q(review=""), name="ticket_reviewed"
             ),
         ]
 

@@ -39,6 +39,8 @@ ADMIN_TIMEOUT_SECONDS = 10
 PUBLIC_ID_PREFIX = "hopla/"
 DELIVERY_HOST = "https://res.cloudinary.com"
 THUMBNAIL = "c_fill,g_auto,h_400,w_400/f_auto,q_auto"
+LARGE = "c_limit,h_1600,w_1600/f_auto,q_auto"
+WHOLE = "f_auto,q_auto:best"
 # The formats that intake accepts, by Cloudinary's names. Cloudinary counts SVG and PDF as images too.
 ALLOWED_FORMATS = ["jpg", "png", "gif", "webp", "heic", "heif", "avif", "tiff", "tif", "bmp"]
 
@@ -186,6 +188,21 @@ def delivery_url(*, public_id: str, version: int, format: str) -> str:
 def thumbnail_url(*, public_id: str, version: int) -> str:
     """Returns where a 400 x 400 picture of it can be fetched, in a format the browser knows."""
     return _delivery_url(public_id, version, ("raw_transformation", THUMBNAIL))
+
+
+def large_url(*, public_id: str, version: int) -> str:
+    """Returns where it can be fetched with at most 1600 pixels a side, in a format the browser knows."""
+    return _delivery_url(public_id, version, ("raw_transformation", LARGE))
+
+
+def whole_url(*, public_id: str, version: int) -> str:
+    """Returns where it can be fetched in its own size, in a format the browser knows."""
+    return _delivery_url(public_id, version, ("raw_transformation", WHOLE))
+
+
+def delivers(url: str) -> bool:
+    """Returns whether pages may show the picture at this URL: whether it is on the host that delivers the photos."""
+    return url.startswith(f"{settings.DELIVERY_ORIGIN}/")
 
 
 def _delivery_url(public_id: str, version: int, option: tuple[str, str]) -> str:
