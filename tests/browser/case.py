@@ -67,10 +67,22 @@ class BrowserTestCase(CommittingTestCase):
         self.superuser = make_user("boss", is_staff=True, is_superuser=True)
 
     def open_browser(
-        self, *, user: User | None, scheme: str = "light", size: dict = DESKTOP, language: str = "en"
+        self,
+        *,
+        user: User | None,
+        scheme: str = "light",
+        size: dict = DESKTOP,
+        language: str = "en",
+        java_script: bool = True,
     ) -> "Tab":
         """A tab of a fresh browser in which this user, or none, is logged in to the admin."""
-        context = self.chromium.new_context(color_scheme=scheme, viewport=size, locale=language, base_url=self.url)
+        context = self.chromium.new_context(
+            color_scheme=scheme,
+            viewport=size,
+            locale=language,
+            base_url=self.url,
+            java_script_enabled=java_script,
+        )
         self.addCleanup(context.close)
         if user is not None:
             session = Client()

@@ -117,7 +117,7 @@ def _hint_of_time(image: Image) -> str:
     if captured_at > image.created_at + STRIKING:
         return gettext("It says that it was taken after it was received.")
     if captured_at < image.ticket.created_at - STRIKING:
-        told = gettext("It says that it was taken before the ticket was opened: %(time)s earlier.")
+        told = gettext("It says that it was taken %(time)s before the ticket was opened.")
         return told % {"time": timesince(captured_at, image.ticket.created_at)}
     return ""
 

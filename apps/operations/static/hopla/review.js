@@ -36,7 +36,7 @@ function showMarks() {
     }
     const asks = root.querySelector(".review-asks");
     if (!asks) return;
-    asks.querySelector(".review-number").textContent = marked ? ` (${marked})` : "";
+    asks.querySelector(".review-number").textContent = marked ? `(${marked})` : "";
     asks.disabled = marked === 0;
     if (approves) approves.disabled = marked > 0;
 }
