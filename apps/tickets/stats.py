@@ -62,8 +62,8 @@ def failed_since(moment: datetime) -> int:
 
 
 def waiting_for_review(*, at_most: int) -> int:
-    """Returns how many tickets wait for review, counted up to this number and no further."""
-    return Ticket.objects.waiting_for_review().order_by()[:at_most].count()
+    """Returns how many tickets wait for review, counted in their order up to this number and no further."""
+    return Ticket.objects.waiting_for_review()[:at_most].count()
 
 
 def last_upload_error() -> UploadError | None:

@@ -18,7 +18,7 @@ SMALL = """size => [...document.querySelectorAll(".review button, .review select
     .filter(each => each.checkVisibility())
     .filter(each => Math.min(each.getBoundingClientRect().width, each.getBoundingClientRect().height) < size)
     .map(each => each.outerHTML)"""
-NAMELESS = """[...document.querySelectorAll(".review button, .review input, .review select, .review textarea, .review a")]
+NAMELESS = """[...document.querySelectorAll(".review :is(button, input, select, textarea, a)")]
     .filter(each => each.type !== "hidden")
     .filter(each => !(each.ariaLabel || each.innerText || each.textContent.trim() || each.labels?.length
                       || each.querySelector("img")?.alt))

@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from unittest import skipUnless
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
@@ -419,3 +420,53 @@ class ListTests(ReviewTestCase):
         self.assertNotContains(
             self.operator.get(f"/admin/tickets/image/{self.odometer.pk}/change/"), "Another photo is wanted"
         )
+
+
+@skipUnless(connection.vendor == "postgresql", "needs PostgreSQL's EXPLAIN")
+class PlanTests(ReviewTestCase):
+    """What waits is found in its index, among however many tickets."""
+
+    def setUp(self):
+        super().setUp()
+        reviews = {0: ("completed", ""), 1: ("completed", "approved")}
+        moment = timezone.now()
+        Ticket.objects.bulk_create(
+            Ticket(
+                owner_id=self.ticket.owner_id,
+                num_images=1,
+                status=status,
+                review=review,
+                completed_at=moment - timedelta(minutes=number) if status == "completed" else None,
+            )
+            for number in range(4000)
+            for status, review in [reviews.get(number % 40, ("cancelled", ""))]
+        )
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE tickets_ticket")
+
+    def plans(self, path: str) -> list[str]:
+        """Of each query for tickets by their review."""
+        with CaptureQueriesContext(connection) as captured:
+            self.assertEqual(self.operator.get(path).status_code, 200)
+        queries = [query["sql"] or "" for query in captured]
+        plans = []
+        with connection.cursor() as cursor:
+            for sql in queries:
+                if '"review" = ' in sql.partition("WHERE")[2]:
+                    cursor.execute(f"EXPLAIN (COSTS OFF) {sql}")
+                    plans.append("\n".join(line for [line] in cursor.fetchall()))
+        self.assertTrue(plans)
+        return plans
+
+    def test_index_finds_what_is_looked_for(self):
+        in_the_middle = Ticket.objects.waiting_for_review()[50]
+        for path, index in (
+            (f"{LIST}?review=waiting", "ticket_to_review"),
+            (f"{LIST}?review=approved", "ticket_reviewed"),
+            ("/admin/", "ticket_to_review"),
+            (self.path(in_the_middle), "ticket_to_review"),
+        ):
+            for plan in self.plans(path):
+                with self.subTest(path):
+                    self.assertIn(index, plan)
+                    self.assertNotIn("Seq Scan on tickets_ticket", plan)
