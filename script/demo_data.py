@@ -3,20 +3,21 @@
 Django must be set up on the database of the hopla at `url`, which must be for demonstration only.
 """
 
-import io
 import random
 import time
 from datetime import timedelta
 
 import requests
 from django.utils import timezone
-from PIL import Image as Picture
 
 from apps.accounts.management.commands.make_demo_user import PASSWORD, USERNAME
 from apps.accounts.models import User
 from apps.sandbox.server import SandboxServer
 from apps.tickets.models import Image, Ticket
-from apps.tickets.models.statuses import ImageStatus, TicketStatus
+from apps.tickets.models.statuses import ImageStatus, RejectionReason, TicketReview, TicketStatus
+from apps.tickets.models.transition import acting_as
+from apps.tickets.upkeep.review import Rejection, request_retakes
+from script.demo_photos import colourful_photo
 
 PEOPLE = {"ana": "Ana Lis", "bruno": "Bruno Sanz", "celia": "Celia Ruiz", "dawid": "Dawid Nowak"}
 SUBJECTS = (
@@ -28,10 +29,13 @@ SUBJECTS = (
     "Meter readings",
 )
 STORED_WITHIN_SECONDS = 60
+REVIEWED_AFTER = timedelta(minutes=4)
 
 
-def live_through_a_busy_hour(*, url: str, sandbox: SandboxServer) -> Ticket:
-    """Fill it, and return the ticket to show: of its photos three are stored, one failed, one waits."""
+def live_through_a_busy_hour(*, url: str, sandbox: SandboxServer) -> tuple[Ticket, Ticket]:
+    """Fill it, and return two tickets to show: one of whose photos three are stored, one failed, one waits; and one to
+    review, a photo of which was taken again.
+    """
     dice = random.Random(7)  # the same hour each time
     people = [
         User.objects.create_user(username, email=f"{username}@example.com", name=name)
@@ -41,6 +45,8 @@ def live_through_a_busy_hour(*, url: str, sandbox: SandboxServer) -> Ticket:
         remember_completed_ticket(dice.choice(people), dice=dice)
 
     client = Client(url)
+    reviewed = client.open_ticket("Car, left door and mirror", kind="car-damage")
+    photograph_car(client, reviewed)
     shown = client.open_ticket("Hail on the roof, house 7", num_images=6)
     for seed in range(3):
         client.post_photo(shown, seed=seed)
@@ -52,13 +58,29 @@ def live_through_a_busy_hour(*, url: str, sandbox: SandboxServer) -> Ticket:
     client.post_photo(shown, seed=4)
     wait_until(lambda: Image.objects.filter(ticket_id=shown, next_retry_at__isnull=False).exists())
     sandbox.misbehave("latency", seconds=600)
-    slow = client.open_ticket("Car, left door and mirror", num_images=8)
+    slow = client.open_ticket("Kitchen, water", num_images=8)
     for seed in range(5, 10):
         client.post_photo(slow, seed=seed, size=(1600, 1200))
     wait_until(lambda: Image.objects.filter(ticket_id=slow, status=ImageStatus.UPLOADING).count() == 5)
     client.open_ticket("Meter readings", num_images=2)
     client.ask_for_help("Photo 4 is refused", "It is a scan of the plan. What else may I send?")
-    return Ticket.objects.get(pk=shown)
+    return Ticket.objects.get(pk=shown), Ticket.objects.get(pk=reviewed)
+
+
+def photograph_car(client: "Client", ticket_id: int) -> None:
+    """All of its photos, the first of which is too dark, and once more that one."""
+    ticket = Ticket.objects.get(pk=ticket_id)
+    taken = timezone.now() - timedelta(minutes=3)
+    for seed, slot in enumerate(ticket.slots, start=1):
+        content = colourful_photo(seed, captured_at=taken, light=0.25 if seed == 1 else 1)
+        client.send(ticket_id, content, filename=f"car-{seed}.jpg", slot=slot["name"])
+    wait_until(lambda: Ticket.objects.get(pk=ticket_id).status == TicketStatus.COMPLETED)
+    dark = ticket.images.get(position=1)
+    with acting_as("staff 2 (ana)"):
+        request_retakes(ticket_id, [Rejection(dark.pk, RejectionReason.TOO_DARK, "Please switch the lights on.")])
+    content = colourful_photo(1, captured_at=taken + timedelta(minutes=2))
+    client.send(ticket_id, content, filename="car-7.jpg", slot=ticket.slots[0]["name"])
+    wait_until(lambda: Ticket.objects.get(pk=ticket_id).status == TicketStatus.COMPLETED)
 
 
 def remember_completed_ticket(owner: User, *, dice: random.Random) -> None:
@@ -70,6 +92,7 @@ def remember_completed_ticket(owner: User, *, dice: random.Random) -> None:
         title=f"{dice.choice(SUBJECTS)}, {dice.randint(100, 999)}",
         num_images=num_images,
         status=TicketStatus.COMPLETED,
+        review=TicketReview.APPROVED if completed_at < timezone.now() - REVIEWED_AFTER else "",
         created_at=completed_at - timedelta(minutes=2),
         completed_at=completed_at,
     )
@@ -98,12 +121,15 @@ class Client:
         login = self._post("auth/login/", json={"username": USERNAME, "password": PASSWORD})
         self.session.headers["Authorization"] = f"Token {login['token']}"
 
-    def open_ticket(self, title: str, *, num_images: int) -> int:
-        return self._post("tickets/", json={"title": title, "num_images": num_images})["id"]
+    def open_ticket(self, title: str, **fields) -> int:
+        return self._post("tickets/", json={"title": title} | fields)["id"]
 
     def post_photo(self, ticket_id: int, *, seed: int, size: tuple[int, int] = (800, 600)) -> None:
-        photo = (f"roof-{seed + 1}.jpg", colourful_photo(seed, size=size), "image/jpeg")
-        self._post(f"tickets/{ticket_id}/images/", files={"image": photo})
+        self.send(ticket_id, colourful_photo(seed, size=size), filename=f"roof-{seed + 1}.jpg")
+
+    def send(self, ticket_id: int, content: bytes, *, filename: str, **fields) -> None:
+        photo = (filename, content, "image/jpeg")
+        self._post(f"tickets/{ticket_id}/images/", files={"image": photo}, data=fields)
 
     def ask_for_help(self, title: str, text: str) -> None:
         self._post("support/tickets/", json={"title": title, "body_text": text})
@@ -112,19 +138,6 @@ class Client:
         response = self.session.post(f"{self.api}/{path}", timeout=60, **body)
         response.raise_for_status()
         return response.json()
-
-
-def colourful_photo(seed: int, *, size: tuple[int, int]) -> bytes:
-    """A JPEG, another for each seed."""
-    left, top = -2.2 + 0.15 * seed, -1.2 + 0.1 * seed
-    shape = Picture.effect_mandelbrot(size, (left, top, left + 3.2, top + 2.4), 30 + 20 * seed)
-    slope = Picture.linear_gradient("L").resize(size)
-    photo = Picture.merge(
-        "RGB", (shape, slope.rotate(180 * (seed % 2)), Picture.eval(shape, lambda value: 255 - value))
-    )
-    buffer = io.BytesIO()
-    photo.save(buffer, "JPEG", quality=92)
-    return buffer.getvalue()
 
 
 def wait_until(condition) -> None:

@@ -8,6 +8,9 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 
+WITH_A_TICKET = "--with-a-ticket-to-review"
+
+
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hopla.settings")
     django.setup()
@@ -15,6 +18,10 @@ def main() -> None:
     if settings.DEBUG:
         call_command("make_demo_user")
         call_command("make_demo_kinds")
+        if WITH_A_TICKET in sys.argv:
+            from script.demo_ticket import open_demo_ticket
+
+            open_demo_ticket()
     else:
         call_command("collectstatic", interactive=False, verbosity=0)
 

@@ -13,6 +13,7 @@ from script import servers
 from script.children import Child, ChildFailed, Children, StopAsked
 from script.install import ROOT, say
 from script.kept_postgres import KeptPostgres, Unfit
+from script.prepare import WITH_A_TICKET
 from script.servers import CannotStart
 from script.welcome import welcome
 
@@ -32,7 +33,9 @@ def main() -> None:
         in_development = environ.Env().bool("DEBUG", default=True)
         started = start_what_is_missing(children, folder=folder, postgres=postgres) if in_development else {}
         settings = valid_settings()
-        children.run("prepare", [sys.executable, "-m", "script.prepare"])
+        # Never to an account of somebody's.
+        with_a_ticket = [WITH_A_TICKET] if "CLOUDINARY_URL" in started else []
+        children.run("prepare", [sys.executable, "-m", "script.prepare", *with_a_ticket])
         gunicorn = [sys.executable, "-m", "gunicorn", "--config", "hopla/gunicorn_conf.py"]
         web = children.start("web", [*gunicorn, "--bind", f"127.0.0.1:{port}", "hopla.wsgi"])
         children.start("worker", [*MANAGE, "rqworker", "default"])

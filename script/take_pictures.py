@@ -38,11 +38,11 @@ def main() -> None:
         django.setup()
         from script.demo_data import live_through_a_busy_hour
 
-        ticket = live_through_a_busy_hour(url=url, sandbox=sandbox)
-        photograph(path, url=url, ticket_id=ticket.pk)
+        ticket, reviewed = live_through_a_busy_hour(url=url, sandbox=sandbox)
+        photograph(path, url=url, ticket_id=ticket.pk, reviewed_id=reviewed.pk)
 
 
-def photograph(chromium: str, *, url: str, ticket_id: int) -> None:
+def photograph(chromium: str, *, url: str, ticket_id: int, reviewed_id: int) -> None:
     from playwright.sync_api import sync_playwright
 
     from apps.accounts.management.commands.make_demo_user import PASSWORD, USERNAME
@@ -53,6 +53,7 @@ def photograph(chromium: str, *, url: str, ticket_id: int) -> None:
             ("admin-overview-phone", "/admin/", "dark", PHONE),
             ("admin-tickets", "/admin/tickets/ticket/", "dark", DESKTOP),
             ("admin-ticket", f"/admin/tickets/ticket/{ticket_id}/change/", "light", TALL),
+            ("admin-review", f"/admin/tickets/ticket/{reviewed_id}/review/", "light", DESKTOP),
         ):
             context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": height})
             page = context.new_page()
