@@ -7,7 +7,6 @@ import django
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-
 WITH_A_TICKET = "--with-a-ticket-to-review"
 
 

@@ -80,17 +80,21 @@ function isSeen(place) {
     return box.bottom > 0 && box.top < window.innerHeight;
 }
 
+// The place that keys are about: the one that was reached last, or what is seen after scrolling away from it.
+function here() {
+    if (current && isSeen(current)) return current;
+    return places.find((place) => place.getBoundingClientRect().bottom > 40) ?? places[0];
+}
+
 function reach(place) {
     place.focus({ preventScroll: true });
     place.scrollIntoView({ block: "start" });
 }
 
 function step(direction) {
-    const from = places.indexOf(current);
-    if (from < 0 || !isSeen(current)) {
-        const seen = places.find((place) => place.getBoundingClientRect().bottom > 40);
-        reach(seen ?? places[0]);
-    } else if (places[from + direction]) reach(places[from + direction]);
+    const from = here();
+    const next = from === current ? places[places.indexOf(from) + direction] : from;
+    if (next) reach(next);
 }
 
 root.addEventListener("focusin", (event) => {
@@ -231,7 +235,7 @@ const ZOOM_KEYS = {
     x: () => mark(shown.closest(".review-place")),
 };
 const enlarge = () => {
-    const link = (current ?? places[0])?.querySelector(".review-zooms");
+    const link = here().querySelector(".review-zooms");
     if (link) show(link);
 };
 const PAGE_KEYS = {
@@ -242,7 +246,7 @@ const PAGE_KEYS = {
     Enter: enlarge,
     z: enlarge,
     x: () => {
-        const place = current ?? places[0];
+        const place = here();
         mark(place);
         if (boxOf(place)?.checked) place.querySelector(".review-why select").focus();
         else reach(place);
