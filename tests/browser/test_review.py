@@ -162,6 +162,22 @@ class ReviewTests(BrowserTestCase):
             tab.page.locator(".review-asks").click()
         self.assert_decided("in_progress", "retake_requested")
 
+    def test_page_asks_before_it_forgets_what_was_typed(self):
+        tab = self.open_review()
+        asked = []
+        tab.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+        tab.open(self.address)
+        self.assertEqual(asked, [])
+        self.place(tab, 1).locator(".review-mark input").check()
+
+        tab.open(self.address)
+
+        self.assertEqual(asked, ["beforeunload"])
+        self.mark(tab, 1, "blurred")
+        with tab.page.expect_navigation():
+            tab.page.locator(".review-asks").click()
+        self.assertEqual(asked, ["beforeunload"])
+
     def test_all_of_it_goes_by_keys(self):
         tab = self.open_review()
         self.press(tab, "j")
