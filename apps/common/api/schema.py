@@ -259,6 +259,7 @@ TAGS = [  # in the order of the pages
         "description": "A ticket says how many photos make a set complete, and how far it is.",
     },
     {"name": "images", "description": "The photos of a ticket, on their way to Cloudinary and there."},
+    {"name": "uploads", "description": "Photos sent in pieces, which go on where a bad network cut them off."},
     {"name": "auth", "description": "Users and their tokens."},
     {"name": "support", "description": "Conversations with the people who run this service."},
 ]
