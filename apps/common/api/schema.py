@@ -14,7 +14,7 @@ from django.urls import get_resolver
 from django.urls.converters import IntConverter, SlugConverter
 from django.utils import translation
 from drf_yasg import openapi
-from drf_yasg.generators import OpenAPISchemaGenerator
+from drf_yasg.generators import EndpointEnumerator, OpenAPISchemaGenerator
 from drf_yasg.inspectors import FieldInspector, FilterInspector, NotHandled, SwaggerAutoSchema
 from drf_yasg.renderers import ReDocRenderer, SwaggerJSONRenderer, SwaggerUIRenderer
 from drf_yasg.views import get_schema_view
@@ -274,7 +274,16 @@ PATH_PARAMETERS = {
 URLCONF = "hopla.urls"  # fixed, since the schema is built once and must not depend on the first request's URLconf
 
 
+class EndpointsWithHead(EndpointEnumerator):
+    """Lists HEAD, too, where a view has its own."""
+
+    def get_allowed_methods(self, callback):
+        own_head = hasattr(callback.cls, "head") and not hasattr(callback.cls, "get")
+        return [*super().get_allowed_methods(callback), *(["HEAD"] if own_head else [])]
+
+
 class HoplaSchemaGenerator(OpenAPISchemaGenerator):
+    endpoint_enumerator_class = EndpointsWithHead
     _complete = None  # built once per process: it takes 0.1 s of CPU time, and the page is public
 
     def get_schema(self, request, public=False):

@@ -77,11 +77,17 @@ class TusView(APIView):
         if self.request.content_type.partition(";")[0].strip().lower() != tus.CONTENT_TYPE:
             raise UploadTypeError
 
+    def leave_out_body(self) -> None:
+        with IncomingBody(self.request) as body:
+            while body.read():
+                pass
+
     @staticmethod
-    def told_of(hold: Hold, image: Image | None) -> dict[str, str]:
-        """Returns the headers of an answer to a request that brought bytes."""
-        offset = {"Upload-Offset": str(hold.upload.offset)}
-        return offset | (place_of(image) if image else tus.expiry_of(hold.upload))
+    def told_of(hold: Hold | None, image: Image | None) -> dict[str, str]:
+        """Returns the headers of an answer to a request that may have brought bytes."""
+        if image:
+            return {"Upload-Offset": str(image.size)} | place_of(image)
+        return {"Upload-Offset": str(hold.upload.offset)} | tus.expiry_of(hold.upload)
 
 
 class UploadsView(TusView):
@@ -117,11 +123,11 @@ class UploadsView(TusView):
         if is_repeat:
             headers["Idempotent-Replayed"] = "true"
         with sending.held_or_finished(upload_id, ticket_id=ticket.pk) as (hold, image):
-            if hold is None:
-                told = tus.told_of_finished(image) | place_of(image)
-            else:
-                image = self.receive(hold) if has_body and not hold.upload.offset else None
-                told = self.told_of(hold, image)
+            if hold is not None and not hold.upload.offset:
+                image = self.receive(hold)
+            else:  # a repeat, of whose bytes some have come: its client goes on from there
+                self.leave_out_body()
+            told = self.told_of(hold, image)
         return Response(status=status.HTTP_201_CREATED, headers=headers | told)
 
 
@@ -161,8 +167,7 @@ class UploadView(TusView):
             raise UploadOffsetMismatchError(expected=image.size, provided=offset)
         if body_of(self.request).length != 0:
             raise UploadTooLongError
-        headers = {"Upload-Offset": str(image.size)} | place_of(image)
-        return Response(status=status.HTTP_204_NO_CONTENT, headers=headers)
+        return Response(status=status.HTTP_204_NO_CONTENT, headers=self.told_of(None, image))
 
     @swagger_auto_schema(**uploads_schema.TAKE_BACK_UPLOAD)
     def delete(self, request, ticket_id, upload_id):

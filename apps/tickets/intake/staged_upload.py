@@ -17,8 +17,8 @@ class StagedUpload:
     An upload that ended early is continued, by this or another process, with the `offset` that it had reached: all else
     is in Redis. `expected_size`: of the whole or a little more, in bytes. `user`: whose share of the room it counts to.
 
-    `ttl`: how many seconds it is kept after its last byte. `fence`: of an upload that several requests send, one at a
-    time.
+    `ttl`: how many seconds it is kept after its last byte, instead of store.INCOMING_TTL_SECONDS. `fence`: of an upload
+    that several requests send, one at a time.
 
     What writes raises StagingFullError after a short wait for room, TemporarilyUnavailableError when Redis has lost
     what came before, and store.NotTheHolderError; what it could not write it keeps.
@@ -31,7 +31,7 @@ class StagedUpload:
         expected_size: int,
         user="",
         offset: int = 0,
-        ttl: int = store.INCOMING_TTL_SECONDS,
+        ttl: int | None = None,
         fence: store.Fence | None = None,
     ):
         self.image_id = image_id
@@ -51,7 +51,7 @@ class StagedUpload:
             self.flush()
 
     def flush(self) -> None:
-        """Have all that came in Redis, where it stays for `ttl` seconds."""
+        """Have all that came in Redis, where it stays for a while."""
         if self._portions:
             at_pace = self._piece_size >= PIECE_BYTES
             write = partial(store.write, size=self._expected_size, at_pace=at_pace, **self._kept)

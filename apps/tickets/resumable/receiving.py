@@ -1,6 +1,7 @@
 """The bytes of one request on their way to their place in an upload; as many as came are kept."""
 
 import hashlib
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -72,7 +73,7 @@ class _Receiver:
         finally:
             self._staged.flush()
             if not self._checksums:
-                self._hold.upload = replace(self._hold.upload, offset=self._staged.offset)
+                self._has_come_to(self._staged.offset)
         if self._checksums:
             self._verify(begins_at)
 
@@ -98,4 +99,9 @@ class _Receiver:
         if begins_at < SIGNATURE_BYTES:
             self.check.feed(self._staged.read_at(begins_at, SIGNATURE_BYTES - begins_at))
         self._hold.note(field="offset", value=self._received_to)
-        self._hold.upload = replace(self._hold.upload, offset=self._received_to)
+        self._has_come_to(self._received_to)
+
+    def _has_come_to(self, offset: int) -> None:
+        if offset > self._hold.upload.offset:
+            expires_at = int(time.time()) + settings.RESUMABLE_TTL_SECONDS
+            self._hold.upload = replace(self._hold.upload, offset=offset, expires_at=expires_at)

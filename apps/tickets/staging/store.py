@@ -220,15 +220,15 @@ def reserve(
     announced: int = 0,
     at_pace: bool = False,
     user="",
-    ttl: int = INCOMING_TTL_SECONDS,
+    ttl: int | None = None,
     fence: Fence | None = None,
 ) -> int:
     """Hold the room of an unfinished upload that has come to `size` bytes, the last of them from `offset` on.
 
     Returns how many bytes it holds now; 0 when what came before has been lost meanwhile: discard it. Raises
     StagingFullError, and has changed nothing then. Safe to run twice. `announced`: bytes that the whole may have;
-    `at_pace`: it came quickly enough for room ahead. `ttl`: how many seconds it is kept from now on. Raises
-    NotTheHolderError when the `fence` is another's.
+    `at_pace`: it came quickly enough for room ahead. `ttl`: how many seconds it is kept from now on, instead of
+    INCOMING_TTL_SECONDS. Raises NotTheHolderError when the `fence` is another's.
     """
     (reply,) = exchange(connection(), _hold(image_id, offset, size, announced, at_pace, user, ttl, fence))
     return _granted(reply)
@@ -242,7 +242,7 @@ def write(
     held: int = 0,
     at_pace: bool = False,
     user="",
-    ttl: int = INCOMING_TTL_SECONDS,
+    ttl: int | None = None,
     fence: Fence | None = None,
 ) -> int:
     """Write a piece of a photo that may have `size` bytes, its portions in order, to its place; see `reserve`.
@@ -255,6 +255,7 @@ def write(
         hold = _hold(image_id, offset, stop, size, at_pace, user, ttl, fence)
         also = [fence.advance(stop)] if fence else []
         return _write(image_id, portions, *also, offset=offset, held=held, hold=hold, fence=fence)
+    ttl = ttl or INCOMING_TTL_SECONDS
     extend = ("EVAL", EXTEND, 1, BUDGET_KEYS[0], image_id, ttl)
     expire = ("EXPIRE", key_of(image_id), ttl)
     return _write(image_id, portions, extend, expire, offset=offset, held=held)
@@ -263,7 +264,7 @@ def write(
 def write_last(image_id, *portions: bytes, offset: int, held: int = 0, user="") -> bool:
     """Write the last piece, or none, and hold the photo, which ends there, for STAGING_TTL_SECONDS; see `write`."""
     size = offset + sum(map(len, portions))
-    hold = _hold(image_id, offset, size, size, False, user, INCOMING_TTL_SECONDS) if size > held else None
+    hold = _hold(image_id, offset, size, size, False, user) if size > held else None
     keys = [*BUDGET_KEYS, key_of(image_id)]
     keep = ("EVAL", KEEP, len(keys), *keys, image_id, size, settings.STAGING_TTL_SECONDS)
     return bool(_write(image_id, portions, keep, offset=offset, held=held, hold=hold))
@@ -302,11 +303,11 @@ def _write(
 
 
 def _hold(
-    image_id, offset: int, stop: int, announced: int, at_pace: bool, user, ttl: int, fence: Fence | None = None
+    image_id, offset: int, stop: int, announced: int, at_pace: bool, user, ttl=None, fence: Fence | None = None
 ) -> tuple:
     keys = [*BUDGET_KEYS, key_of(image_id), _guard_of(image_id, fence), *([fence.key] if fence else [])]
     piece = (image_id, offset, stop, max(announced, stop), int(at_pace), user)
-    budget = (settings.STAGING_MAX_BYTES, _share(), ttl)
+    budget = (settings.STAGING_MAX_BYTES, _share(), ttl or INCOMING_TTL_SECONDS)
     return ("EVAL", HOLD, len(keys), *keys, *piece, *budget, *([fence.token] if fence else []))
 
 
