@@ -278,8 +278,7 @@ class EndpointsWithHead(EndpointEnumerator):
     """Lists HEAD, too, where a view has its own."""
 
     def get_allowed_methods(self, callback):
-        own_head = hasattr(callback.cls, "head") and not hasattr(callback.cls, "get")
-        return [*super().get_allowed_methods(callback), *(["HEAD"] if own_head else [])]
+        return [*super().get_allowed_methods(callback), *(["HEAD"] if hasattr(callback.cls, "head") else [])]
 
 
 class HoplaSchemaGenerator(OpenAPISchemaGenerator):
