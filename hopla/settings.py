@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import environ
-from corsheaders.defaults import default_headers
+from corsheaders.defaults import default_headers, default_methods
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -365,6 +365,7 @@ REDOC_SETTINGS = {"SPEC_URL": ("schema", {})}
 
 # Web clients on other origins. They send tokens and no cookies.
 CORS_URLS_REGEX = r"^/(api/|swagger\.json$)"
+CORS_ALLOW_METHODS = [*default_methods, "HEAD"]
 CORS_ALLOW_HEADERS = [
     *default_headers,
     "content-digest",

@@ -283,6 +283,7 @@ class EndpointsWithHead(EndpointEnumerator):
 
 class HoplaSchemaGenerator(OpenAPISchemaGenerator):
     endpoint_enumerator_class = EndpointsWithHead
+    default_mapping = OpenAPISchemaGenerator.default_mapping | {"head": "retrieve"}
     _complete = None  # built once per process: it takes 0.1 s of CPU time, and the page is public
 
     def get_schema(self, request, public=False):
