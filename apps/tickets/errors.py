@@ -198,6 +198,12 @@ class UploadLengthInvalidError(APIException):
     )
 
 
+class UploadCompleteInvalidError(APIException):
+    status_code = 400
+    default_code = "upload_complete_invalid"
+    default_detail = _("Say in Upload-Complete whether the photo ends with this request: ?1, or ?0 when more follows.")
+
+
 class UploadOffsetInvalidError(APIException):
     status_code = 400
     default_code = "upload_offset_invalid"
@@ -249,7 +255,10 @@ class TusVersionError(APIException):
 class UploadTypeError(APIException):
     status_code = 415
     default_code = "unsupported_media_type"
-    default_detail = _("Send the bytes of an upload with Content-Type: application/offset+octet-stream.")
+    default_detail = _(
+        "Send the bytes of an upload with Content-Type: application/offset+octet-stream, as tus does, or "
+        "application/partial-upload, as the IETF's resumable uploads do."
+    )
 
 
 class SlowUploadError(BodyTooSlowError):

@@ -15,8 +15,9 @@ from apps.common.api.pagination import NumberedPages
 from apps.common.db.release import release_connection
 from apps.common.db.snapshot import one_snapshot
 from apps.common.http.request_body import body_of
-from apps.tickets.api import schema
+from apps.tickets.api import ietf, schema
 from apps.tickets.api.kept_answers import keep, replay
+from apps.tickets.api.resumed_photo import take_photo
 from apps.tickets.api.serializers import ImageSerializer
 from apps.tickets.errors import ImageEmptyError, ImageTooLargeError, UnsupportedTypeError
 from apps.tickets.intake import acceptance, idempotency
@@ -60,6 +61,8 @@ class ImagesView(ListQueryMixin, ListAPIView):
             ticket = acceptance.find_ticket(ticket_id=ticket_id, owner=request.user)
         except Ticket.DoesNotExist as exc:
             raise Http404 from exc
+        if ietf.asks_to_resume(request):
+            return take_photo(request, ticket)
         key = idempotency.key_of(request)
         if key is None:
             return self._take(ticket)

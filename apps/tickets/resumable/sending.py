@@ -8,7 +8,7 @@ from django.http import Http404
 from redis.exceptions import RedisError
 
 from apps.common.observability import metrics
-from apps.tickets.errors import ImageTooLargeError, UploadExpiredError, UploadTooLongError
+from apps.tickets.errors import ImageTooLargeError, UploadExpiredError, UploadLengthInvalidError, UploadTooLongError
 from apps.tickets.intake.body import IncomingBody
 from apps.tickets.intake.digest import require_digest
 from apps.tickets.models import Image
@@ -52,18 +52,28 @@ def declare_length(hold: Hold, length: int) -> None:
         _renew_allowance(hold, give_back=most_bytes - length)
 
 
-def send(hold: Hold, body: IncomingBody, *, checksums: list[Checksum] = (), digest: str | None = None) -> Image | None:
+def send(
+    hold: Hold,
+    body: IncomingBody,
+    *,
+    checksums: list[Checksum] = (),
+    digest: str | None = None,
+    is_last: bool = False,
+) -> Image | None:
     """Take in a request's body, at the offset that the upload has. Returns the image if the last byte is in.
 
-    `digest`: the sha256 of the body, in hex, if the client has said. Raises as `receive` and `finish`; what stands
-    against the photo ends the upload.
+    `digest`: the sha256 of the body, in hex, if the client has said. `is_last`: nothing follows, the upload ends where
+    the body does; UploadLengthInvalidError when that is not what was said. Raises as `receive` and `finish`, too; what
+    stands against the photo ends the upload.
     """
     begins_at = hold.upload.offset
     try:
         with gone_when_refused(hold):
-            _require_fit(hold, body)
+            _require_fit(hold, body, is_last=is_last)
             check = receive(hold, body, checksums=checksums)
             require_digest(digest, photo_sha256=body.sha256, body_sha256=None)
+            if is_last:
+                declare_length(hold, hold.upload.offset)
             return finishing.finish(hold, check) if hold.upload.is_whole else None
     finally:
         if hold.upload.offset > begins_at:
@@ -78,13 +88,15 @@ def finish(hold: Hold) -> Image:
         return finishing.finish(hold)
 
 
-def _require_fit(hold: Hold, body: IncomingBody) -> None:
-    """Refuse a body, before it is read, that says itself that it goes past the end."""
+def _require_fit(hold: Hold, body: IncomingBody, *, is_last: bool) -> None:
+    """Refuse a body, before it is read, that says itself that it goes past the end, or as the last ends before it."""
     stop = hold.upload.offset + (body.length or 0)
     if hold.upload.length is not None and stop > hold.upload.length:
         raise UploadTooLongError
     if stop > settings.IMAGE_MAX_BYTES:
         raise ImageTooLargeError(max_bytes=settings.IMAGE_MAX_BYTES)
+    if is_last and body.length is not None and hold.upload.length not in (None, stop):
+        raise UploadLengthInvalidError
 
 
 def _renew_allowance(hold: Hold, *, give_back: int = 0) -> None:

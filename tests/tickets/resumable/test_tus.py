@@ -442,6 +442,8 @@ class ProtocolTests(TusTestCase):
         path = self.begun()
         for version in ("0.2.2", "1.0.1", "", None):
             for method, where in (("POST", self.uploads_path), ("PATCH", path), ("DELETE", path), ("HEAD", path)):
+                if version is None and method in ("DELETE", "HEAD"):  # then they are the IETF's
+                    continue
                 with self.subTest(method=method, version=version):
                     response = self.tus(method, where, Tus_Resumable=version, Upload_Length=10, Upload_Offset=0)
                     self.assertEqual((response.status_code, response["Tus-Version"]), (412, "1.0.0"))

@@ -189,3 +189,63 @@ class SlowClientTests(WireTestCase):
                 answer = client.answer()
                 self.assertEqual((answer.status, json.loads(answer.read())["code"]), (408, "body_too_slow"))
                 self.assertEqual(self.asked(), offset + sent)
+
+
+class InterimAnswerTests(WireTestCase):
+    def post(self, *, version: str | None = "8", **headers) -> RawClient:
+        """A client that has sent the head of a photo that is posted at once."""
+        headers = {"Content_Type": "image/jpeg", "Content_Length": SIZE, "Upload_Complete": "?1"} | headers
+        headers |= {"Tus_Resumable": None, "Upload_Draft_Interop_Version": version}
+        return self.open("POST", f"/api/v1/tickets/{self.ticket.pk}/images/", **headers)
+
+    def interim(self, client: RawClient) -> tuple[str, dict]:
+        """The status line and the headers of the next answer, as far as its first empty line."""
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += client._socket.recv(1)
+        line, *fields = head.decode().strip().split("\r\n")
+        return line, dict(field.split(": ", 1) for field in fields)
+
+    def test_photo_that_breaks_off_goes_on_at_the_place_that_the_interim_answer_names(self):
+        client = self.post()
+        line, told = self.interim(client)
+        self.assertEqual(line, "HTTP/1.1 104 Upload Resumption Supported")
+        self.assertEqual(told["Upload-Draft-Interop-Version"], "8")
+        self.assertIn("max-size=", told["Upload-Limit"])
+        client.send(PHOTO[:500_000])
+        client.close()
+
+        self.path = "/" + told["Location"].split("/", 3)[3]
+        spoken = {"Tus_Resumable": None, "Upload_Draft_Interop_Version": "8"}
+        head = self.open("HEAD", self.path, **spoken).answer()
+        self.assertEqual((head.status, head.headers["Upload-Complete"]), (204, "?0"))
+        offset = int(head.headers["Upload-Offset"])
+        self.assertEqual(offset, 500_000)
+        client = self.sending(offset, Content_Type="application/partial-upload", Upload_Complete="?1", **spoken)
+        client.send(PHOTO[offset:])
+        answer = client.answer()
+
+        self.assertEqual((answer.status, answer.headers["Upload-Complete"]), (202, "?1"))
+        image = json.loads(answer.read())
+        self.assertEqual(image["id"], self.path.split("/")[-2])
+        self.assertEqual(bytes(store.read(image["id"], SIZE)), PHOTO)
+
+    def test_photo_that_does_not_break_off_gets_the_plain_answer_after_it(self):
+        client = self.post(Expect="100-continue")
+        lines = {self.interim(client)[0], self.interim(client)[0]}
+        self.assertEqual({line.split()[1] for line in lines}, {"100", "104"})
+        client.send(PHOTO)
+        self.assertEqual(client.answer().status, 202)
+
+    def test_clients_that_did_not_ask_never_see_it(self):
+        for headers in (
+            {"version": "3"},
+            {"version": None},
+            {"Upload_Complete": None},
+            {"Upload_Complete": "?0", "Content_Length": 0},
+        ):
+            with self.subTest(headers):
+                client = self.post(**headers)
+                client.send(PHOTO if "Content_Length" not in headers else b"")
+                self.assertIn(client.answer().status, (201, 202))
+                Image.objects.all().delete()
