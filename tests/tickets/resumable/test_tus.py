@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from django.test import override_settings
 from django.utils import timezone
 
+from apps.common.observability import metrics
 from apps.tickets.models import Image, Ticket
 from apps.tickets.models.statuses import TicketStatus
 from apps.tickets.staging import store
@@ -576,6 +577,33 @@ class RepeatedCreationTests(TusTestCase):
         self.ticket = make_ticket(self.owner, num_images=1)
         first = self.repeat(PHOTO)
         self.assertEqual(self.repeat(PHOTO)["Location"], first["Location"])
+
+
+class MetricsTests(TusTestCase):
+    def counted(self) -> dict:
+        names = ("hopla_resumable_uploads", "hopla_photos_refused", "hopla_photos_accepted")
+        return {key[0] + "".join(key[1]): value for key, value in metrics.totals().items() if key[0] in names}
+
+    def test_what_becomes_of_uploads_is_counted(self):
+        before = self.counted()
+        with self.captureOnCommitCallbacks(execute=True):
+            self.send(self.begun(PHOTO[:10]), 10, PHOTO[10:])
+        self.send(self.begun(), 0, b"%PDF" * 100)
+        self.tus("DELETE", self.begun())
+
+        grown = {name: value - before.get(name, 0) for name, value in self.counted().items()}
+        self.assertEqual(
+            {name: value for name, value in grown.items() if value},
+            {
+                "hopla_resumable_uploadsbegun": 3,
+                "hopla_resumable_uploadsresumed": 1,
+                "hopla_resumable_uploadsfinished": 1,
+                "hopla_resumable_uploadsrefused": 1,
+                "hopla_resumable_uploadstaken_back": 1,
+                "hopla_photos_refusedunsupported_image": 1,
+                "hopla_photos_accepted": 1,
+            },
+        )
 
 
 class LimitTests(TusTestCase):
