@@ -14,7 +14,7 @@ from django.urls import get_resolver
 from django.urls.converters import IntConverter, SlugConverter
 from django.utils import translation
 from drf_yasg import openapi
-from drf_yasg.generators import OpenAPISchemaGenerator
+from drf_yasg.generators import EndpointEnumerator, OpenAPISchemaGenerator
 from drf_yasg.inspectors import FieldInspector, FilterInspector, NotHandled, SwaggerAutoSchema
 from drf_yasg.renderers import ReDocRenderer, SwaggerJSONRenderer, SwaggerUIRenderer
 from drf_yasg.views import get_schema_view
@@ -32,7 +32,8 @@ PROBLEM = openapi.Schema(
     required=["type", "title", "status", "detail", "code", "request_id"],
     properties={
         "type": openapi.Schema(
-            type=openapi.TYPE_STRING, description="Always `about:blank`: `code` tells problems apart."
+            type=openapi.TYPE_STRING,
+            description="`about:blank`, but for `upload_offset_mismatch`: `code` tells problems apart.",
         ),
         "title": openapi.Schema(type=openapi.TYPE_STRING, description="The status in words, by Accept-Language."),
         "status": openapi.Schema(type=openapi.TYPE_INTEGER, minimum=400, maximum=599),
@@ -259,6 +260,7 @@ TAGS = [  # in the order of the pages
         "description": "A ticket says how many photos make a set complete, and how far it is.",
     },
     {"name": "images", "description": "The photos of a ticket, on their way to Cloudinary and there."},
+    {"name": "uploads", "description": "Photos sent in pieces, which go on where a bad network cut them off."},
     {"name": "auth", "description": "Users and their tokens."},
     {"name": "support", "description": "Conversations with the people who run this service."},
 ]
@@ -273,7 +275,16 @@ PATH_PARAMETERS = {
 URLCONF = "hopla.urls"  # fixed, since the schema is built once and must not depend on the first request's URLconf
 
 
+class EndpointsWithHead(EndpointEnumerator):
+    """Lists HEAD, too, where a view has its own."""
+
+    def get_allowed_methods(self, callback):
+        return [*super().get_allowed_methods(callback), *(["HEAD"] if hasattr(callback.cls, "head") else [])]
+
+
 class HoplaSchemaGenerator(OpenAPISchemaGenerator):
+    endpoint_enumerator_class = EndpointsWithHead
+    default_mapping = OpenAPISchemaGenerator.default_mapping | {"head": "retrieve"}
     _complete = None  # built once per process: it takes 0.1 s of CPU time, and the page is public
 
     def get_schema(self, request, public=False):
