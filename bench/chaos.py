@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--staging-servers", type=int, default=0, help="Redis servers for the photos alone")
     parser.add_argument("--defaults", action="store_true", help="wait as long as hopla does by default")
     options = parser.parse_args()
     set_up_django()
@@ -32,7 +33,8 @@ def main() -> int:
     from tests.faults.world import World
 
     environment = DEFAULT_WAITS if options.defaults else {}
-    with World(own_database=True, workers=options.workers, environment=environment) as world:
+    servers = {"workers": options.workers, "staging_servers": options.staging_servers}
+    with World(own_database=True, **servers, environment=environment) as world:
         report = run(world, seconds=60 * options.minutes, seed=options.seed, number_of_clients=options.clients)
     show(report)
     return 0 if report.balances else 1

@@ -9,7 +9,7 @@ import time
 from bench import results, scaling_page
 from bench.stage import Stage
 
-FIGURES = ("accept", "drain", "traffic", "memory", "slow-clients", "lists", "polls", "recovery", "trickle")
+FIGURES = ("accept", "spread", "drain", "traffic", "memory", "slow-clients", "lists", "polls", "recovery", "trickle")
 
 
 def main() -> None:

@@ -18,9 +18,13 @@ OUTAGE_SECONDS = 10 * 60
 THREADS, UPLOADS_A_WORKER, POOL = 256, 32, 12  # hopla/gunicorn_conf.py, WORKER_CONCURRENCY, DATABASE_POOL_SIZE
 COMMITS = 3  # accepted, attempt begun, stored: PostgreSQL has to write each to its disk
 LEAST_PROCESSES = 2  # one may be killed
+REDIS_BUSY = 0.7  # of its core and of its link: what is busier answers late
+LINK_MEGABITS = 10_000  # each way
 MEASURED_BYTES = 1_000_000  # of the photos in these figures
 
-STATUS = "GET tickets/<id>/status/"
+TAKEN_IN, SENT_ON = ("spread", "Taken in, 16 clients"), ("spread", "Sent on, one worker")
+QUEUE, PHOTOS = "CPU ms a photo, Redis with the queue", "CPU ms a photo, Redis with photos, together"
+BUSIEST, ONE = "CPU ms a photo, the busiest Redis with photos", "one Redis"
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,12 @@ FIGURES = {
     "worker": Figure("workers, ms a photo", "drain", "One worker", "CPU ms a photo, python"),
     "worker_redis": Figure("Redis, ms a photo sent on", "drain", "One worker", "CPU ms a photo, redis"),
     "worker_postgres": Figure("PostgreSQL, ms a photo sent on", "drain", "One worker", "CPU ms a photo, postgres"),
+    "queue_in": Figure("Redis with the queue alone, ms a photo taken in", *TAKEN_IN, QUEUE, ONE),
+    "queue_out": Figure("Redis with the queue alone, ms a photo sent on", *SENT_ON, QUEUE, ONE),
+    "photos_in": Figure("Redis with photos alone, ms a photo taken in", *TAKEN_IN, PHOTOS, ONE),
+    "photos_out": Figure("Redis with photos alone, ms a photo sent on", *SENT_ON, PHOTOS, ONE),
+    "busiest_in": Figure("the busier of two, ms a photo taken in", *TAKEN_IN, BUSIEST, "2 Redis servers"),
+    "busiest_out": Figure("the busier of two, ms a photo sent on", *SENT_ON, BUSIEST, "2 Redis servers"),
     "worker_pace": Figure("one worker, photos a second at 200 ms", "drain", "One worker", "photos/s"),
     "worker_memory": Figure("one worker, MiB", "drain", "One worker", "worker's memory, MiB"),
     "web_memory": Figure("two web processes, MiB", "memory", "64 uploads of 5 MB", "before, MiB"),
@@ -91,11 +101,14 @@ def _needs(per_second: float) -> dict[str, float]:
     cost = {name: figure.value for name, figure in FIGURES.items()}
     cores = {name: per_second * cost[name] / 1000 for name in ("web", "worker")}
     cores["redis"] = per_second * (cost["web_redis"] + cost["worker_redis"]) / 1000
+    cores["queue"] = per_second * (cost["queue_in"] + cost["queue_out"]) / 1000
+    cores["photos"] = per_second * (cost["photos_in"] + cost["photos_out"]) / 1000
     cores["postgres"] = per_second * (cost["web_postgres"] + cost["worker_postgres"]) / 1000
     arriving, leaving = per_second * CLIENT_SECONDS, per_second * CLOUDINARY_SECONDS
     web = max(LEAST_PROCESSES, math.ceil(arriving / THREADS), math.ceil(cores["web"]))
     workers = max(LEAST_PROCESSES, math.ceil(leaving / UPLOADS_A_WORKER), math.ceil(cores["worker"]))
     gigabytes_a_second = per_second * MEASURED_BYTES / 1e9
+    megabits = per_second * cost["to_redis"] * 8
     return {
         "cores for the web processes": cores["web"],
         "uploads arriving at once": arriving,
@@ -103,8 +116,12 @@ def _needs(per_second: float) -> dict[str, float]:
         "cores for the workers": cores["worker"],
         "uploads to Cloudinary at once": leaving,
         "workers": workers,
-        "cores for Redis": cores["redis"],
-        "Mbit/s to Redis, and as much from it": per_second * cost["to_redis"] * 8,
+        "cores for Redis, with queue and photos": cores["redis"],
+        "cores for the Redis with the queue, alone": cores["queue"],
+        "Mbit/s to Redis, and as much from it": megabits,
+        "Redis servers for the photos": max(
+            math.ceil(cores["photos"] / REDIS_BUSY), math.ceil(megabits / REDIS_BUSY / LINK_MEGABITS)
+        ),
         "GB staged, at most, all well": gigabytes_a_second * (CLIENT_SECONDS + CLOUDINARY_SECONDS),
         "GB staged, Cloudinary unavailable for ten minutes": gigabytes_a_second * OUTAGE_SECONDS,
         "cores for PostgreSQL": cores["postgres"],

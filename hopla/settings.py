@@ -18,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.common.db.pool import PooledConnection
 from apps.common.observability.logs import FORMATTERS, logging_config
+from apps.common.redis.address import address_of, urls_in
 from apps.common.redis.sentinel import queue_options
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -168,14 +169,16 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 def queue_at(url: str, *, name: str) -> dict:
     """The URL as RQ_QUEUES takes it; a refusal to start when it makes no sense. A Redis URL may hold a password."""
     try:
+        address_of(url)
         return queue_options(url)
     except ValueError as exc:
         raise ImproperlyConfigured(f"{name} cannot be used: {exc}.") from exc
 
 
 REDIS_URL = required_or("redis://127.0.0.1:6379/0", name="REDIS_URL")
-STAGING_REDIS_URL = env.str("STAGING_REDIS_URL", default="") or REDIS_URL
-queue_at(STAGING_REDIS_URL, name="STAGING_REDIS_URL")
+STAGING_REDIS_URL = ",".join(urls_in(env.str("STAGING_REDIS_URL", default=""))) or REDIS_URL
+for staging_url in urls_in(STAGING_REDIS_URL):
+    queue_at(staging_url, name="STAGING_REDIS_URL")
 RQ_QUEUES = {
     "default": queue_at(REDIS_URL, name="REDIS_URL")
     | {"DEFAULT_TIMEOUT": 600, "SERIALIZER": "rq.serializers.JSONSerializer"}

@@ -1,18 +1,21 @@
 """Base classes of the tests that call the API or check its effects."""
 
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
 from django.db import connection, connections, transaction
-from django.test import TestCase
+from django.test import TestCase, override_settings
+from redis import Redis
 from rq import Queue
 
 from apps.common.redis.client import redis_at
 from apps.tickets.delivery.job import deliver_photo
 from apps.tickets.models import Image, Ticket
 from apps.tickets.staging import store
+from apps.tickets.staging.servers import all_servers
 from tests.flush import FlushedTestCase
 from tests.makers import client_for
 
@@ -24,7 +27,8 @@ class HoplaAssertions:
 
     def setUp(self):
         super().setUp()
-        store.connection().flushdb()
+        for client in {redis_at(settings.REDIS_URL), *(server.client for server in all_servers())}:
+            client.flushdb()
         self.client = client_for()
 
     def assert_problem(self, response, status: int, code: str) -> dict:
@@ -120,8 +124,19 @@ def at_once(function, arguments) -> list:
 def staged_photos() -> list[str]:
     """The ids of the photos of which bytes lie in staging."""
     books = {key.encode() for key in store.BUDGET_KEYS}
-    keys = set(store.connection().scan_iter(f"{store.PREFIX}*")) - books
+    keys = {key for server in all_servers() for key in server.client.scan_iter(f"{store.PREFIX}*")} - books
     return sorted(key.decode().removeprefix(store.PREFIX) for key in keys)
+
+
+def staging_redis() -> Redis:
+    """A client of the one server of staging, or of the first of several."""
+    return all_servers()[0].client
+
+
+def staging_away():
+    """Inside, the servers of staging are configured with a wrong password, and so no photo can be put there or read."""
+    urls = [re.sub("://([^/]*@)?", "://nobody:wrong@", server.url, count=1) for server in all_servers()]
+    return override_settings(STAGING_REDIS_URL=",".join(urls))
 
 
 def default_queue() -> Queue:

@@ -20,6 +20,7 @@ from apps.common.jobs.worker import live_workers
 from apps.operations.health import look_around
 from apps.tickets import stats
 from apps.tickets.delivery.pause import Pause, current_pause
+from apps.tickets.staging import servers as staging_servers
 from apps.tickets.staging import store
 
 logger = logging.getLogger(__name__)
@@ -51,12 +52,11 @@ class QueueStats:
 
 @dataclass(frozen=True)
 class StagingStats:
-    used: int  # bytes
-    limit: int  # bytes
+    """Of one server."""
 
-    @property
-    def percent(self) -> int:
-        return 100 * self.used // self.limit if self.limit else 0
+    name: str
+    used: int | None  # bytes; None while it does not answer
+    limit: int  # bytes
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def dashboard_for(user) -> dict:
     """The template's context; empty for a user who may not see photos."""
     if not user.has_perm(PERMISSION):
         return {}
-    checks = look_around()
+    checks = look_around().checks
     return {
         "checks": checks,
         "in_flight": stats.in_flight(),
@@ -138,13 +138,15 @@ def running_jobs(queue: Queue) -> Counter:
         return Counter(name.decode() for name in pipeline.execute() if name)
 
 
-def staging_stats() -> StagingStats | None:
-    """None when its Redis is unavailable."""
-    try:
-        return StagingStats(used=store.bytes_in_use(), limit=settings.STAGING_MAX_BYTES)
-    except redis.RedisError as error:
-        logger.warning("no stats of staging: %r", error)
-        return None
+def staging_stats() -> list[StagingStats]:
+    """Of each server of staging."""
+    stats = []
+    for server, answer in staging_servers.answers(store.bytes_in_use).items():
+        if isinstance(answer, redis.RedisError):
+            logger.warning("no stats of staging %s: %r", server.name, answer)
+            answer = None
+        stats.append(StagingStats(name=server.name, used=answer, limit=settings.STAGING_MAX_BYTES))
+    return stats
 
 
 def plot_of(by_minute: list[tuple[datetime, int]]) -> Plot:

@@ -5,6 +5,8 @@ They need no credentials, so the responses name what is unavailable and not why;
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from functools import cache
 
 import redis
 from django.conf import settings
@@ -20,6 +22,7 @@ from apps.common.jobs.worker import live_workers
 from apps.common.redis.client import new_client
 from apps.operations.metrics_page import metrics_page
 from apps.tickets.delivery.pause import current_pause
+from apps.tickets.staging import servers as staging_servers
 from apps.tickets.storage.cloudinary import CredentialsError
 
 logger = logging.getLogger(__name__)
@@ -38,20 +41,39 @@ def healthz(request):
 @never_cache
 @require_safe
 def readyz(request):
-    """200 when tickets can be opened and photos accepted and uploaded, else 503. `checks` has `ok` or what is wrong."""
-    checks = look_around()
-    if all(outcome == "ok" for outcome in checks.values()):
-        return JsonResponse({"status": "ready", "checks": checks})
-    return JsonResponse(
-        {"status": "not ready", "checks": checks}, status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
-    )
+    """200 when tickets can be opened and photos accepted and uploaded, else 503. `checks` has `ok` or what is wrong.
+
+    Of several servers of staging one is enough; `staging_servers` has each.
+    """
+    seen = look_around()
+    is_ready = all(outcome == "ok" for outcome in seen.checks.values())
+    body = {"status": "ready" if is_ready else "not ready", "checks": seen.checks}
+    if len(seen.staging_servers) > 1:
+        body["staging_servers"] = seen.staging_servers
+    if is_ready:
+        return JsonResponse(body)
+    return JsonResponse(body, status=503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
-def look_around() -> dict[str, str]:
-    """`ok`, or what is wrong, for each thing that hopla needs; within DEADLINE_SECONDS."""
-    futures = {name: executor.submit(check) for name, (executor, check) in CHECKS.items()}
-    wait(futures.values(), timeout=DEADLINE_SECONDS)
-    return {name: _outcome(name, future) for name, future in futures.items()}
+@dataclass(frozen=True)
+class Seen:
+    """`ok`, or what is wrong."""
+
+    checks: dict[str, str]  # by each thing that hopla needs
+    staging_servers: dict[str, str]  # by their names
+
+
+def look_around() -> Seen:
+    """Returns within DEADLINE_SECONDS how things are."""
+    checks = {name: _thread_of(name).submit(check) for name, check in CHECKS.items()}
+    pings = {
+        server.name: _thread_of(f"staging {server.name}").submit(_ping, server.url)
+        for server in staging_servers.all_servers()
+    }
+    wait([*checks.values(), *pings.values()], timeout=DEADLINE_SECONDS)
+    servers = {name: _outcome(f"staging {name}", ping) for name, ping in pings.items()}
+    staging = "ok" if "ok" in servers.values() else next(iter(servers.values()))
+    return Seen({name: _outcome(name, check) for name, check in checks.items()} | {"staging": staging}, servers)
 
 
 def _outcome(name: str, future: Future) -> str:
@@ -91,10 +113,6 @@ def check_queue():
     _ping(settings.REDIS_URL)
 
 
-def check_staging():
-    _ping(settings.STAGING_REDIS_URL)
-
-
 def _ping(url: str):
     with _redis(url) as client:
         client.ping()
@@ -125,14 +143,15 @@ def _redis(url: str) -> redis.Redis:
     return new_client(url, socket_connect_timeout=DEADLINE_SECONDS, socket_timeout=DEADLINE_SECONDS, retry=once)
 
 
-# One thread for each check: a check that hangs delays neither the others nor the response, and does not hang twice.
 CHECKS = {
-    name: (ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"readyz-{name}"), check)
-    for name, check in (
-        ("database", check_database),
-        ("redis", check_queue),
-        ("staging", check_staging),
-        ("worker", check_worker),
-        ("cloudinary", check_cloudinary),
-    )
+    "database": check_database,
+    "redis": check_queue,
+    "worker": check_worker,
+    "cloudinary": check_cloudinary,
 }
+
+
+@cache
+def _thread_of(check: str) -> ThreadPoolExecutor:
+    """One for each check: a check that hangs delays neither the others nor the response, and does not hang twice."""
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"readyz-{check}")

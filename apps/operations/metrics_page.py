@@ -35,6 +35,7 @@ from apps.tickets.lifecycle.outcomes import ERROR_CODES
 from apps.tickets.models import AssetRemoval
 from apps.tickets.models.statuses import ImageStatus
 from apps.tickets.resumable.finishing import EVENTS
+from apps.tickets.staging import servers as staging_servers
 from apps.tickets.staging import store
 
 logger = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class Collector:
             ("database", collect_database, (DatabaseError, InterfaceError, PoolTimeout)),
         ):
             try:
-                yield from list(collect())
+                yield from collect()
                 up.add_metric([part], 1)
             except trouble as error:
                 logger.warning("metrics: %s cannot be asked, %s", part, type(error).__name__)
@@ -102,8 +103,20 @@ def collect_redis() -> Iterator[Metric]:
 
 
 def collect_staging() -> Iterator[Metric]:
-    yield gauge("hopla_staging_bytes", "Photo bytes on their way.", store.bytes_in_use())
-    yield gauge("hopla_staging_max_bytes", "The most of them that are let in.", settings.STAGING_MAX_BYTES)
+    """By server. Raises RedisError in the end when none answers."""
+    taken = GaugeMetricFamily("hopla_staging_bytes", "Photo bytes on their way.", labels=["server"])
+    limit = GaugeMetricFamily("hopla_staging_max_bytes", "The most of them that are let in.", labels=["server"])
+    up = GaugeMetricFamily("hopla_staging_up", "Whether this server of staging could be asked.", labels=["server"])
+    answers = staging_servers.answers(store.bytes_in_use)
+    for server, answer in answers.items():
+        answered = not isinstance(answer, redis.RedisError)
+        up.add_metric([server.name], int(answered))
+        if answered:
+            taken.add_metric([server.name], answer)
+            limit.add_metric([server.name], settings.STAGING_MAX_BYTES)
+    yield from (taken, limit, up)
+    if not taken.samples:
+        raise next(iter(answers.values()))
 
 
 def collect_database() -> Iterator[Metric]:

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.checks import Error, register
 
 from apps.tickets.delivery.backoff import retry_horizon_seconds
+from apps.tickets.staging.servers import all_servers
 
 POSITIVE = (
     "IMAGE_MAX_BYTES",
@@ -96,3 +97,20 @@ def one_photo_fits_the_daily_quota(app_configs, **kwargs):
             id="hopla.E005",
         )
     ]
+
+
+@register()
+def staging_servers_can_be_told_apart(app_configs, **kwargs):
+    """A photo's id has only a hash of its server's address."""
+    by_code, errors = {}, []
+    for server in all_servers():
+        other = by_code.setdefault(server.code, server)
+        if other is server:
+            continue
+        if other.name == server.name:
+            text, hint = f"STAGING_REDIS_URL names {server.name} twice.", "Name each server once."
+        else:
+            text = f"STAGING_REDIS_URL names {other.name} and {server.name}, which the ids of photos cannot tell apart."
+            hint = "Use another number of the database for the newer of them, or another name of its host."
+        errors.append(Error(text, hint=hint, id="hopla.E007"))
+    return errors

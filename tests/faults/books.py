@@ -9,10 +9,12 @@ from datetime import timedelta
 
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F
+from redis.exceptions import RedisError
 
 from apps.tickets.models import AssetRemoval, Image, Ticket, progress_of
 from apps.tickets.models.statuses import IN_FLIGHT
 from apps.tickets.staging import store
+from apps.tickets.staging.servers import all_servers
 from tests.case import default_queue, staged_photos
 from tests.faults.clients import Client, Diary
 from tests.faults.world import wait_until
@@ -33,7 +35,12 @@ class Books:
 
 def is_quiet() -> bool:
     """Nothing is under way any more: no photo in flight, no asset to remove, no job, no staged byte."""
-    return not (_is_any_photo_in_flight() or AssetRemoval.objects.exists() or staged_photos() or store.bytes_in_use())
+    try:
+        return not (
+            _is_any_photo_in_flight() or AssetRemoval.objects.exists() or staged_photos() or store.bytes_in_use()
+        )
+    except RedisError:  # a server of staging was away a moment ago
+        return False
 
 
 def _is_any_photo_in_flight() -> bool:
@@ -58,11 +65,12 @@ def settle_at_once() -> bool:
 
 def let_time_pass(seconds: int) -> None:
     """For what is staged or to be removed: as if that many seconds had gone by."""
-    redis, budget = store.connection(), store.BUDGET_KEYS[0]
-    for image_id in redis.zrange(budget, 0, -1):
-        redis.zincrby(budget, -seconds, image_id)
-    for key in map(store.key_of, staged_photos()):
-        redis.pexpire(key, max(1, redis.pttl(key) - 1000 * seconds))
+    budget = store.BUDGET_KEYS[0]
+    for redis in (server.client for server in all_servers()):
+        for image_id in redis.zrange(budget, 0, -1):
+            redis.zincrby(budget, -seconds, image_id)
+        for key in map(store.key_of, staged_photos()):
+            redis.pexpire(key, max(1, redis.pttl(key) - 1000 * seconds))
     AssetRemoval.objects.update(due_at=F("due_at") - timedelta(seconds=seconds))
 
 
@@ -141,7 +149,7 @@ def _nothing_staged(books):
     """no staged byte is left, and the budget is zero"""
     for image_id in staged_photos():
         image = Image.objects.filter(pk=image_id).first()
-        ttl = store.connection().ttl(store.key_of(image_id))
+        ttl = store.connection_of(image_id).ttl(store.key_of(image_id))
         yield f"{image_id} is still staged for {ttl} seconds, row: {image and image.status}"
     if store.bytes_in_use():
         yield f"{store.bytes_in_use()} bytes of the budget are in use"

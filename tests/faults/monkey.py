@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from django.db import connection
 from django.db.utils import InterfaceError, OperationalError
 
+from apps.common.redis.client import new_client
 from apps.sandbox.faults import make_fault
 from apps.tickets.models import Image
 from tests.faults.clients import Diary
@@ -88,7 +89,7 @@ class Monkey:
     def _run(self) -> None:
         tricks = []
         while not self._stop.wait(self._seconds_between * self._dice.uniform(0.5, 1.5)):
-            tricks = tricks or list(TRICKS)
+            tricks = tricks or TRICKS + (STAGING_TRICKS if self.world.staging_servers else [])
             trick = tricks.pop(self._dice.randrange(len(tricks)))  # each has its turn
             trick(self)
             self._tricks_done.release()
@@ -152,6 +153,28 @@ class Monkey:
             self._stop.wait(2)
             self.world.redis.thaw()
 
+    def flush_one_staging_server(self) -> None:
+        _, url = self._one_staging_server()
+        with self._timed("flush of one of the staging servers", self._accepted), new_client(url) as client:
+            client.flushall()
+
+    def restart_one_staging_server(self) -> None:
+        process, url = self._one_staging_server()
+        with self._timed("2 seconds without one of the staging servers, then empty", self._accepted):
+            process.kill()
+            self._stop.wait(2)
+            self.world.start_redis(process, url=url)
+
+    def freeze_one_staging_server(self) -> None:
+        process, _ = self._one_staging_server()
+        with self._timed("2 seconds without an answer of one of the staging servers", self._accepted):
+            process.freeze()
+            self._stop.wait(2)
+            process.thaw()
+
+    def _one_staging_server(self):
+        return self.world.staging_server(self._dice.randrange(len(self.world.staging_servers)))
+
     def restart_database(self) -> None:
         with self._timed("immediate restart of PostgreSQL", self._accepted):
             self.world.stop_database()
@@ -192,6 +215,13 @@ TRICKS = [
     Monkey.refuse_credentials,
     Monkey.let_cloudinary_hang,
     Monkey.lose_answers,
+]
+
+# Of a world that has servers for the photos alone.
+STAGING_TRICKS = [
+    Monkey.flush_one_staging_server,
+    Monkey.restart_one_staging_server,
+    Monkey.freeze_one_staging_server,
 ]
 
 

@@ -14,7 +14,7 @@ class ChaosTests(FlushedTestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.world = cls.enterClassContext(World(own_database=True, workers=2))
+        cls.world = cls.enterClassContext(World(own_database=True, workers=2, staging_servers=2))
 
     def test_books_balance_after_everything_was_broken_under_load(self):
         report = chaos.run(

@@ -10,7 +10,7 @@ from apps.tickets.intake import idempotency
 from apps.tickets.models import Ticket
 from apps.tickets.staging import store
 from apps.tickets.upkeep.reconcile import TURN, TURN_SECONDS
-from tests.case import staged_photos
+from tests.case import staged_photos, staging_redis
 from tests.faults.books import let_time_pass
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import CutUpload, OutOfPatienceError, new_key, photo
@@ -64,7 +64,7 @@ class KilledProcessesTests(FaultsTestCase):
 
             [image_id] = staged_photos()
         self.assertEqual(self.images(), [])
-        self.assertLessEqual(store.connection().ttl(store.key_of(image_id)), store.INCOMING_TTL_SECONDS)
+        self.assertLessEqual(staging_redis().ttl(store.key_of(image_id)), store.INCOMING_TTL_SECONDS)
         let_time_pass(store.INCOMING_TTL_SECONDS)
         self.wait_until(lambda: not staged_photos() and not store.bytes_in_use())
         self.client.fill_ticket(ticket, [photo(1, size=2_000_000)])
@@ -89,7 +89,7 @@ class KilledProcessesTests(FaultsTestCase):
         with ThreadPoolExecutor() as pool, transaction.atomic():
             Ticket.objects.lock(ticket)  # so that the photo waits for its place
             posting = pool.submit(impatient.post_photo, ticket, photo(1))
-            self.wait_until(lambda: [i for i in staged_photos() if store.connection().ttl(store.key_of(i)) > 3600])
+            self.wait_until(lambda: [i for i in staged_photos() if staging_redis().ttl(store.key_of(i)) > 3600])
 
             self.kill_web_processes()
 

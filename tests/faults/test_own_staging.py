@@ -2,21 +2,27 @@ import urllib3
 from django.conf import settings
 
 from apps.common.redis.client import redis_at
+from apps.tickets.models import Image
+from apps.tickets.staging.servers import all_servers, server_of
 from tests.case import default_queue, staged_photos
 from tests.faults.case import FaultsTestCase, needs_postgres
-from tests.faults.clients import photo
+from tests.faults.clients import new_key, photo
 from tests.faults.world import PATIENT
 
 
-@needs_postgres
-class OwnStagingTests(FaultsTestCase):
-    """Photos on a Redis of their own, STAGING_REDIS_URL; the queue on another."""
-
-    world_options = {"own_staging": True, "environment": PATIENT}
+class OwnStagingTestCase(FaultsTestCase):
+    def readyz(self) -> dict:
+        return urllib3.request("GET", f"{self.world.url}/readyz", retries=False).json()
 
     def missing(self) -> set[str]:
-        checks = urllib3.request("GET", f"{self.world.url}/readyz", retries=False).json()["checks"]
-        return {name for name, outcome in checks.items() if outcome != "ok"}
+        return {name for name, outcome in self.readyz()["checks"].items() if outcome != "ok"}
+
+
+@needs_postgres
+class OwnStagingTests(OwnStagingTestCase):
+    """Photos on a Redis of their own, STAGING_REDIS_URL; the queue on another."""
+
+    world_options = {"staging_servers": 1, "environment": PATIENT}
 
     def test_photos_are_there_and_jobs_here(self):
         with self.worker_frozen():
@@ -31,7 +37,7 @@ class OwnStagingTests(FaultsTestCase):
 
     def test_without_staging_photos_are_refused_and_those_in_the_queue_wait(self):
         ticket = self.open_ticket(2)
-        staging = self.world.processes["staging"]
+        staging = self.world.processes["staging-1"]
         with self.worker_frozen():
             self.client.post_photo(ticket, photo(1))
             staging.freeze()
@@ -76,4 +82,61 @@ class OwnStagingTests(FaultsTestCase):
         self.wait_until_settled()
         self.assertEqual([image.error_code for image in self.images("failed")], ["bytes_lost"] * 3)
         self.client.fill_ticket(ticket, [photo(seed) for seed in range(3)])
+        self.assert_books_balance()
+
+
+@needs_postgres
+class TwoStagingServersTests(OwnStagingTestCase):
+    world_options = {"staging_servers": 2, "environment": PATIENT}
+
+    def setUp(self):
+        super().setUp()
+        self.wait_until(lambda: set(self.readyz().get("staging_servers", {}).values()) == {"ok"})
+
+    def images_on(self, server) -> list[Image]:
+        return [image for image in self.images() if server_of(image.pk) is server]
+
+    def post_until_both_have_some(self, ticket: int) -> None:
+        for seed in range(20):
+            self.assertEqual(self.client.post_photo(ticket, photo(seed)).status, 202)
+            if all(map(self.images_on, all_servers())):
+                return
+
+    def test_one_that_is_lost_loses_its_own_photos_and_delays_no_others(self):
+        here, lost = all_servers()
+        process, url = self.world.staging_server(1)
+        ticket = self.open_ticket(22)
+        with self.worker_frozen():
+            self.post_until_both_have_some(ticket)
+            process.kill()
+            self.assertEqual(self.client.post_photo(ticket, photo(20)).status, 202)
+        self.client.post_photo(ticket, photo(21))
+
+        self.wait_until(lambda: {image.status for image in self.images_on(here)} == {"stored"})
+        self.wait_until(lambda: {image.error_code for image in self.images_on(lost)} == {"staging_unavailable"})
+        self.assertEqual({image.status for image in self.images_on(lost)}, {"queued"})
+        self.wait_until(lambda: not self.missing())  # the worker has registered again
+        self.assertEqual(self.readyz()["staging_servers"], {here.name: "ok", lost.name: "cannot be reached"})
+
+        self.world.start_redis(process, url=url)
+
+        self.wait_until_settled()
+        self.assertEqual({image.error_code for image in self.images("failed")}, {"bytes_lost"})
+        self.client.see_to_completion(ticket, {new_key(): photo(seed) for seed in range(22)})
+        self.assert_books_balance()
+
+    def test_one_that_hangs_keeps_its_photos(self):
+        process, _ = self.world.staging_server(1)
+        ticket = self.open_ticket(20)
+        with self.worker_frozen():
+            self.post_until_both_have_some(ticket)
+            process.freeze()
+        try:
+            self.wait_until(lambda: {image.status for image in self.images_on(all_servers()[0])} == {"stored"})
+        finally:
+            process.thaw()
+
+        self.wait_until_settled()
+        self.assertEqual({image.status for image in self.images()}, {"stored"})
+        self.client.see_to_completion(ticket, {new_key(): photo(seed) for seed in range(20)})
         self.assert_books_balance()

@@ -14,6 +14,7 @@ import urllib3
 from django.db import connection
 from django.test import override_settings
 
+from apps.common.redis.address import urls_in
 from apps.common.redis.client import new_client
 from apps.sandbox.server import SandboxServer
 from script import servers
@@ -21,6 +22,7 @@ from tests.faults.hosts import Gate, can_be_separated, on_host
 from tests.faults.pgbouncer import start_pgbouncer
 from tests.faults.processes import Process, Processes
 from tests.faults.watched_redis import WatchedRedis
+from tests.staging_servers import told_apart
 
 # Short waits, so that a test sees in seconds what takes half a minute in production.
 QUICK = {
@@ -49,9 +51,10 @@ class World:
     """Use as a context manager. Inside, settings of this process point at the same servers as hopla's processes do.
 
     `own_database`: a PostgreSQL that may be killed too; else the database of the tests serves. `pgbouncer`: hopla's
-    processes reach that one through a PgBouncer. `own_staging`: a Redis for the photos alone. `sentinel`: a Redis with
-    a replica and a Sentinel, `watched_redis`. `environment`: variables beside or instead of QUICK. `workers`: how many
-    `rqworker default` run; with `hosts` each on a host of its own, where the system permits that.
+    processes reach that one through a PgBouncer. `staging_servers`: so many Redis servers for the photos alone; with 0
+    they are on that of the queue. `sentinel`: a Redis with a replica and a Sentinel, `watched_redis`. `environment`:
+    variables beside or instead of QUICK. `workers`: how many `rqworker default` run; with `hosts` each on a host of its
+    own, where the system permits that.
     """
 
     def __init__(
@@ -60,7 +63,7 @@ class World:
         workers: int = 1,
         own_database: bool = False,
         pgbouncer: bool = False,
-        own_staging: bool = False,
+        staging_servers: int = 0,
         sentinel: bool = False,
         hosts: bool = False,
         environment: dict | None = None,
@@ -68,7 +71,7 @@ class World:
         self._number_of_workers = workers
         self._own_database = own_database
         self._pgbouncer = pgbouncer
-        self._own_staging = own_staging
+        self._number_of_staging_servers = staging_servers
         self._sentinel = sentinel
         self._hosts = hosts and can_be_separated()
         self._given = environment or {}
@@ -87,8 +90,13 @@ class World:
         folder = stack.enter_context(servers.private_folder())
         self.processes = stack.enter_context(Processes(folder))
         self.redis_url = self.staging_url = self._start_redis(folder)
-        if self._own_staging:
-            self.staging_url = servers.start_redis(self.processes, folder=folder, name="staging", max_bytes=0)
+        self.staging_servers = [f"staging-{number + 1}" for number in range(self._number_of_staging_servers)]
+        if self.staging_servers:
+            urls = [
+                servers.start_redis(self.processes, folder=folder, name=name, max_bytes=0)
+                for name in self.staging_servers
+            ]
+            self.staging_url = ",".join(told_apart(urls))
         stack.enter_context(override_settings(REDIS_URL=self.redis_url, STAGING_REDIS_URL=self.staging_url))
         self.database_url = os.environ["DATABASE_URL"]
         if self._own_database:
@@ -184,20 +192,21 @@ class World:
     def restart_redis(self) -> None:
         """Killed outright, and started empty on the same socket."""
         self.redis.kill()
-        self.redis.start()
-        self.processes.wait_until(self._redis_answers, child=self.redis, timeout_seconds=60)
+        self.start_redis(self.redis, url=self.redis_url)
 
-    def _redis_answers(self) -> bool:
-        try:
-            with redis.Redis.from_url(self.redis_url) as client:
-                return client.ping()
-        except redis.RedisError:
-            return False
+    def start_redis(self, process: Process, *, url: str) -> None:
+        process.start()
+        with redis.Redis.from_url(url) as client:
+            self.processes.wait_until(lambda: servers.is_answering(client), child=process, timeout_seconds=60)
 
     def flush_redis(self) -> None:
-        for url in {self.redis_url, self.staging_url}:
+        for url in {self.redis_url, *urls_in(self.staging_url)}:
             with new_client(url) as client:
                 client.flushall()
+
+    def staging_server(self, number: int) -> tuple[Process, str]:
+        """The process and the URL of one of the servers for the photos alone, from 0 on."""
+        return self.processes[self.staging_servers[number]], urls_in(self.staging_url)[number]
 
     def stop_database(self) -> None:
         """As `pg_ctl stop -m immediate`: every connection is cut, nothing is written down."""

@@ -11,6 +11,7 @@ from rq import Queue, SimpleWorker
 from apps.common.redis.client import redis_at
 from apps.operations.dashboard import plot_of
 from apps.tickets.delivery.pause import pause_uploads
+from apps.tickets.staging.servers import all_servers
 from tests.case import ApiTestCase
 from tests.makers import make_accepted_image, make_image, make_ticket, make_user
 
@@ -106,6 +107,17 @@ class DashboardTests(ApiTestCase):
 
         self.assertIsNone(shown["staging"])
         self.assertEqual(shown["queue"].waiting, 0)
+
+    def test_staging_servers_are_shown_each(self):
+        image = make_accepted_image(self.ticket)
+        there = all_servers()[0]
+        with override_settings(STAGING_REDIS_URL=f"{there.url},redis://ann:a-secret@127.0.0.1:1/0"):
+            page = self.admin.get("/admin/")
+
+        shown = [(server.name, server.used) for server in page.context["dashboard"]["staging"]]
+        self.assertEqual(shown, [(there.name, image.size), ("127.0.0.1:1/0", None)])
+        self.assertContains(page, "This server does not answer")
+        self.assertNotContains(page, "a-secret")
 
     def test_photos_cost_no_queries(self):
         def queries() -> int:

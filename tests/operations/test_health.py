@@ -14,6 +14,7 @@ from django.utils.timezone import now
 from rq import Queue, SimpleWorker
 from rq.utils import utcformat
 
+from apps.common.redis.address import address_of
 from tests.flush import FlushedTestCase
 
 NOBODY_LISTENS = "redis://127.0.0.1:1/0"
@@ -83,6 +84,22 @@ class ReadyzTests(FlushedTestCase):
 
     def test_unavailable_staging_is_named(self):
         with override_settings(STAGING_REDIS_URL=NOBODY_LISTENS), self.assertLogs("apps.operations.health", "WARNING"):
+            self.assert_missing("staging")
+
+    def test_one_of_several_staging_servers_is_enough_and_the_others_are_named(self):
+        urls = f"{settings.REDIS_URL},redis://ann:a-secret@127.0.0.1:1/0"
+        with override_settings(STAGING_REDIS_URL=urls), self.assertLogs("apps.operations.health", "WARNING") as log:
+            response = self.client.get("/readyz")
+
+        there = address_of(settings.REDIS_URL)
+        self.assertEqual(response.status_code, 200)
+        self.assertEqual(response.json()["checks"]["staging"], "ok")
+        self.assertEqual(response.json()["staging_servers"], {there: "ok", "127.0.0.1:1/0": "cannot be reached"})
+        self.assertNotIn("a-secret", f"{response.content}{log.output}")
+
+    def test_none_of_several_staging_servers_is_too_few(self):
+        urls = f"{NOBODY_LISTENS},redis://127.0.0.1:1/1"
+        with override_settings(STAGING_REDIS_URL=urls), self.assertLogs("apps.operations.health", "WARNING"):
             self.assert_missing("staging")
 
     def test_redis_that_never_responds_is_named(self):

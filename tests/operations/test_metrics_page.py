@@ -16,6 +16,7 @@ from apps.tickets.delivery.job import deliver_photo
 from apps.tickets.lifecycle import outcomes
 from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import AssetRemoval, Image
+from apps.tickets.staging.servers import all_servers
 from tests.case import CommittingTestCase
 from tests.makers import (
     client_for,
@@ -131,8 +132,10 @@ class PhotoMetricsTests(MetricsTestCase):
         self.assertEqual(seen["hopla_photos_waiting", "status=queued"], 1)
         self.assertEqual(seen["hopla_photos_waiting", "status=uploading"], 1)
         self.assertAlmostEqual(seen["hopla_photos_oldest_waiting_seconds",], 3600, delta=60)
-        self.assertEqual(seen["hopla_staging_bytes",], waiting.size)
-        self.assertEqual(seen["hopla_staging_max_bytes",], settings.STAGING_MAX_BYTES)
+        server = f"server={all_servers()[0].name}"
+        self.assertEqual(seen["hopla_staging_bytes", server], waiting.size)
+        self.assertEqual(seen["hopla_staging_max_bytes", server], settings.STAGING_MAX_BYTES)
+        self.assertEqual(seen["hopla_staging_up", server], 1)
         self.assertEqual(seen["hopla_queue_jobs", "state=queued"], 1)
         self.assertEqual(seen["hopla_workers",], 0)
         self.assertEqual(seen["hopla_uploads_paused",], 0)
@@ -200,6 +203,22 @@ class AddingUpTests(MetricsTestCase):
             seen = self.scrape()
         self.assertEqual((seen["hopla_up", "part=staging"], seen["hopla_up", "part=redis"]), (0, 1))
         self.assertIn(("hopla_workers",), seen)
+
+    def test_one_of_several_staging_servers_is_enough(self):
+        there = all_servers()[0]
+        with override_settings(STAGING_REDIS_URL=f"{there.url},{NOBODY_LISTENS}"):
+            seen = self.scrape()
+
+        self.assertEqual((seen["hopla_up", "part=staging"], seen["hopla_staging_up", f"server={there.name}"]), (1, 1))
+        self.assertEqual(seen["hopla_staging_up", "server=127.0.0.1:1/0"], 0)
+        self.assertNotIn(("hopla_staging_bytes", "server=127.0.0.1:1/0"), seen)
+
+    def test_labels_of_servers_have_no_password(self):
+        with override_settings(STAGING_REDIS_URL="redis://ann:a-secret@127.0.0.1:1/0"):
+            seen = self.scrape()
+
+        self.assertIn(("hopla_staging_up", "server=127.0.0.1:1/0"), seen)
+        self.assertNotIn("a-secret", repr(seen))
 
     def test_buckets_are_cumulated(self):
         for seconds in (0.05, 0.3, 0.3, 1000):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import combinations
 
 from django.conf import settings
 from django.core.checks import run_checks
@@ -10,7 +11,9 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import SimpleTestCase, override_settings
 
+from apps.common.redis.address import address_of
 from apps.tickets.checks import POSITIVE
+from apps.tickets.staging.servers import address_code
 
 
 class CheckTests(SimpleTestCase):
@@ -81,3 +84,18 @@ class CheckTests(SimpleTestCase):
 
     def test_daily_quota_that_one_photo_could_break(self):
         self.assert_error("hopla.E005", "UPLOAD_BYTES_PER_DAY", UPLOAD_BYTES_PER_DAY=1024)
+
+    def test_staging_server_that_is_named_twice(self):
+        urls = "redis://:a-secret@one.example:6379/0,redis://one.example"
+        self.assert_error("hopla.E007", "one.example:6379/0 twice", STAGING_REDIS_URL=urls)
+
+    def test_staging_servers_of_the_same_hash(self):
+        names = [f"redis://:a-secret@one.example/{database}" for database in range(500)]
+        codes = {url: address_code(address_of(url)) for url in names}
+        one, other = next(pair for pair in combinations(names, 2) if codes[pair[0]] == codes[pair[1]])
+
+        with override_settings(STAGING_REDIS_URL=f"{one},{other}"):
+            [error] = [error for error in run_checks() if error.id == "hopla.E007"]
+
+        self.assertIn(f"{address_of(one)} and {address_of(other)}", error.msg)
+        self.assertNotIn("a-secret", f"{error.msg} {error.hint}")

@@ -10,6 +10,7 @@ from queue import Empty
 
 from redis import BlockingConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MaxConnectionsError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
@@ -30,7 +31,7 @@ class Pool(BlockingConnectionPool):
         try:
             connection = self.pool.get(timeout=self.timeout) or self.make_connection()
         except Empty:
-            raise RedisConnectionError("No connection available.") from None
+            raise MaxConnectionsError("No connection available.") from None
         try:
             connection.connect()
             if _has_something_to_read(connection):

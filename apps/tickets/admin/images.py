@@ -5,6 +5,7 @@ from django.db.models import Q
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from redis.exceptions import RedisError
 
 from apps.common.admin.lists import LargeAdmin, TypedFilter
 from apps.tickets.admin.parts import (
@@ -124,7 +125,13 @@ class ImageAdmin(SearchByTicketOrPhoto, StatusBadge, ActingStaff, ReadOnly, Larg
 
 
 def bytes_are_kept(image: Image) -> bool:
-    return image.status == ImageStatus.FAILED and bool(quarantine.which_are_kept([image.pk]))
+    """Returns whether a failed photo may be tried again; True while its server does not say, as trying does then."""
+    if image.status != ImageStatus.FAILED:
+        return False
+    try:
+        return bool(quarantine.which_are_kept([image.pk]))
+    except RedisError:
+        return True
 
 
 @admin.register(AssetRemoval)

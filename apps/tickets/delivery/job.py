@@ -22,11 +22,16 @@ from apps.tickets.lifecycle import moves, outcomes
 from apps.tickets.models import Image, Ticket, next_check_at_the_latest
 from apps.tickets.models.transition import acting_as
 from apps.tickets.staging import quarantine, store
+from apps.tickets.staging.servers import NO_ANSWER, server_of
 from apps.tickets.storage import cloudinary
 
 logger = logging.getLogger(__name__)
 
 FAILED_JOB_TTL_SECONDS = 24 * 60 * 60
+STAGING_UNAVAILABLE = {
+    "code": "staging_unavailable",
+    "detail": gettext_noop("The staged photo could not be read."),
+}
 
 
 def enqueue_delivery(image_id) -> None:
@@ -81,8 +86,12 @@ def _attempt(image: Image) -> None:
         metrics.observe("hopla_upload_seconds", time.monotonic() - started)
     except store.StagedBytesGoneError:
         settle_lost([image])
+    except NO_ANSWER:
+        # Backed off by all attempts: they do not count, and the server may answer everything but this.
+        moment = next_attempt_at(image.attempts)
+        outcomes.record_bytes_away(image, moment=moment, **STAGING_UNAVAILABLE)
     except RedisError:
-        _retry(image, code="staging_unavailable", detail=gettext_noop("The staged photo could not be read."))
+        _retry(image, **STAGING_UNAVAILABLE)
     except cloudinary.CloudError as error:
         settle_error(image, error)
     else:
@@ -144,13 +153,17 @@ def settle_lost(images: list[Image]) -> None:
 
 
 def _start_attempt(image_id: str) -> Image | None:
-    """Returns the image with a new attempt, or None: it is settled, another worker's, not due, paused, or deleted."""
+    """Returns the image with a new attempt, or None: it is settled, another worker's, not due, or deleted; uploads are
+    paused, or its bytes are on a server that does not answer.
+    """
     image, pause = None, current_pause()
     try:
-        if pause is None:
-            image = moves.start_upload(uuid.UUID(image_id), lease_seconds=lease_seconds())
+        if pause is not None:
+            _let_wait(image_id, until=pause.until)
+        elif server_of(image_id).is_away():
+            _let_wait(image_id, until=next_check_at_the_latest())
         else:
-            _wait_for_end_of(pause, image_id)
+            image = moves.start_upload(uuid.UUID(image_id), lease_seconds=lease_seconds())
     finally:
         if not connection.in_atomic_block:  # it is inside a TestCase
             connection.close()
@@ -159,10 +172,10 @@ def _start_attempt(image_id: str) -> Image | None:
     return image
 
 
-def _wait_for_end_of(pause: Pause, image_id: str) -> None:
+def _let_wait(image_id: str, *, until: datetime) -> None:
     image = Image.objects.find(uuid.UUID(image_id))
     if image is not None:
-        image.check_again_at(spread(pause.until))
+        image.check_again_at(spread(until))
 
 
 def _postpone(image: Image, pause: Pause) -> None:

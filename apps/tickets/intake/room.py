@@ -9,6 +9,7 @@ from functools import partial
 from apps.tickets.errors import StagingFullError
 from apps.tickets.intake.body import uploads
 from apps.tickets.staging import store
+from apps.tickets.staging.servers import id_on
 
 # A refusal is due within two seconds.
 WAIT_SECONDS = 1.2
@@ -20,10 +21,10 @@ _waiting_room = threading.BoundedSemaphore(32)
 def new_photo_id(size: int, *, user="") -> uuid.UUID:
     """Returns the id of a photo to come, of `size` bytes, once staging has room for it. It holds nothing yet.
 
-    `user`: whose share of the room it counts to. Raises StagingFullError after a short wait.
+    The id says on which server of staging the photo is to be. `user`: whose share of the room it counts to. Raises
+    StagingFullError after a short wait, RedisError when no server answers.
     """
-    once_there_is_room(partial(store.require_room, size, user=user))
-    return uuid.uuid4()
+    return id_on(once_there_is_room(partial(store.require_room, size, user=user)))
 
 
 def once_there_is_room(take_room: Callable):

@@ -65,6 +65,13 @@ IMAGE_MOVES = {
         only_if=SAME_ATTEMPT,
         reason="uploads_paused",
     ),
+    "wait_for_staging": ImageMove(
+        [ImageStatus.UPLOADING],
+        ImageStatus.QUEUED,
+        TROUBLE | {"attempts_uncounted": F("attempts_uncounted") + 1, "next_retry_at": MOMENT, "next_check_at": MOMENT},
+        only_if=SAME_ATTEMPT,
+        reason=CODE,
+    ),
     "fail": ImageMove(IN_FLIGHT, ImageStatus.FAILED, TROUBLE | SETTLED, only_if=SAME_ATTEMPT, reason=CODE),
     "lose_asset": ImageMove([ImageStatus.STORED], ImageStatus.FAILED, TROUBLE, only_if=SAME_ATTEMPT, reason=CODE),
     "revive": ImageMove(
@@ -154,6 +161,11 @@ def retry_at(image: Image, moment, *, code: str, detail: str) -> Ticket | None:
 def give_back(image: Image, moment) -> Ticket | None:
     """End the attempt without counting it: it failed for a reason that is not the photo's fault."""
     return IMAGE_MOVES["give_back"].make_of(image, moment=moment)
+
+
+def wait_for_staging(image: Image, moment, *, code: str, detail: str) -> Ticket | None:
+    """Likewise, as the server with its bytes does not answer; readers are told so."""
+    return IMAGE_MOVES["wait_for_staging"].make_of(image, moment=moment, code=code, detail=detail)
 
 
 def fail(image: Image, *, code: str, detail: str) -> Ticket | None:

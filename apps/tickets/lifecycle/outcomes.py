@@ -83,6 +83,15 @@ def record_postponed(image: Image, *, moment) -> bool:
         return moves.give_back(image, moment) is not None
 
 
+def record_bytes_away(image: Image, *, moment, code: str, detail: str) -> bool:
+    """Record an attempt that does not count either, as the server of staging with the bytes does not answer."""
+    with transaction.atomic():
+        if not moves.wait_for_staging(image, moment, code=code, detail=detail):
+            return False
+        transaction.on_commit(lambda: metrics.count("hopla_upload_retries", code=code), robust=True)
+    return True
+
+
 def record_asset_lost(image: Image, *, code: str, detail: str) -> bool:
     """Fail a stored image whose photo is not at Cloudinary any more. A completed ticket stays completed."""
     with transaction.atomic():

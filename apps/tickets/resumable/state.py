@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 from django.conf import settings
 
-from apps.common.redis.wire import exchange
 from apps.tickets.errors import ImageEmptyError, ImageTooLargeError
 from apps.tickets.staging import store
 
@@ -161,7 +160,7 @@ def which_are_wanted(held: list[tuple[uuid.UUID, int]]) -> list[tuple[uuid.UUID,
     """Returns those of these (upload, holder's number) that a newer request waits for, or that have another holder."""
     wanted = []
     for upload_id, number in held:
-        holder, waiting = exchange(store.connection_of(upload_id), ("HMGET", key_of(upload_id), "holder", "wanted"))[0]
+        holder, waiting = store.ask(upload_id, ("HMGET", key_of(upload_id), "holder", "wanted"))[0]
         if waiting or holder != b"%d" % number:
             wanted.append((upload_id, number))
     return wanted
@@ -169,8 +168,7 @@ def which_are_wanted(held: list[tuple[uuid.UUID, int]]) -> list[tuple[uuid.UUID,
 
 def is_unfinished(upload_id) -> bool:
     """Returns whether this is an upload that may still go on, so that its bytes are not left over."""
-    connection = store.connection_of(upload_id)
-    (clock, expires_at) = exchange(connection, ("TIME",), ("HGET", key_of(upload_id), "expires_at"))
+    (clock, expires_at) = store.ask(upload_id, ("TIME",), ("HGET", key_of(upload_id), "expires_at"))
     return expires_at is not None and int(expires_at) > int(clock[0])
 
 
@@ -199,4 +197,4 @@ def _upload_of(upload_id: uuid.UUID, fields: list[bytes]) -> Upload:
 
 
 def _run(script: str, upload_id, keys: list[str], *arguments):
-    return exchange(store.connection_of(upload_id), ("EVAL", script, len(keys), *keys, *arguments))[0]
+    return store.ask(upload_id, ("EVAL", script, len(keys), *keys, *arguments))[0]

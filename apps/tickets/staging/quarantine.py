@@ -1,4 +1,4 @@
-"""Bytes of failed photos, kept in staging's Redis for a while, so that staff can have them tried again.
+"""Bytes of failed photos, kept on their server of staging for a while, so that staff can have them tried again.
 
 They do not count towards the budget and take no room from it: they are at most an eighth of it, beside it, and the
 oldest go first. Like the photos on their way they are in memory alone.
@@ -11,7 +11,8 @@ each move a single step of Redis; and a job that finds no bytes of its photo in 
 from django.conf import settings
 
 from apps.tickets.staging.books import BOOKS_IN_LUA
-from apps.tickets.staging.store import BUDGET_KEYS, DISCARD, DRAIN_WINDOW_SECONDS, connection, key_of
+from apps.tickets.staging.servers import server_of
+from apps.tickets.staging.store import BUDGET_KEYS, DISCARD, DRAIN_WINDOW_SECONDS, key_of, which_exist
 
 QUARANTINE = "hopla:quarantine:"
 BOOKS = [f"{QUARANTINE}since", f"{QUARANTINE}sizes", f"{QUARANTINE}total"]
@@ -102,14 +103,12 @@ def drop(image_id) -> None:
 
 
 def which_are_kept(image_ids) -> set:
-    """Returns those of these failed photos whose bytes are here, or still in staging."""
-    image_ids = list(image_ids)
-    with connection().pipeline(transaction=False) as pipeline:
-        for image_id in image_ids:
-            pipeline.exists(f"{QUARANTINE}{image_id}", key_of(image_id))
-        return {image_id for image_id, there in zip(image_ids, pipeline.execute(), strict=True) if there}
+    """Returns those of these failed photos whose bytes are here, or still in staging. Raises RedisError if the server
+    of one is away.
+    """
+    return which_exist(image_ids, lambda image_id: [f"{QUARANTINE}{image_id}", key_of(image_id)])
 
 
 def _run(script: str, image_id, *arguments, staging_keys=()):
-    keys = [*staging_keys, *BOOKS, f"{QUARANTINE}{image_id}"]
-    return connection().eval(script, len(keys), *keys, str(image_id), *arguments)
+    server, keys = server_of(image_id), [*staging_keys, *BOOKS, f"{QUARANTINE}{image_id}"]
+    return server.ask(lambda: server.client.eval(script, len(keys), *keys, str(image_id), *arguments))

@@ -1,4 +1,7 @@
-"""Photo bytes on their way, in Redis: make room, write, read, discard, within one budget of bytes.
+"""Photo bytes on their way, in Redis: make room, write, read, discard, within one budget of bytes on each server.
+
+Which server a photo is on, its id says (staging/servers.py). What is asked of that server raises RedisError when it
+does not answer.
 
 One string key per photo, always with an expiry. What an upload holds of the budget grows with what has arrived, never
 with what was announced, and is what its string takes in memory: Redis copies a string that outgrows its place and gives
@@ -17,11 +20,13 @@ from typing import NamedTuple
 
 from django.conf import settings
 from redis import Redis
+from redis.exceptions import RedisError
 
-from apps.common.redis.client import redis_at
 from apps.common.redis.wire import exchange, receive
 from apps.tickets.errors import StagingFullError
+from apps.tickets.staging import servers
 from apps.tickets.staging.books import BOOKS_IN_LUA
+from apps.tickets.staging.servers import Server, server_of
 
 PREFIX = "hopla:staged:"
 BOOKS = ("expiries", "sizes", "total", "drain", "users", "unfinished", "asked")
@@ -58,13 +63,16 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do forget
 """
 )
 
-# Nothing where so many bytes more fit, else {0, bytes too many, bytes a second drained, seconds to the next expiry}.
+# Nothing where so many bytes more fit, else {0, bytes too many, bytes a second drained, seconds to the next expiry,
+# bytes taken}.
 # Others need the room when the budget is more than half full and another user has asked for some of late.
 FIT = (
     FORGET_EXPIRED
     + f"""
+local taken
 local function refusal(more, user, limit, share)
-  local total = tonumber(redis.call('GET', KEYS[3]) or 0) + more
+  taken = tonumber(redis.call('GET', KEYS[3]) or 0)
+  local total = taken + more
   local over = total - limit
   if over <= 0 and user ~= '' and total > limit / 2 then
     local since = now - {ASKED_OF_LATE_SECONDS}
@@ -77,12 +85,12 @@ local function refusal(more, user, limit, share)
   local fades = math.exp((tonumber(drain[2] or now) - now) / {DRAIN_WINDOW_SECONDS})
   local rate = tonumber(drain[1] or 0) * fades / {DRAIN_WINDOW_SECONDS}
   local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
-  return {{0, tostring(over), tostring(rate), tostring(first[2] and (first[2] - now) or 0)}}
+  return {{0, tostring(over), tostring(rate), tostring(first[2] and (first[2] - now) or 0), taken}}
 end
 """
 )
 
-# ARGV: bytes, user, limit, share.
+# ARGV: bytes, user, limit, share. Returns {1, 0, 0, 0, bytes taken}, or the refusal of FIT.
 ASK = (
     FIT
     + f"""
@@ -91,7 +99,7 @@ if ARGV[2] ~= '' then
   redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', now - {ASKED_OF_LATE_SECONDS})
   redis.call('EXPIRE', KEYS[7], {ASKED_OF_LATE_SECONDS})
 end
-return refusal(ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])) or {{1}}
+return refusal(ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])) or {{1, 0, 0, 0, taken}}
 """
 )
 
@@ -198,18 +206,29 @@ class Fence(NamedTuple):
     advance: Callable[[int], tuple]
 
 
-def connection() -> Redis:
-    return redis_at(settings.STAGING_REDIS_URL)
-
-
 def connection_of(image_id) -> Redis:
-    """Returns that of the server which has this photo, and what else is kept beside its bytes."""
-    return connection()
+    return server_of(image_id).client
 
 
-def require_room(size: int, *, user="") -> None:
-    """Raise StagingFullError when a photo of this size does not fit at the moment. It holds nothing yet."""
-    _granted(_run(ASK, BUDGET_KEYS, size, user, settings.STAGING_MAX_BYTES, _share()))
+def require_room(size: int, *, user="") -> Server:
+    """Returns a server with room for a photo of this size at the moment. It holds nothing yet.
+
+    Raises StagingFullError when all that answer are full, RedisError when none answers.
+    """
+    full, away = [], None
+    ask = ("EVAL", ASK, len(BUDGET_KEYS), *BUDGET_KEYS, size, user, settings.STAGING_MAX_BYTES, _share())
+    for server in servers.by_room():
+        try:
+            (reply,) = server.must_answer(exchange, server.client, ask)
+            server.note_taken(reply[-1])
+            _granted(reply)
+        except StagingFullError as error:
+            full.append(error)
+        except RedisError as error:
+            away = error
+        else:
+            return server
+    raise min(full, key=lambda error: error.wait) if full else away
 
 
 def reserve(
@@ -230,7 +249,7 @@ def reserve(
     `at_pace`: it came quickly enough for room ahead. `ttl`: how many seconds it is kept from now on, instead of
     INCOMING_TTL_SECONDS. Raises NotTheHolderError when the `fence` is another's.
     """
-    (reply,) = exchange(connection(), _hold(image_id, offset, size, announced, at_pace, user, ttl, fence))
+    (reply,) = ask(image_id, _hold(image_id, offset, size, announced, at_pace, user, ttl, fence))
     return _granted(reply)
 
 
@@ -286,8 +305,8 @@ def _write(
     """
     key = key_of(image_id)
     watched = [_guard_of(image_id, fence), *([fence.changed] if fence else [])]
-    *asked, written = exchange(
-        connection(),
+    *asked, written = _exchange(
+        image_id,
         *([("WATCH", *watched), hold] if hold else []),
         ("MULTI",),
         ("EXISTS", key),
@@ -328,7 +347,7 @@ def _granted(reply: list) -> int:
         raise NotTheHolderError
     if reply[0]:
         return max(0, reply[0])
-    over, drained_a_second, seconds_to_expiry = (float(value) for value in reply[1:])
+    over, drained_a_second, seconds_to_expiry = (float(value) for value in reply[1:4])
     waits = [seconds_to_expiry]
     if drained_a_second > 0:
         waits.append(over / drained_a_second)
@@ -337,15 +356,16 @@ def _granted(reply: list) -> int:
 
 def read_range(image_id, offset: int, length: int) -> bytes:
     """Returns up to `length` bytes from `offset`, or b"" without a key. Bytes past the photo's end are not its own."""
-    return connection().getrange(key_of(image_id), offset, offset + length - 1)
+    return ask(image_id, ("GETRANGE", key_of(image_id), offset, offset + length - 1))[0]
 
 
 def read(image_id, size: int) -> bytes | memoryview:
     """Returns the photo's bytes, `size` of them. Raises StagedBytesGoneError when they are not all there."""
+    server = server_of(image_id)
     command = ("GETRANGE", key_of(image_id), 0, size - 1)
-    content = receive(connection(), command, size)
+    content = server.must_answer(lambda: receive(server.client, command, size))
     if content is None:
-        content = connection().execute_command(*command)
+        (content,) = ask(image_id, command)
     if len(content) != size:
         raise StagedBytesGoneError
     return content
@@ -353,33 +373,46 @@ def read(image_id, size: int) -> bytes | memoryview:
 
 def discard(image_id) -> None:
     """Drop the bytes and give the budget back. Safe to run twice, and for a photo that was never staged."""
-    _run(DISCARD, [*BUDGET_KEYS, key_of(image_id)], image_id)
+    server, keys = server_of(image_id), [*BUDGET_KEYS, key_of(image_id)]
+    server.ask(lambda: exchange(server.client, ("EVAL", DISCARD, len(keys), *keys, image_id)))
 
 
 def which_are_gone(image_ids) -> set:
-    """Returns those of these photos of which no byte is left here."""
-    image_ids = list(image_ids)
-    with connection().pipeline(transaction=False) as pipeline:
-        for image_id in image_ids:
-            pipeline.exists(key_of(image_id))
-        return {image_id for image_id, there in zip(image_ids, pipeline.execute(), strict=True) if not there}
+    """Returns those of these photos of which no byte is left here. Raises RedisError if one's server is away."""
+    image_ids = set(image_ids)
+    return image_ids - which_exist(image_ids, lambda image_id: [key_of(image_id)])
 
 
-def sample(count: int) -> list[str]:
-    """Returns up to `count` ids of the photos that hold a part of the budget, at random, without those that expired."""
-    bytes_in_use()
-    found = connection().hrandfield(BUDGET_KEYS[1], count)
+def which_exist(image_ids, keys_of: Callable) -> set:
+    """Returns those of these photos that have one of `keys_of(image_id)` on their server. Raises RedisError."""
+    found = set()
+    for server, theirs in servers.grouped(image_ids).items():
+        with server.client.pipeline(transaction=False) as pipeline:
+            for image_id in theirs:
+                pipeline.exists(*keys_of(image_id))
+            replies = server.ask(pipeline.execute)
+        found |= {image_id for image_id, there in zip(theirs, replies, strict=True) if there}
+    return found
+
+
+def sample(count: int, *, server: Server) -> list[str]:
+    """Returns up to `count` ids of the photos that hold a part of this server's budget, at random, without those that
+    expired.
+    """
+    bytes_in_use(server)
+    found = server.ask(server.client.hrandfield, BUDGET_KEYS[1], count)
     return [image_id.decode() for image_id in found]
 
 
-def seconds_whole(image_ids) -> dict[str, float]:
-    """Returns for how many seconds each of these photos has been whole, without those still arriving or gone."""
-    image_ids = list(image_ids)
+def seconds_whole(image_ids: list, *, server: Server) -> dict[str, float]:
+    """Returns for how many seconds each of these photos has been whole on this server, without those still arriving or
+    gone.
+    """
     if not image_ids:
         return {}
     # In one transaction: a photo that began to arrive in between would look whole.
-    with connection().pipeline(transaction=True) as pipeline:
-        clock, expiries = pipeline.time().zmscore(BUDGET_KEYS[0], image_ids).execute()
+    with server.client.pipeline(transaction=True) as pipeline:
+        clock, expiries = server.ask(pipeline.time().zmscore(BUDGET_KEYS[0], image_ids).execute)
     left = {image_id: expiry - clock[0] for image_id, expiry in zip(image_ids, expiries, strict=True) if expiry}
     return {
         image_id: settings.STAGING_TTL_SECONDS - seconds
@@ -388,14 +421,19 @@ def seconds_whole(image_ids) -> dict[str, float]:
     }
 
 
-def bytes_in_use() -> int:
-    """Returns how much of the budget is taken, once what has expired is given back."""
-    return connection().register_script(IN_USE)(keys=BUDGET_KEYS)
+def bytes_in_use(server: Server | None = None) -> int:
+    """Returns how much of this server's budget is taken, or of all together, once what has expired is given back."""
+    asked = [server] if server else servers.all_servers()
+    return sum(each.ask(each.client.register_script(IN_USE), BUDGET_KEYS) for each in asked)
 
 
 def key_of(image_id) -> str:
     return f"{PREFIX}{image_id}"
 
 
-def _run(script: str, keys: list[str], *arguments):
-    return exchange(connection(), ("EVAL", script, len(keys), *keys, *arguments))[0]
+def ask(image_id, *commands: tuple) -> list:
+    """Returns the replies of the server that has this photo, and what else is kept beside its bytes. Raises RedisError,
+    ServerAwayError too.
+    """
+    server = server_of(image_id)
+    return server.must_answer(lambda: exchange(server.client, *commands))

@@ -6,11 +6,12 @@ Each worker runs `reconcile` every few seconds in its own thread; several worker
 import logging
 import time
 from contextlib import suppress
+from datetime import timedelta
 
 from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_noop
-from redis.exceptions import LockError
+from redis.exceptions import LockError, RedisError
 
 from apps.common.jobs.periodic import Periodic
 from apps.common.redis.client import redis_at
@@ -18,11 +19,12 @@ from apps.tickets.delivery.job import enqueue_again, settle_lost, which_have_a_j
 from apps.tickets.intake.idempotency import forget_old_keys
 from apps.tickets.lifecycle import outcomes
 from apps.tickets.lifecycle.endings import expire_due_tickets
-from apps.tickets.models import Image, next_check_at_the_latest
+from apps.tickets.models import Image, Transition, next_check_at_the_latest
 from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus
 from apps.tickets.models.transition import acting_as
 from apps.tickets.resumable.state import is_unfinished
-from apps.tickets.staging import quarantine, store
+from apps.tickets.staging import quarantine, servers, store
+from apps.tickets.staging.servers import NO_ANSWER, Server, ServerAwayError, grouped
 from apps.tickets.storage.removal import remove_due_assets
 
 logger = logging.getLogger(__name__)
@@ -54,42 +56,85 @@ def reconcile() -> int:
 
 
 def _settle_due_images() -> int:
-    """Settle due images in batches, for SETTLE_SECONDS: the rest waits for the next run."""
-    settled, ends_at = 0, time.monotonic() + SETTLE_SECONDS
+    """Settle due images in batches, for SETTLE_SECONDS: the rest waits for the next run.
+
+    Raises RedisError at the end if a server of staging did not answer.
+    """
+    settled, errors, ends_at = 0, [], time.monotonic() + SETTLE_SECONDS
     while images := Image.objects.due(BATCH):
-        _settle(images)
+        errors += _settle(images)
         settled += len(images)
         if len(images) < BATCH or time.monotonic() >= ends_at:
             break
+    _raise_first(errors)
     return settled
 
 
-def _settle(images: list[Image]) -> None:
-    gone = _which_are_gone(images)
-    there = [image for image in images if image.pk not in gone]
-    for image in there:
+def _settle(images: list[Image]) -> list[RedisError]:
+    """Returns the errors of servers that do not answer; images whose bytes may still be there wait for them."""
+    gone, waiting, errors = set(), set(), []
+    for theirs in grouped(images, id_of=lambda image: image.pk).values():
+        try:
+            gone |= _which_are_gone(theirs)
+        except RedisError as error:
+            errors.append(error)
+            gone |= {image for image in theirs if _has_expired(image)}
+            waiting |= {image for image in theirs if image not in gone}
+    found = [image for image in images if image not in gone]
+    for image in found:
         if image.status == ImageStatus.UPLOADING:
             _take_over(image)
-    _enqueue_those_without_a_job([image for image in there if image.status == ImageStatus.QUEUED])
+    queued = [image for image in found if image.status == ImageStatus.QUEUED]
+    _check_again_later(queued)
+    _enqueue_those_without_a_job([image for image in queued if image not in waiting])
     if gone:
-        settle_lost([image for image in images if image.pk in gone])
+        settle_lost([image for image in images if image in gone])
+    return errors
 
 
-def _which_are_gone(images: list[Image]) -> set:
-    """Returns the ids of the images without bytes. Quarantined bytes are put back into staging."""
+def _which_are_gone(images: list[Image]) -> set[Image]:
+    """Returns the images without bytes. Quarantined bytes are put back into staging."""
     gone = store.which_are_gone([image.pk for image in images])
-    return {image.pk for image in images if image.pk in gone and not quarantine.take_back(image.pk, image.size)}
+    return {image for image in images if image.pk in gone and not quarantine.take_back(image.pk, image.size)}
+
+
+def _has_expired(image: Image) -> bool:
+    """Returns whether its bytes have expired by now, wherever they were: Redis kept them from the moment that the photo
+    was accepted, or that staff had it tried again.
+    """
+    kept_since = timezone.now() - timedelta(seconds=settings.STAGING_TTL_SECONDS)
+    if image.created_at > kept_since:
+        return False
+    revivals = Transition.objects.filter(
+        ticket_id=image.ticket_id, image_id=image.pk, from_status=ImageStatus.FAILED, at__gt=kept_since
+    )
+    return not revivals.exists()
+
+
+def _raise_first(errors: list[RedisError]) -> None:
+    """No answer as one kind of error, be it that a server was asked in vain or not asked again: a change is logged."""
+    if errors and isinstance(errors[0], NO_ANSWER):
+        raise ServerAwayError(str(errors[0])) from errors[0]
+    if errors:
+        raise errors[0]
 
 
 def _discard_unclaimed_bytes() -> int:
+    """Do so on each server of staging. Raises RedisError at the end if one did not answer."""
+    answers = servers.answers(_discard_unclaimed_bytes_on).values()
+    _raise_first([answer for answer in answers if isinstance(answer, RedisError)])
+    return sum(answers)
+
+
+def _discard_unclaimed_bytes_on(server: Server) -> int:
     """Remove bytes that will not be sent. Their image is settled, and Redis was unavailable or a crash came before they
     were removed; or it was never created, since the web process was killed between the last byte and the commit.
 
     An upload in progress has no image yet either; its bytes expire when it stops, and those of one that can be resumed
-    are kept for longer. Bytes of a photo that may be tried
-    again are quarantined, as they should have been when it failed.
+    are kept for longer. Bytes of a photo that may be tried again are quarantined, as they should have been when it
+    failed.
     """
-    seconds_whole = store.seconds_whole(store.sample(BATCH))
+    seconds_whole = store.seconds_whole(store.sample(BATCH, server=server), server=server)
     images = {str(image.pk): image for image in Image.objects.filter(pk__in=seconds_whole)}
     settled = 0
     for image_id, seconds in seconds_whole.items():
@@ -123,9 +168,12 @@ def _take_over(image: Image) -> None:
         enqueue_again(image, waiting_since=waiting_since)
 
 
-def _enqueue_those_without_a_job(images: list[Image]) -> None:
+def _check_again_later(images: list[Image]) -> None:
     still_due = Image.objects.filter(status=ImageStatus.QUEUED, next_check_at__lte=timezone.now())
     still_due.filter(pk__in=[image.pk for image in images]).update(next_check_at=next_check_at_the_latest())
+
+
+def _enqueue_those_without_a_job(images: list[Image]) -> None:
     have_a_job = which_have_a_job(images)
     for image in images:
         if image.pk not in have_a_job:

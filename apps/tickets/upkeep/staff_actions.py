@@ -8,6 +8,7 @@ import logging
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from redis.exceptions import RedisError
 
 from apps.tickets.delivery.job import enqueue_again
 from apps.tickets.errors import (
@@ -66,7 +67,11 @@ def _revive(image: Image, ticket: Ticket) -> None:
     if not call_off(image.public_id):
         raise ActionNotAllowed(_("It is being removed from Cloudinary: try again in a minute."))
     # Last before the commit: a crash in between leaves bytes of a failed photo, which reconcile quarantines again.
-    if not quarantine.take_back(image.pk, image.size):
+    try:
+        kept = quarantine.take_back(image.pk, image.size)
+    except RedisError as away:
+        raise ActionNotAllowed(_("The Redis with its bytes does not answer: try again once it is back.")) from away
+    if not kept:
         raise ActionNotAllowed(_("Its bytes are gone: the client has to send it again."))
     moves.revive(image, position=position)
 

@@ -3,6 +3,7 @@ import json
 from datetime import timedelta
 
 import urllib3
+from django.conf import settings
 from django.test import SimpleTestCase, override_settings
 from django.utils import timezone
 from PIL import Image as Picture
@@ -13,7 +14,7 @@ from apps.tickets.delivery.job import deliver_photo
 from apps.tickets.lifecycle.signals import ticket_completed
 from apps.tickets.models import Image, Ticket
 from apps.tickets.staging import store
-from tests.case import ApiTestCase, staged_photos
+from tests.case import ApiTestCase, staged_photos, staging_away, staging_redis
 from tests.makers import (
     client_for,
     jpeg_bytes,
@@ -43,7 +44,7 @@ class DeliveryTestCase(ApiTestCase):
     def start_anew(self) -> None:
         """Prepare the next of several cases: nothing stored, only the first photo staged."""
         Image.objects.all().delete()
-        store.connection().flushdb()
+        staging_redis().flushdb()
         self.sandbox.assets.clear()
         self.image = make_accepted_image(self.ticket, seed=1)
 
@@ -84,7 +85,7 @@ class StoredTests(DeliveryTestCase):
         with self.captureOnCommitCallbacks() as callbacks:
             deliver_photo(str(self.image.pk))
         in_vain = 0
-        with override_settings(STAGING_REDIS_URL="redis://127.0.0.1:1/0"):
+        with staging_away():
             for callback in callbacks:
                 try:
                     callback()
@@ -225,10 +226,20 @@ class PassingTroubleTests(DeliveryTestCase):
         self.assertEqual(self.read()["progress"]["remaining"], 2)
 
     def test_staging_being_away_is_passing_too(self):
-        with override_settings(STAGING_REDIS_URL="redis://127.0.0.1:1/0"):
+        with staging_away():
             image = self.deliver(self.image)
 
         self.assert_waits(image)
+        self.assertEqual(self.deliver_when_due(image).status, "stored")
+
+    def test_staging_being_away_uses_no_attempts_up(self):
+        with staging_away():
+            for number in range(1, 2 * settings.UPLOAD_MAX_ATTEMPTS):
+                image = self.deliver_when_due(self.image)
+
+                self.assertEqual((image.status, image.error_code), ("queued", "staging_unavailable"))
+                self.assertEqual((image.attempts, image.attempts_counted), (number, 0))
+
         self.assertEqual(self.deliver_when_due(image).status, "stored")
 
 
@@ -281,7 +292,7 @@ class RefusalTests(DeliveryTestCase):
         self.assertEqual(self.sandbox.uploads, [])
 
     def test_half_of_the_bytes_are_not_sent(self):
-        store.connection().set(store.key_of(self.image.pk), jpeg_bytes(1)[:-1])
+        staging_redis().set(store.key_of(self.image.pk), jpeg_bytes(1)[:-1])
 
         self.assertEqual(self.deliver(self.image).error_code, "bytes_lost")
         self.assertEqual(self.sandbox.uploads, [])

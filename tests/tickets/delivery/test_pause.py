@@ -8,8 +8,7 @@ from django.utils import timezone
 from apps.tickets.delivery import pause
 from apps.tickets.delivery.pause import current_pause, pause_uploads
 from apps.tickets.models import Image
-from apps.tickets.staging import store
-from tests.case import HoplaAssertions, staged_photos
+from tests.case import HoplaAssertions, staged_photos, staging_redis
 from tests.makers import make_accepted_image
 from tests.tickets.delivery.test_job import DeliveryTestCase
 from tests.tickets.upkeep.test_reconcile import ReconcileTestCase, make_due, queued_images
@@ -17,7 +16,7 @@ from tests.tickets.upkeep.test_reconcile import ReconcileTestCase, make_due, que
 
 def end_the_pause() -> None:
     """Delete the pause, as its expiry does."""
-    store.connection().delete(pause.KEY)
+    staging_redis().delete(pause.KEY)
 
 
 class PauseTests(HoplaAssertions, SimpleTestCase):

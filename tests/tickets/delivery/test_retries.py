@@ -15,7 +15,7 @@ from apps.tickets.lifecycle import outcomes
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.staging import store
 from apps.tickets.storage import cloudinary
-from tests.case import default_queue, staged_photos
+from tests.case import default_queue, staged_photos, staging_redis
 from tests.makers import begin_attempt, jpeg_bytes, make_accepted_image, make_ticket, stage_photo
 from tests.tickets.delivery.test_job import DeliveryTestCase
 from tests.tickets.upkeep.test_reconcile import ReconcileTestCase, age_staged_bytes, make_due, queued_images
@@ -204,7 +204,7 @@ class LostBytesTests(ReconcileTestCase):
     def lose_answer_and_bytes(self, kind="store_then_drop", **parameters) -> None:
         self.sandbox.misbehave(kind, times=1, **parameters)
         self.assertEqual(self.deliver(self.image).status, "queued")
-        store.connection().flushdb()
+        staging_redis().flushdb()
         make_due(self.image)
 
     def test_photo_that_cloudinary_holds_is_stored(self):
@@ -221,7 +221,7 @@ class LostBytesTests(ReconcileTestCase):
     def test_photo_whose_worker_was_killed_after_storing_is_stored(self):
         begin_attempt(self.image)
         cloudinary.put(public_id=self.image.public_id, content=store.read(self.image.pk, self.image.size))
-        store.connection().flushdb()
+        staging_redis().flushdb()
         make_due(self.image)
 
         self.assertEqual(self.reconcile().status, "stored")
@@ -279,7 +279,7 @@ class LostBytesTests(ReconcileTestCase):
         self.assertEqual(self.reconcile().status, "stored")
 
     def test_photo_never_sent_is_not_asked_for(self):
-        store.connection().flushdb()
+        staging_redis().flushdb()
         make_due(self.image)
 
         self.assertEqual(self.reconcile().error_code, "bytes_lost")
@@ -289,7 +289,7 @@ class LostBytesTests(ReconcileTestCase):
         ticket = make_ticket(num_images=5)
         self.sandbox.misbehave("store_then_drop")
         images = [self.deliver(make_accepted_image(ticket, seed=number)) for number in range(5)]
-        store.connection().flushdb()
+        staging_redis().flushdb()
         for image in images:
             make_due(image)
 

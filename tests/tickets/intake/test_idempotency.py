@@ -19,7 +19,15 @@ from apps.tickets.models import IdempotencyKey, Image, Ticket
 from apps.tickets.staging import store
 from apps.tickets.upkeep.reconcile import reconcile
 from script import servers
-from tests.case import ApiTestCase, CommittingTestCase, HoplaAssertions, at_once, default_queue, staged_photos
+from tests.case import (
+    ApiTestCase,
+    CommittingTestCase,
+    HoplaAssertions,
+    at_once,
+    default_queue,
+    staged_photos,
+    staging_redis,
+)
 from tests.faults.processes import Processes
 from tests.makers import client_for, jpeg_bytes, make_image, make_ticket, make_user
 from tests.tickets.intake.test_stream import PHOTO, IntakeTestCase, Stream
@@ -34,7 +42,7 @@ def make_old(age: timedelta = OLD) -> None:
 
 
 def hold_names() -> list[bytes]:
-    return list(store.connection().scan_iter("hopla:idempotency:*"))
+    return list(staging_redis().scan_iter("hopla:idempotency:*"))
 
 
 class ReplayAssertions(HoplaAssertions):
@@ -98,9 +106,9 @@ class OpenTicketTests(ReplayAssertions, ApiTestCase):
     def test_hold_of_a_live_request_is_renewed(self):
         with mock.patch.object(idempotency.renewer, "every_seconds", 0.05), idempotency.held(user=self.user, key=KEY):
             [name] = hold_names()
-            store.connection().expire(name, 5)
+            staging_redis().expire(name, 5)
 
-            self.wait_until(lambda: store.connection().ttl(name) > 5)
+            self.wait_until(lambda: staging_redis().ttl(name) > 5)
 
     def test_key_that_is_none(self):
         for key in ("", " ", " leading", "trailing ", "x" * 256, "tab\tinside", "é", "\x7f"):
@@ -280,7 +288,7 @@ class PostImageTests(ReplayAssertions, IntakeTestCase):
 
         def repeat(reads):
             if reads == 1:
-                store.connection().delete(*hold_names())
+                staging_redis().delete(*hold_names())
                 repeats.append(self.bare())
 
         late = self.post_stream(Stream(before_reading=repeat), CONTENT_LENGTH=len(PHOTO), **self.HEADERS)

@@ -16,7 +16,7 @@ from apps.tickets.intake import room
 from apps.tickets.intake.stream import reserved_stream
 from apps.tickets.models import Image
 from apps.tickets.staging import store
-from tests.case import ApiTestCase, CommittingTestCase, at_once, staged_photos
+from tests.case import ApiTestCase, CommittingTestCase, at_once, staged_photos, staging_redis
 from tests.makers import client_for, jpeg_bytes, make_ticket, make_user, token_for
 from tests.web_server import RawClient, running_web_server
 
@@ -219,7 +219,7 @@ class ManySlowUploadsTests(CommittingTestCase):
         slow, quick = make_user(), make_user()
         announced = make_ticket(slow, num_images=20)
         uploads = [self.begin(slow, announced) for _ in range(12)]
-        self.wait_until(lambda: store.connection().exists(store.BUDGET_KEYS[6]))
+        self.wait_until(lambda: staging_redis().exists(store.BUDGET_KEYS[6]))
 
         client = self.begin(quick, make_ticket(quick))
         client.send(self.PHOTO[20_000:])

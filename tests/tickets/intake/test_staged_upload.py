@@ -7,7 +7,7 @@ from apps.tickets.errors import StagingFullError, TemporarilyUnavailableError, U
 from apps.tickets.intake.photo_check import PhotoCheck
 from apps.tickets.intake.staged_upload import PIECE_BYTES, StagedUpload
 from apps.tickets.staging import store
-from tests.case import HoplaAssertions, staged_photos
+from tests.case import HoplaAssertions, staged_photos, staging_redis
 from tests.makers import jpeg_bytes
 
 PHOTO = jpeg_bytes(1, size=1_000_000)
@@ -47,7 +47,7 @@ class ContinuedUploadTests(StagedUploadTestCase):
 
                 self.assertEqual((second.offset, store.read(self.id, len(PHOTO))), (len(PHOTO), PHOTO))
                 self.assertEqual(store.bytes_in_use(), len(PHOTO))
-                self.assertGreater(store.connection().ttl(store.key_of(self.id)), store.INCOMING_TTL_SECONDS)
+                self.assertGreater(staging_redis().ttl(store.key_of(self.id)), store.INCOMING_TTL_SECONDS)
                 store.discard(self.id)
                 self.assert_nothing_staged()
 

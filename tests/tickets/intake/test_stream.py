@@ -15,7 +15,7 @@ from apps.tickets.intake import body, staged_upload
 from apps.tickets.intake.filenames import clean_filename
 from apps.tickets.models import Image
 from apps.tickets.staging import store
-from tests.case import ApiTestCase, default_queue, staged_photos
+from tests.case import ApiTestCase, default_queue, staged_photos, staging_redis
 from tests.makers import client_for, jpeg_bytes, make_image, make_ticket, make_user
 from tests.tickets.formats.photo_files import FORMATS, TIFF_SIZE, exif, jpeg, jpeg_frame, segment, tiff, tiny
 
@@ -497,7 +497,7 @@ class StagingFullTests(IntakeTestCase):
     def test_staging_flushed_in_the_middle_of_a_photo(self):
         content = jpeg_bytes(4, size=1_000_000)
 
-        stream = Stream(content, before_reading=lambda reads: store.connection().flushdb() if reads == 8 else None)
+        stream = Stream(content, before_reading=lambda reads: staging_redis().flushdb() if reads == 8 else None)
         response = self.post_stream(stream, CONTENT_LENGTH=len(content))
 
         self.assert_refused(response, 503, "temporarily_unavailable")

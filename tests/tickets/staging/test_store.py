@@ -8,7 +8,8 @@ from django.test import SimpleTestCase, override_settings
 
 from apps.tickets.errors import StagingFullError
 from apps.tickets.staging import store
-from tests.case import HoplaAssertions, staged_photos
+from apps.tickets.staging.servers import all_servers
+from tests.case import HoplaAssertions, staged_photos, staging_redis
 
 
 class StagingTestCase(HoplaAssertions, SimpleTestCase):
@@ -23,7 +24,7 @@ class StagingTestCase(HoplaAssertions, SimpleTestCase):
         return image_id
 
     def seconds_to_live(self, image_id) -> int:
-        return store.connection().ttl(store.key_of(image_id))
+        return staging_redis().ttl(store.key_of(image_id))
 
 
 class BytesTests(StagingTestCase):
@@ -40,7 +41,7 @@ class BytesTests(StagingTestCase):
         store.write(self.id, b"x" * 200_000, offset=0, size=400_000)
         store.write_last(self.id, b"y" * 200_000, offset=200_000)
 
-        taken = store.connection().memory_usage(store.key_of(self.id))
+        taken = staging_redis().memory_usage(store.key_of(self.id))
         self.assertLess(taken, 400_000 * 1.25)  # written one after another they take twice their size
 
     def test_what_a_form_had_beside_the_photo_is_not_the_photos(self):
@@ -52,7 +53,7 @@ class BytesTests(StagingTestCase):
                 store.write_last(image_id, b"y" * 200, offset=300)
 
                 self.assertEqual(store.read(image_id, 500), b"x" * 300 + b"y" * 200)
-                taken = store.connection().strlen(store.key_of(image_id))
+                taken = staging_redis().strlen(store.key_of(image_id))
                 self.assertLessEqual(taken, 500 + store.WASTE_BYTES)
                 self.assertIn(self.seconds_to_live(image_id), range(61, settings.STAGING_TTL_SECONDS + 1))
 
@@ -203,11 +204,11 @@ class GrowthTests(StagingTestCase):
             written = store.write(image_id, b"x" * piece, offset=offset, size=announced, at_pace=at_pace)
             self.assertTrue(written)
             offset += piece
-            yield offset, store.bytes_in_use(), store.connection().memory_usage(store.key_of(image_id))
+            yield offset, store.bytes_in_use(), staging_redis().memory_usage(store.key_of(image_id))
         self.assertTrue(store.write_last(image_id, offset=offset))
         self.assertEqual(store.read(image_id, offset), b"x" * offset)
         self.assertEqual(store.bytes_in_use(), offset)
-        taken = store.connection().memory_usage(store.key_of(image_id))
+        taken = staging_redis().memory_usage(store.key_of(image_id))
         self.assertLessEqual(taken, offset * 1.25 + 2 * store.WASTE_BYTES)
         store.discard(image_id)
 
@@ -258,7 +259,7 @@ class GrowthTests(StagingTestCase):
                         store.write(image_id, b"y" * 300, offset=100, size=500)
                 self.assertEqual(store.bytes_in_use(), 1000)
                 self.assertEqual(store.read(image_id, 100), b"x" * 100)
-                self.assertEqual(store.connection().strlen(store.key_of(image_id)), 100)
+                self.assertEqual(staging_redis().strlen(store.key_of(image_id)), 100)
                 self.assertLessEqual(self.seconds_to_live(image_id), store.INCOMING_TTL_SECONDS)
 
                 store.discard(other)
@@ -295,7 +296,7 @@ class GrowthTests(StagingTestCase):
             whole = sum(pool.map(upload, range(48)))
         self.assertFalse(any(overdrawn))
         self.assertEqual(store.bytes_in_use(), whole * 20_000)
-        self.assertEqual(store.connection().hgetall(UNFINISHED), {})
+        self.assertEqual(staging_redis().hgetall(UNFINISHED), {})
 
     def test_asking_for_room_holds_none(self):
         store.require_room(LONGEST, user="ann")
@@ -375,13 +376,13 @@ class ShareTests(StagingTestCase):
         store.write(dropped, b"x" * 500, offset=0, size=500, user="ann")
         with mock.patch.object(store, "INCOMING_TTL_SECONDS", 1):
             store.write(expiring, b"x" * 500, offset=0, size=500, user="ann")
-        self.assertEqual(store.connection().hgetall(UNFINISHED), {b"ann": b"1500"})
+        self.assertEqual(staging_redis().hgetall(UNFINISHED), {b"ann": b"1500"})
 
         store.write_last(whole, offset=500, user="ann")
         store.discard(dropped)
 
         self.wait_until(lambda: store.bytes_in_use() == 500)
-        self.assertEqual(store.connection().exists(USERS, UNFINISHED), 0)
+        self.assertEqual(staging_redis().exists(USERS, UNFINISHED), 0)
 
     @override_settings(STAGING_USER_SHARE=0.01)
     def test_one_photo_of_any_size_fits_into_it(self):
@@ -392,7 +393,7 @@ class ShareTests(StagingTestCase):
 
     def test_who_has_not_asked_for_a_while_needs_no_room(self):
         store.require_room(MIB, user="bob")
-        store.connection().zincrby(store.BUDGET_KEYS[6], -store.ASKED_OF_LATE_SECONDS, "bob")
+        staging_redis().zincrby(store.BUDGET_KEYS[6], -store.ASKED_OF_LATE_SECONDS, "bob")
 
         self.hold(*[MIB] * 8)
 
@@ -437,4 +438,4 @@ class ExpiryTests(StagingTestCase):
         with mock.patch.object(store, "INCOMING_TTL_SECONDS", 2):
             store.reserve(other, 10)
         self.wait_until(lambda: store.discard(uuid.uuid4()) or store.bytes_in_use() == 1000)
-        self.assertEqual(store.sample(10), [str(self.id)])
+        self.assertEqual(store.sample(10, server=all_servers()[0]), [str(self.id)])

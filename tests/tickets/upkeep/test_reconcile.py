@@ -15,7 +15,7 @@ from apps.tickets.models import AssetRemoval, Image
 from apps.tickets.staging import store
 from apps.tickets.storage.removal import schedule_removal
 from apps.tickets.upkeep.reconcile import BATCH, CLAIMED_WITHIN_SECONDS, reconcile
-from tests.case import ApiTestCase, CommittingTestCase, default_queue, staged_photos
+from tests.case import ApiTestCase, CommittingTestCase, default_queue, staged_photos, staging_away, staging_redis
 from tests.makers import begin_attempt, jpeg_bytes, make_accepted_image, make_image, make_ticket, running_sandbox
 
 
@@ -28,7 +28,7 @@ def make_due(image: Image, **changes) -> None:
 
 def age_staged_bytes(image: Image) -> None:
     """Age the staged bytes, as if they had been complete for long."""
-    store.connection().zincrby(store.BUDGET_KEYS[0], -2 * CLAIMED_WITHIN_SECONDS, str(image.pk))
+    staging_redis().zincrby(store.BUDGET_KEYS[0], -2 * CLAIMED_WITHIN_SECONDS, str(image.pk))
 
 
 def queued_images() -> list[str]:
@@ -174,7 +174,7 @@ class BacklogTests(ReconcileTestCase):
             make_image(ticket, position=number, next_check_at=self.long_due)
             for number in range(1, ticket.num_images + 1)
         ]
-        with store.connection().pipeline() as pipeline:
+        with staging_redis().pipeline() as pipeline:
             for image in self.backlog:
                 pipeline.set(store.key_of(image.pk), jpeg_bytes(image.position))
             pipeline.execute()
@@ -223,7 +223,7 @@ class BacklogTests(ReconcileTestCase):
 
 class LostBytesTests(ReconcileTestCase):
     def test_image_whose_bytes_are_gone_fails_and_frees_its_place(self):
-        store.connection().flushdb()
+        staging_redis().flushdb()
         make_due(self.image)
 
         image = self.reconcile()
@@ -233,7 +233,7 @@ class LostBytesTests(ReconcileTestCase):
 
     def test_attempt_of_which_nothing_landed(self):
         begin_attempt(self.image)
-        store.connection().flushdb()
+        staging_redis().flushdb()
         make_due(self.image)
 
         self.assertEqual(self.reconcile().error_code, "bytes_lost")
@@ -281,7 +281,7 @@ class StepTests(ApiTestCase):
         sandbox = self.enterContext(running_sandbox())
 
         with (
-            override_settings(STAGING_REDIS_URL="redis://127.0.0.1:1/0"),
+            staging_away(),
             self.assertLogs("apps.common.jobs.periodic") as log,
         ):
             reconcile()

@@ -18,7 +18,7 @@ from apps.tickets.staging import quarantine, store
 from apps.tickets.upkeep import staff_actions
 from apps.tickets.upkeep.reconcile import CLAIMED_WITHIN_SECONDS, reconcile
 from apps.tickets.upkeep.staff_actions import ActionNotAllowed, extend_expiry, try_again, try_failed_again
-from tests.case import ApiTestCase, CommittingTestCase, at_once, default_queue, staged_photos
+from tests.case import ApiTestCase, CommittingTestCase, at_once, default_queue, staged_photos, staging_redis
 from tests.makers import (
     begin_attempt,
     client_for,
@@ -234,7 +234,7 @@ class KeptBytesTests(InterventionTestCase):
 
     def test_they_go_after_a_while_at_the_latest(self):
         image = self.failed_photo()
-        seconds = store.connection().ttl(f"{quarantine.QUARANTINE}{image.pk}")
+        seconds = staging_redis().ttl(f"{quarantine.QUARANTINE}{image.pk}")
         self.assertTrue(0 < seconds <= settings.STAGING_TTL_SECONDS)
 
     def test_oldest_make_room(self):
@@ -315,7 +315,7 @@ class InterruptedFailureTests(InterventionTestCase):
             each()
 
     def test_bytes_that_are_not_whole_are_not_kept(self):
-        store.connection().set(store.key_of(self.image.pk), b"half", keepttl=True)
+        staging_redis().set(store.key_of(self.image.pk), b"half", keepttl=True)
         self.finish_the_failure()
 
         self.assertEqual(quarantine.which_are_kept([self.image.pk]), set())
