@@ -33,7 +33,7 @@ from apps.tickets.delivery.pause import current_pause
 from apps.tickets.handover.archive import OUTCOMES
 from apps.tickets.lifecycle.outcomes import ERROR_CODES
 from apps.tickets.models import AssetRemoval
-from apps.tickets.models.statuses import ImageStatus
+from apps.tickets.models.statuses import ImageStatus, RejectionReason
 from apps.tickets.resumable.finishing import EVENTS
 from apps.tickets.staging import servers as staging_servers
 from apps.tickets.staging import store
@@ -47,6 +47,7 @@ FROM_THE_BEGINNING = {
     "hopla_unforeseen_errors": [(place,) for place in PLACES],
     "hopla_archives": [(outcome,) for outcome in OUTCOMES],
     "hopla_resumable_uploads": [(event,) for event in EVENTS],
+    "hopla_photos_rejected": [(reason,) for reason in RejectionReason.values],
 }
 
 

@@ -305,7 +305,7 @@ def _write(
     """
     key = key_of(image_id)
     watched = [_guard_of(image_id, fence), *([fence.changed] if fence else [])]
-    *asked, written = _exchange(
+    *asked, written = ask(
         image_id,
         *([("WATCH", *watched), hold] if hold else []),
         ("MULTI",),

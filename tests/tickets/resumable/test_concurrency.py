@@ -3,7 +3,7 @@
 from apps.tickets.models import Image
 from apps.tickets.resumable import state
 from apps.tickets.staging import store
-from tests.case import CommittingTestCase, at_once, default_queue, staged_photos
+from tests.case import CommittingTestCase, at_once, default_queue, staged_photos, staging_redis
 from tests.makers import client_for, make_ticket
 from tests.tickets.resumable.case import PHOTO, TusMixin
 
@@ -73,7 +73,7 @@ class TogetherTests(TusMixin, CommittingTestCase):
                     return response["Location"]
 
         self.assertEqual(len(set(at_once(begin, range(6)))), 1)
-        states = list(store.connection().scan_iter(f"{state.PREFIX}*"))
+        states = list(staging_redis().scan_iter(f"{state.PREFIX}*"))
         self.assertEqual(len(states), 1)
 
     def test_last_place_goes_to_one_of_two_uploads(self):

@@ -7,14 +7,14 @@ from dataclasses import replace
 from unittest import mock
 
 from django.db import OperationalError
-from django.test import override_settings
 
 from apps.common.redis.wire import exchange
 from apps.tickets.models import Image
 from apps.tickets.resumable import finishing, holding, state
 from apps.tickets.staging import store
+from apps.tickets.staging.servers import all_servers
 from apps.tickets.upkeep import reconcile
-from tests.case import staged_photos
+from tests.case import staged_photos, staging_redis
 from tests.makers import make_image
 from tests.tickets.resumable.case import PHOTO, TusTestCase
 
@@ -107,18 +107,19 @@ class CrashTests(StateTestCase):
         self.assertEqual(self.client.get(answer["Content-Location"]).json()["status"], "queued")
 
     def test_sweeper_leaves_unfinished_uploads_alone(self):
+        [server] = all_servers()
         path = self.begun(PHOTO[:1000])
-        self.assertEqual(list(store.seconds_whole(store.sample(10))), [str(self.upload_id(path))])
+        seconds_whole = store.seconds_whole(store.sample(10, server=server), server=server)
+        self.assertEqual(list(seconds_whole), [str(self.upload_id(path))])
 
         reconcile._discard_unclaimed_bytes()
         self.assertEqual(self.send(path, 1000, PHOTO[1000:]).status_code, 204)
 
     def test_sweeper_discards_what_is_whole_once_its_upload_has_expired(self):
-        with override_settings(RESUMABLE_TTL_SECONDS=1):
-            path = self.begun(PHOTO[:1000])
-            with mock.patch.object(finishing, "_accept_once", side_effect=OperationalError):
-                self.send(path, 1000, PHOTO[1000:])
-        self.wait_until(lambda: not state.is_unfinished(self.upload_id(path)))
+        path = self.begun(PHOTO[:1000])
+        with mock.patch.object(finishing, "_accept_once", side_effect=OperationalError):
+            self.send(path, 1000, PHOTO[1000:])
+        staging_redis().hset(state.key_of(self.upload_id(path)), "expires_at", 0)
         with mock.patch.object(reconcile, "CLAIMED_WITHIN_SECONDS", -1):
             reconcile._discard_unclaimed_bytes()
         self.assert_nothing_kept()
@@ -127,7 +128,7 @@ class CrashTests(StateTestCase):
         path = self.begun(PHOTO[:1000])
         key = store.key_of(self.upload_id(path))
         store.reserve(self.upload_id(path), 50_000, offset=1000, user=self.owner.pk, ttl=60)
-        self.assertGreater(store.connection().strlen(key), 1000)
+        self.assertGreater(staging_redis().strlen(key), 1000)
 
         self.assertEqual(self.offset_of(path), 1000)
         self.send(path, 1000, PHOTO[1000:])
@@ -190,4 +191,4 @@ class FenceTests(StateTestCase):
         self.assertEqual(state.take(upload_id, ticket_id=ticket_id, number=third)[0], state.HELD)
 
     def offset_in_hash(self, path: str) -> int:
-        return int(exchange(store.connection(), ("HGET", state.key_of(self.upload_id(path)), "offset"))[0])
+        return int(exchange(staging_redis(), ("HGET", state.key_of(self.upload_id(path)), "offset"))[0])

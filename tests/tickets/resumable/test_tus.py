@@ -13,7 +13,7 @@ from apps.common.observability import metrics
 from apps.tickets.models import Image, Ticket
 from apps.tickets.models.statuses import TicketStatus
 from apps.tickets.staging import store
-from tests.case import staged_photos
+from tests.case import staged_photos, staging_redis
 from tests.makers import client_for, jpeg_bytes, make_image, make_ticket, make_user
 from tests.tickets.resumable.case import OFFSET_STREAM, PHOTO, TusTestCase, metadata
 
@@ -41,7 +41,7 @@ class WholeUploadTests(TusTestCase):
         self.assertEqual((image.sha256, image.width), (hashlib.sha256(PHOTO).hexdigest(), 16))
         self.assertEqual(bytes(store.read(image.pk, image.size)), PHOTO)
         self.assertEqual(store.bytes_in_use(), SIZE)
-        self.assertGreater(store.connection().ttl(store.key_of(image.pk)), 3600)
+        self.assertGreater(staging_redis().ttl(store.key_of(image.pk)), 3600)
 
     def test_pieces_of_any_size_go_together(self):
         for sizes in ([1, 1, 62, 1, SIZE - 65], [SIZE], [70_000, 0, 30_000]):
@@ -53,13 +53,13 @@ class WholeUploadTests(TusTestCase):
                     self.assertEqual((sent.status_code, sent["Upload-Offset"]), (204, str(offset)))
                 image = Image.objects.get(pk=path.split("/")[-2])
                 self.assertEqual(bytes(store.read(image.pk, SIZE)), PHOTO)
-                image.delete()
                 store.discard(image.pk)
+                image.delete()
 
     def test_finished_upload_tells_its_whole_length_as_long_as_its_ticket_lives(self):
         path = self.begun(PHOTO)
         Ticket.objects.update(status=TicketStatus.CANCELLED)
-        store.connection().flushdb()
+        staging_redis().flushdb()
 
         asked = self.ask(path)
 
@@ -431,9 +431,9 @@ class EndTests(TusTestCase):
             with self.subTest(loss):
                 path = self.begun(PHOTO[:1000])
                 if loss == "everything":
-                    store.connection().flushdb()
+                    staging_redis().flushdb()
                 else:
-                    store.connection().delete(store.key_of(path.split("/")[-2]))
+                    staging_redis().delete(store.key_of(path.split("/")[-2]))
                 self.assertEqual(self.ask(path).status_code, 404)
                 self.assert_problem(self.send(path, 1000, PHOTO[1000:]), 404, "not_found")
 

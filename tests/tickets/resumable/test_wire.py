@@ -14,7 +14,7 @@ from django.test import tag
 from apps.tickets.models import Image
 from apps.tickets.staging import store
 from script.install import ROOT
-from tests.case import CommittingTestCase
+from tests.case import CommittingTestCase, staging_redis
 from tests.makers import jpeg_bytes, token_for
 from tests.tickets.resumable.case import OFFSET_STREAM, TusMixin
 from tests.web_server import RawClient, running_web_process, running_web_server
@@ -176,7 +176,7 @@ class OvertakenTests(WireTestCase):
     def test_redis_emptied_in_the_middle_is_told_honestly(self):
         older = self.hanging(500_000)
         self.wait_until(lambda: store.read_range(self.id, 0, 10))
-        store.connection().flushdb()
+        staging_redis().flushdb()
         self.assertEqual(self.open("HEAD", self.path).answer().status, 404)
         older.send(PHOTO[500_000:])
         self.assertIn(older.answer().status, (409, 503))
