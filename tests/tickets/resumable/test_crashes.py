@@ -11,6 +11,9 @@ from django.db import OperationalError
 from django.test import override_settings
 
 from apps.common.redis.wire import exchange
+from apps.tickets.errors import UploadOvertakenError
+from apps.tickets.intake.photo_check import PhotoCheck
+from apps.tickets.intake.stream import StagedPhoto
 from apps.tickets.models import Image
 from apps.tickets.resumable import finishing, holding, state
 from apps.tickets.staging import store
@@ -133,6 +136,32 @@ class CrashTests(StateTestCase):
         self.assertEqual(self.offset_of(path), 1000)
         self.send(path, 1000, PHOTO[1000:])
         self.assertEqual(bytes(store.read(self.upload_id(path), SIZE)), PHOTO)
+
+
+class LastStepTests(StateTestCase):
+    """Under the ticket's lock, whatever happened since the request was found to have the upload."""
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.begun(PHOTO[:1000])
+        number, upload = self.take(self.path)
+        self.write(self.path, number, 1000, PHOTO[1000:])
+        self.hold = holding.Hold(replace(upload, offset=SIZE), number)
+        check = PhotoCheck()
+        check.feed(PHOTO)
+        self.photo = StagedPhoto(upload.id, "x.jpg", SIZE, check.sha256, check.read_header(None))
+
+    def test_photo_that_another_request_has_had_accepted_is_found(self):
+        with mock.patch.object(holding, "LET_GO_WITHIN_SECONDS", 0):
+            self.assertEqual(self.offset_of(self.path), SIZE)
+        self.assertEqual(finishing._accept_once(self.hold, self.photo), Image.objects.get())
+
+    def test_upload_that_was_taken_back_becomes_no_image(self):
+        with mock.patch.object(holding, "LET_GO_WITHIN_SECONDS", 0):
+            self.assertEqual(self.tus("DELETE", self.path).status_code, 204)
+        with self.assertRaises(UploadOvertakenError):
+            finishing._accept_once(self.hold, self.photo)
+        self.assert_nothing_kept()
 
 
 class FenceTests(StateTestCase):
