@@ -199,6 +199,17 @@ class FenceTests(StateTestCase):
             for offset in range(0, 8_000_000, 400_000):
                 self.write(path, number, offset, b"x" * 400_000)
 
+    def test_nothing_is_written_to_a_redis_that_was_emptied_under_way(self):
+        for _ in range(30):
+            path = self.begun(length=8_000_000)
+            number, _ = self.take(path)
+            with ThreadPoolExecutor(1) as pool:
+                writer = pool.submit(self.write_on, path, number)
+                self.wait_until(lambda path=path: self.offset_in_hash(path) > 0)
+                store.connection().flushdb()
+                writer.result()
+            self.assert_nothing_kept()
+
     def digest_of(self, path: str) -> str:
         return hashlib.sha1(store.read_range(self.upload_id(path), 0, self.offset_in_hash(path))).hexdigest()
 
@@ -226,3 +237,16 @@ class FenceTests(StateTestCase):
 
     def offset_in_hash(self, path: str) -> int:
         return int(exchange(store.connection(), ("HGET", state.key_of(self.upload_id(path)), "offset"))[0])
+
+    def test_holders_are_told_which_of_their_uploads_others_want(self):
+        held = []
+        for _ in range(4):
+            path = self.begun()
+            held.append((self.upload_id(path), self.take(path)[0]))
+        kept, waited_for, taken, gone = held
+        state.take(waited_for[0], ticket_id=self.ticket.pk)
+        state.take(taken[0], ticket_id=self.ticket.pk, by_force=True)
+        state.end(*gone)
+
+        self.assertEqual(state.which_are_wanted(held), [waited_for, taken, gone])
+        self.assertEqual(state.which_are_wanted([kept]), [])
