@@ -118,10 +118,10 @@ class CrashTests(StateTestCase):
         self.assertEqual(self.send(path, 1000, PHOTO[1000:]).status_code, 204)
 
     def test_sweeper_discards_what_is_whole_once_its_upload_has_expired(self):
-        with override_settings(RESUMABLE_TTL_SECONDS=1):
-            path = self.begun(PHOTO[:1000])
-            with mock.patch.object(finishing, "_accept_once", side_effect=OperationalError):
-                self.send(path, 1000, PHOTO[1000:])
+        path = self.begun(PHOTO[:1000])
+        away = mock.patch.object(finishing, "_accept_once", side_effect=OperationalError)
+        with override_settings(RESUMABLE_TTL_SECONDS=1), away:
+            self.send(path, 1000, PHOTO[1000:])
         self.wait_until(lambda: not state.is_unfinished(self.upload_id(path)))
         with mock.patch.object(reconcile, "CLAIMED_WITHIN_SECONDS", -1):
             reconcile._discard_unclaimed_bytes()
