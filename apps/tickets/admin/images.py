@@ -7,7 +7,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from redis.exceptions import RedisError
 
-from apps.common.admin.lists import LargeAdmin, TypedFilter
+from apps.common.admin.lists import LargeAdmin, LargeChangeList, TypedFilter
 from apps.tickets.admin.parts import (
     ActingStaff,
     ReadOnly,
@@ -32,6 +32,13 @@ class CodeFilter(TypedFilter):
             return queryset
         # Stored photos have no error code; to say so lets two small indexes serve, and no table is scanned.
         return queryset.filter(Q(status=ImageStatus.FAILED) | Q(status__in=IN_FLIGHT), error_code=self.value())
+
+
+class ImageChangeList(LargeChangeList):
+    def get_queryset(self, *args, **kwargs):
+        # Of the ticket the list shows its name alone, and these may be long.
+        long = ("description", "instructions", "metadata", "slots")
+        return super().get_queryset(*args, **kwargs).defer(*(f"ticket__{name}" for name in long))
 
 
 @admin.register(Image)
@@ -65,6 +72,9 @@ class ImageAdmin(SearchByTicketOrPhoto, StatusBadge, ActingStaff, ReadOnly, Larg
     )
     rejected = (("rejection_reason", "rejected_at"), ("rejection_note",))
     readonly_fields = [name for row in (*measured, *claimed, *rejected) for name in row]
+
+    def get_changelist(self, request, **kwargs):
+        return ImageChangeList
 
     def get_fieldsets(self, request, obj=None):
         if obj is None or obj.status != ImageStatus.REJECTED:

@@ -53,7 +53,8 @@ class ResumableView(APIView):
         return [AllowAny()] if self.request.method == "OPTIONS" else super().get_permissions()
 
     def initial(self, request, *args, **kwargs):
-        if self.speaks_tus and request.method != "OPTIONS" and request.headers.get("Tus-Resumable") != tus.VERSION:
+        is_versioned = self.speaks_tus and request.method != "OPTIONS" and hasattr(self, request.method.lower())
+        if is_versioned and request.headers.get("Tus-Resumable") != tus.VERSION:
             raise TusVersionError
         super().initial(request, *args, **kwargs)
 
