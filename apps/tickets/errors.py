@@ -4,7 +4,6 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
 
 from apps.common.api.errors import (
-    BodyTooSlowError,
     TemporarilyUnavailableError,  # noqa: F401 (refuses photos, too)
 )
 
@@ -261,7 +260,12 @@ class UploadTypeError(APIException):
     )
 
 
-class SlowUploadError(BodyTooSlowError):
+class SlowUploadError(APIException):
+    """Unlike 408, clients that resume take 503 for a reason to go on."""
+
+    status_code = 503
+    wait = 1
+    default_code = "body_too_slow"
     default_detail = _("The body arrived too slowly. What had come was kept.")
 
 

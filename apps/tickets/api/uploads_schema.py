@@ -56,6 +56,7 @@ BODY_REFUSALS = [
     errors.ChecksumMismatchError,
     errors.UploadTooLongError,
     errors.UploadOvertakenError,
+    errors.SlowUploadError,
     errors.UploadTypeError,
     errors.UploadLengthInvalidError,
     errors.StagingFullError,

@@ -256,7 +256,7 @@ class SlowClientTests(WireTestCase):
                 client = self.sending(offset)
                 client.send(PHOTO[offset : offset + sent])
                 answer = client.answer()
-                self.assertEqual((answer.status, json.loads(answer.read())["code"]), (408, "body_too_slow"))
+                self.assertEqual((answer.status, json.loads(answer.read())["code"]), (503, "body_too_slow"))
                 self.assertEqual(self.asked(), offset + sent)
 
 
