@@ -10,12 +10,14 @@ import json
 import os
 import random
 import socket
+import subprocess
 import sys
 import threading
 import time
 import uuid
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from PIL import Image
 
@@ -26,12 +28,14 @@ BOUNDARY = b"--4d1c0f6b8a2e4a7f9b3c5d7e8f901234"  # as long as libraries make it
 @dataclass(frozen=True)
 class Work:
     port: int
-    token: str
     clients: int
+    token: str = ""
     seconds: float = 3600  # after that each client ends with its next response
     requests: int | None = None  # in all; None: as many as the seconds allow
     tickets: list[int] = field(default_factory=list)  # to fill, `places` photos each, one after the other by one client
     places: int = 0
+    together: bool = False  # all clients fill one ticket after the other
+    tus: bool = False  # to a tus server, each photo with the request that creates its upload
     photo_bytes: int = 0
     keys: bool = False  # an Idempotency-Key with each photo
     get: str = ""  # poll this path, with `headers`, instead of posting photos
@@ -40,7 +44,7 @@ class Work:
 
     @property
     def hoped_for(self) -> tuple[int, ...]:
-        return (200, 304) if self.get else (202,)
+        return (200, 304) if self.get else (201 if self.tus else 202,)
 
 
 class Clients:
@@ -52,6 +56,7 @@ class Clients:
         self.milliseconds = []
         self._left = work.requests if work.requests is not None else sys.maxsize
         self._tickets = iter(work.tickets)
+        self._places_of_all = (ticket for ticket in work.tickets for _ in range(work.places))
         self._lock = threading.Lock()
         self._picture = small_jpeg()
         self._noise = random.Random(1).randbytes(max(0, work.photo_bytes - len(self._picture) - 16))
@@ -84,7 +89,13 @@ class Clients:
             if self.work.get:
                 yield self._head("GET", self.work.get, **self.work.headers)
                 continue
-            if not places:
+            if self.work.tus:
+                yield self._create()
+                continue
+            if self.work.together:
+                with self._lock:
+                    ticket = next(self._places_of_all)
+            elif not places:
                 with self._lock:
                     ticket, places = next(self._tickets), self.work.places
             places -= 1
@@ -96,7 +107,7 @@ class Clients:
             return self._left >= 0 and time.monotonic() < self._ends_at
 
     def _post(self, ticket: int) -> bytes:
-        photo = b"".join([self._picture, os.urandom(16), self._noise])  # each one is different
+        photo = self._photo()
         part = BOUNDARY + b'\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
         body = b"".join([part, b"Content-Type: image/jpeg\r\n\r\n", photo, b"\r\n", BOUNDARY, b"--\r\n"])
         kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY[2:].decode()}", "Content-Length": len(body)}
@@ -104,10 +115,33 @@ class Clients:
             kind["Idempotency-Key"] = uuid.uuid4()
         return self._head("POST", f"/api/v1/tickets/{ticket}/images/", **kind) + body
 
+    def _create(self) -> bytes:
+        photo = self._photo()
+        headers = {"Tus-Resumable": "1.0.0", "Upload-Length": len(photo), "Upload-Metadata": "filename YS5qcGc="}
+        headers |= {"Content-Type": "application/offset+octet-stream", "Content-Length": len(photo)}
+        return self._head("POST", "/files", **headers) + photo
+
+    def _photo(self) -> bytes:
+        return b"".join([self._picture, os.urandom(16), self._noise])  # each one is different
+
     def _head(self, method: str, path: str, **headers) -> bytes:
         headers = {"Host": "127.0.0.1", "Authorization": f"Token {self.work.token}"} | headers
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
         return "\r\n".join(lines).encode()
+
+
+def run_load(**work) -> dict:
+    """Runs these clients (see Work) in a process of their own, and returns what they saw."""
+    command = [sys.executable, "-m", "bench.load"]
+    asked = json.dumps(asdict(Work(**work)))
+    root = Path(__file__).resolve().parent.parent
+    answer = subprocess.run(command, cwd=root, input=asked, text=True, capture_output=True)
+    if answer.returncode:
+        raise RuntimeError(f"The load failed:\n{answer.stderr}")
+    seen = json.loads(answer.stdout)
+    if not seen["milliseconds"]:
+        raise RuntimeError(f"Nothing but these answers came (number by status): {seen['answers']}")
+    return seen
 
 
 def small_jpeg() -> bytes:

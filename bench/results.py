@@ -34,6 +34,18 @@ class Table:
         if sentence not in self.notes:
             self.notes.append(sentence)
 
+    def note_ratios(self, row: str, one: str, other: str) -> None:
+        """Of each round by itself, which the load of the machine changes less than it does the values."""
+        cells = self.values[row]
+        ratios = ", ".join(f"{a / b:.2g}" for a, b in zip(cells[one], cells[other], strict=True))
+        self.note(f"{row}, {one} / {other}, round by round: {ratios}.")
+
+    def in_this_order(self, columns: list[str]) -> None:
+        """These columns come first, whoever was measured first."""
+        for row, cells in self.values.items():
+            first = {name: cells[name] for name in columns if name in cells}
+            self.values[row] = first | {name: cells[name] for name in cells if name not in first}
+
     def markdown(self) -> str:
         columns = list(dict.fromkeys(column for cells in self.values.values() for column in cells))
         first = columns[0]
@@ -63,9 +75,11 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
-def write(figure: str, story: str, tables: list[Table], *, command: str, load_before: str) -> str:
+def write(figure: str, story: str, tables: list[Table], *, command: str, load_before: str, servers_used: str) -> str:
     """Put this figure's section into RESULTS.md in place of its last one, and return it."""
-    made = "\n".join(f"- {line}" for line in (f"`{command}`, {_now()}", _commit(), *_machine(load_before)))
+    made = "\n".join(
+        f"- {line}" for line in (f"`{command}`, {_now()}", _commit(), *_machine(load_before), servers_used)
+    )
     section = "\n".join([f"## {figure}", "", story.strip(), "", made, "", *(table.markdown() for table in tables)])
     sections = _sections() | {figure: section}
     RESULTS.write_text("\n".join([TITLE, *(sections[name].rstrip() + "\n" for name in sorted(sections))]))

@@ -3,14 +3,11 @@
 The contenders share the servers, each with a database of its own, and never work at the same time.
 """
 
-import json
 import os
 import re
-import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import asdict
 from functools import cached_property
 
 import psycopg
@@ -18,9 +15,9 @@ import redis
 
 from bench import process_tree
 from bench.client import Client
-from bench.load import Work
+from bench.load import run_load
 from script import servers
-from tests.faults.processes import ROOT, Process, Processes
+from tests.faults.processes import Process, Processes
 
 SECRET = "not-secret-" * 8
 READY_WITHIN_SECONDS = 60
@@ -105,21 +102,13 @@ class Contender:
     # --- Work for it ---
 
     def load(self, **work) -> dict:
-        """What bench/load.py saw. Fills new tickets of 20 photos, unless it is to poll a path."""
+        """What the clients of bench/load.py saw. They fill new tickets of 20 photos, unless they are to poll a path."""
         token = self.token
         if not work.get("get"):
             places = work.setdefault("places", 20)
             photos = work.get("requests") or int(1000 * work["seconds"])
             work["tickets"] = self.open_tickets(photos // places + work["clients"] + 1, places=places)
-        asked = Work(port=self.port, token=token, **work)
-        command = [sys.executable, "-m", "bench.load"]
-        answer = subprocess.run(command, cwd=ROOT, input=json.dumps(asdict(asked)), text=True, capture_output=True)
-        if answer.returncode:
-            raise RuntimeError(f"The load failed:\n{answer.stderr}")
-        seen = json.loads(answer.stdout)
-        if not seen["milliseconds"]:
-            raise RuntimeError(f"{self.name} answered {seen['answers']}\n{self.web.output[-3000:]}")
-        return seen
+        return run_load(port=self.port, token=token, **work)
 
     def stage_backlog(self, photos: int, *, photo_bytes: int) -> None:
         """Photos accepted and waiting, with no worker running."""
@@ -164,21 +153,27 @@ class Textbook(Contender):
 
 
 class Stage:
-    """Use as a context manager: inside, the servers run and both contenders are migrated; nothing is left behind."""
+    """Use as a context manager: inside, the servers run and both contenders are migrated; nothing is left behind.
+
+    `postgres`: whose, one of servers.POSTGRES_SOURCES.
+    """
+
+    def __init__(self, *, postgres: str | None = None):
+        self._postgres = postgres
 
     def __enter__(self) -> "Stage":
         with ExitStack() as stack:
-            folder = stack.enter_context(servers.private_folder())
+            self.folder = folder = stack.enter_context(servers.private_folder())
             owner = servers.unprivileged_user()
             home = stack.enter_context(servers.private_folder(owner))
             self.processes = stack.enter_context(Processes(folder))
             self.redis_url = servers.start_redis(self.processes, folder=folder, max_bytes=0)
-            self.database_url = servers.start_postgres(self.processes, folder=home, owner=owner)
+            self.database_url = servers.start_postgres(
+                self.processes, folder=home, owner=owner, source=self._postgres, is_durable=True
+            )
             self._database_folder, self._connections = home, {}
             stack.callback(lambda: [connection.close() for connection in self._connections.values()])
-            for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # as by default, unlike in tests
-                self.query(f"ALTER SYSTEM SET {setting} = on")
-            self.query("SELECT pg_reload_conf()")
+            self.postgres_version = self.query("SHOW server_version")[0][0]
             self.textbook, self.hopla = Textbook(self), Hopla(self)
             self._stack = stack.pop_all()
         return self

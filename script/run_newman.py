@@ -1,15 +1,13 @@
 """Runs the Postman collection with newman, against a hopla of its own or, with --url, one that runs."""
 
 import argparse
-import json
 import os
-import shutil
 import sys
 from pathlib import Path
 
-from script import servers
+from script import npm, servers
 from script.children import Child, ChildFailed, Children, StopAsked
-from script.install import ROOT, say
+from script.install import ROOT
 from script.make_postman import COLLECTION_FILE, ENVIRONMENT_FILE
 from script.run_tests import dotenv_values
 from script.serve import free_port
@@ -20,14 +18,10 @@ PROGRAM = FOLDER / "node_modules" / ".bin" / "newman"
 UP_WITHIN_SECONDS = 90
 
 
-class CannotRun(Exception):
-    """newman cannot run; the text says what to do."""
-
-
 def main(arguments: list[str]) -> int:
     options, passed_on = parse(arguments)
     with servers.private_folder() as folder, Children() as children:
-        ensure_newman(children)
+        npm.ensure(children, FOLDER, {"newman": NEWMAN_VERSION}, oldest_node="16")
         if options.url:
             return run_collection(children, url=options.url, arguments=passed_on)
         server, url = start_hopla(children, folder=folder)
@@ -46,24 +40,6 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument("--url", help="of a hopla that runs, such as http://127.0.0.1:8000")
     return parser.parse_known_args(arguments)
-
-
-def ensure_newman(children: Children) -> None:
-    """Installs this version of newman into var/; does nothing when it is there."""
-    for program in ("node", "npm"):
-        if not shutil.which(program):
-            raise CannotRun(f"There is no {program} on PATH. newman needs Node.js 16 or newer: https://nodejs.org/")
-    if installed_version() == NEWMAN_VERSION:
-        return
-    say(f"Installing newman {NEWMAN_VERSION} into {FOLDER.relative_to(ROOT)}")
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    install = ["npm", "install", f"--prefix={FOLDER}", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]
-    children.run("npm", [*install, f"newman@{NEWMAN_VERSION}"], cwd=FOLDER)
-
-
-def installed_version() -> str | None:
-    package = FOLDER / "node_modules" / "newman" / "package.json"
-    return json.loads(package.read_text())["version"] if package.exists() and PROGRAM.exists() else None
 
 
 def start_hopla(children: Children, *, folder: Path, **variables: str) -> tuple[Child, str]:
@@ -94,5 +70,5 @@ if __name__ == "__main__":
     except StopAsked as stop:
         print("Stopped.", file=sys.stderr)
         sys.exit(stop.exit_code)
-    except (CannotRun, ChildFailed, servers.NotInstalled) as error:
+    except (npm.NoNode, ChildFailed, servers.NotInstalled) as error:
         sys.exit(f"script/newman: {error}")

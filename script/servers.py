@@ -111,19 +111,28 @@ def _wheel_folder(package: str) -> Path:
 # --- PostgreSQL ---
 
 
-def start_postgres(children: Children, *, folder: Path, owner: pwd.struct_passwd | None) -> str:
-    """Starts an empty PostgreSQL that gives up durability for speed, and returns the URL of its database."""
-    programs = _programs_that_run_as(owner, folder=folder)
+def start_postgres(
+    children: Children,
+    *,
+    folder: Path,
+    owner: pwd.struct_passwd | None,
+    source: str | None = None,
+    is_durable: bool = False,
+) -> str:
+    """Starts an empty PostgreSQL and returns the URL of its database. It gives up durability for speed, unless it
+    `is_durable`: then its settings are the defaults. `source`: whose programs, one of POSTGRES_SOURCES; by default the
+    first that has any.
+    """
+    programs = _programs_that_run_as(owner, folder=folder, source=source)
     data = folder / "data"
     children.run("initdb", [*initdb(programs), "--pgdata", data, "--no-sync"], cwd=folder, user=owner)
     settings = {
         "unix_socket_directories": f"'{folder}'",
         "listen_addresses": "''",
         "max_connections": 300,
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
     }
+    if not is_durable:
+        settings |= dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
     with (data / "postgresql.conf").open("a") as conf:
         conf.writelines(f"{name} = {value}\n" for name, value in settings.items())
     command = [programs / "postgres", "-D", data]
@@ -162,9 +171,9 @@ def accepts(folder: Path) -> bool:
     return True
 
 
-def _programs_that_run_as(owner: pwd.struct_passwd | None, *, folder: Path) -> Path:
+def _programs_that_run_as(owner: pwd.struct_passwd | None, *, folder: Path, source: str | None) -> Path:
     """The folder of PostgreSQL's programs: of this machine's own where it has one, else the wheel's."""
-    for programs in (*postgres_of_the_system(), *postgres_of_the_wheel()):
+    for programs in (each for name, find in POSTGRES_SOURCES.items() if source in (None, name) for each in find()):
         if major_version(programs) >= OLDEST_POSTGRES and (usable := usable_by(owner, programs, folder=folder)):
             return usable
     raise NotInstalled(
@@ -200,6 +209,9 @@ def postgres_of_the_system():
         yield Path(found).resolve().parent
     # Debian and Ubuntu leave the server's programs off PATH.
     yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=major_version, reverse=True)
+
+
+POSTGRES_SOURCES = {"system": postgres_of_the_system, "wheel": postgres_of_the_wheel}
 
 
 def major_version(programs: Path) -> int:

@@ -1,4 +1,4 @@
-"""Django's, DRF's and RQ's defaults wherever there is one."""
+"""Django's, DRF's and RQ's defaults wherever there is one, but for connections to the database that are kept."""
 
 import environ
 
@@ -18,7 +18,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "django.middleware.common.CommonMiddleware"]
 ROOT_URLCONF = "bench.textbook.urls"
 WSGI_APPLICATION = "bench.textbook.wsgi.application"
-DATABASES = {"default": env.db_url("DATABASE_URL")}
+DATABASES = {"default": env.db_url("DATABASE_URL") | {"CONN_MAX_AGE": 60}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 RQ_QUEUES = {"default": {"URL": env.str("REDIS_URL")}}

@@ -49,13 +49,17 @@ class CompiledQuery:
 
     def rows(self, **values) -> list[tuple]:
         """Returns the rows for these values, one for each Parameter by name."""
-        compiler, converters, sql, parameters = self._compiled
-        with _executed((sql, parameters), values) as cursor:
+        compiler, converters = self._compiled[:2]
+        with _executed(self.compile(), values) as cursor:
             rows = cursor.fetchall()
         return [tuple(row) for row in compiler.apply_converters(rows, converters)] if converters else rows
 
     def first(self, **values) -> tuple | None:
         return next(iter(self.rows(**values)), None)
+
+    def compile(self) -> tuple[str, list]:
+        """Returns the SQL and its parameters; the first call compiles them."""
+        return self._compiled[2:]
 
     @cached_property
     def _compiled(self) -> tuple:
@@ -92,6 +96,17 @@ class CompiledStatement:
     def first(self, **values) -> tuple | None:
         """Returns the first row as the database returns it, with these values, one for each Parameter by name."""
         with _executed(self._compiled, values) as cursor:
+            return cursor.fetchone()
+
+    def first_after(self, lock: CompiledQuery, **values) -> tuple | None:
+        """The same once `lock` has run, which gets its values from these, too. Both go to the server together, in one
+        transaction: the statement sees what was committed before it got the lock, and holds that for no round trip.
+        """
+        database = connections[DEFAULT_DB_ALIAS]
+        with cursor_of(database) as first, cursor_of(database) as cursor:
+            with database.wrap_database_errors, database.connection.pipeline():
+                for each, (sql, parameters) in ((first, lock.compile()), (cursor, self._compiled)):
+                    each.execute(sql, [_value_of(parameter, values, database) for parameter in parameters])
             return cursor.fetchone()
 
     def run(self, **values) -> int:

@@ -53,6 +53,7 @@ POLL_SECONDS = 2  # the longest wait for a job, and so how late a stop or a hear
 # Redis.
 REDIS_TIMEOUT_SECONDS = POLL_SECONDS + 5
 LIVENESS_SECONDS = 15  # a worker without a heartbeat for this long counts as dead
+BEAT_SECONDS = LIVENESS_SECONDS / 3  # a job that has begun, or was heard of, so recently needs no heartbeat
 MAINTENANCE_SECONDS = 30
 JOBS_SHARE_OF_STOP = 0.8  # of STOP_TIMEOUT_SECONDS; the rest is for recording their outcomes
 WATCH_SECONDS = 0.5
@@ -137,7 +138,7 @@ class JobRunner(SimpleWorker):
     def maintain_heartbeats(self, job):
         """Renew RQ's lease on the running job. Called from the worker's main thread: the job may be just ending."""
         execution = self.execution
-        if execution is None:
+        if execution is None or (now() - execution.last_heartbeat).total_seconds() < BEAT_SECONDS:
             return
         with self.connection.pipeline() as pipeline:
             execution.heartbeat(job.started_job_registry, LIVENESS_SECONDS, pipeline=pipeline)

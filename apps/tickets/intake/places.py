@@ -2,12 +2,15 @@
 
 On PostgreSQL one statement is the fast path, for the common photo, which takes the position after the last, and for
 that of a slot. The statement may wait for the ticket, and sees the rows as of its start; then the unique constraint, or
-the ticket's status, keeps it from taking a place. On the slow path the position is decided under the ticket's lock, and
-the same statement runs again with it. SQLite has no row locks: there the transaction is the lock, and each part its own
-statement.
+the ticket's status, keeps it from taking a place. So where many photos of one ticket come side by side, it runs once
+the ticket is locked, both in one round trip. On the slow path, for a place that was freed, the position is decided
+under the ticket's lock, and the same statement runs again with it. SQLite has no row locks: there the transaction is
+the lock, and each part its own statement.
 """
 
-from functools import cache
+import time
+from enum import Enum
+from functools import cache, partial
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import connection, models, transaction
@@ -58,8 +61,20 @@ WITH seen AS MATERIALIZED (
 ), transition AS (
     {insert_transition} FROM image, place WHERE place.status = '{pending}'
 )
-SELECT place.status, place.owner_id, image.position, image.duplicate_of_id FROM image, place
+SELECT place.status, place.owner_id, place.position, image.position, image.duplicate_of_id
+FROM place LEFT JOIN image ON true
 """
+# For so long after a photo lost its place to another the next ones of that ticket lock it first.
+CONTENDED_SECONDS = 2
+MOST_CONTENDED = 1000  # tickets that this process remembers
+# What a new photo has not been through. Not as parameters: psycopg reads a statement with more than 50 of them anew
+# each time that it is run.
+NOT_YET = {
+    **dict.fromkeys(("asset_id", "asset_format", "error_code", "error_detail"), "''"),
+    **dict.fromkeys(("rejection_reason", "rejection_note"), "''"),
+    **dict.fromkeys(("attempts", "attempts_uncounted"), "0"),
+    **dict.fromkeys(("asset_version", "next_retry_at", "stored_at", "rejected_at"), "NULL"),
+}
 IS_OPEN = Q(status__in=OPEN_TICKET) & (Q(expires_at=None) | Q(expires_at__gt=NOW))
 
 _TICKET_ID = Parameter("ticket_id", models.BigIntegerField())
@@ -127,7 +142,7 @@ def take_place(image: Image, *, position: int | None = None) -> None:
 
     `position`: that of the slot it is for. Raises as `free_position`, and Ticket.DoesNotExist.
     """
-    if connection.vendor == "postgresql" and _take_at_once(image, position=position):
+    if connection.vendor == "postgresql" and _take_first_free(image, position=position):
         return
     with transaction.atomic():
         ticket = Ticket.objects.lock(image.ticket_id)
@@ -138,13 +153,39 @@ def take_place(image: Image, *, position: int | None = None) -> None:
             _take_in_steps(image, ticket, position=position)
 
 
-def _take_at_once(image: Image, *, position: int | None = None) -> bool:
+def _take_first_free(image: Image, *, position: int | None) -> bool:
     """Without a position: the one after the last, if none before it is free and none has a name."""
+    is_contended = _contended.get(image.ticket_id, 0) > time.monotonic()
+    outcome = _take_at_once(image, position=position, locks_first=is_contended)
+    if outcome is Outcome.OVERTAKEN and not is_contended:
+        _remember_contended(image.ticket_id)
+        outcome = _take_at_once(image, position=position, locks_first=True)
+    return outcome is Outcome.TAKEN
+
+
+class Outcome(Enum):
+    TAKEN = "taken"
+    OVERTAKEN = "overtaken"  # by another photo, or a move of the ticket
+    NOT_THERE = "not there"
+
+
+# Tickets of which several photos come side by side, and until when that is assumed: a guess that only costs time.
+_contended: dict[int, float] = {}
+
+
+def _remember_contended(ticket_id: int) -> None:
+    if len(_contended) >= MOST_CONTENDED:
+        _contended.clear()
+    _contended[ticket_id] = time.monotonic() + CONTENDED_SECONDS
+
+
+def _take_at_once(image: Image, *, position: int | None, locks_first: bool = False) -> Outcome:
     now = timezone.now()
     begun = new_move(
         ticket_id=image.ticket_id, from_status=TicketStatus.PENDING, to_status=TicketStatus.IN_PROGRESS, at=now
     )
-    row = _take().first(
+    take = partial(_take().first_after, _lock()) if locks_first else _take().first
+    row = take(
         **values_to_insert(image),
         **values_to_insert(begun),
         ticket_id=image.ticket_id,
@@ -153,13 +194,16 @@ def _take_at_once(image: Image, *, position: int | None = None) -> bool:
         now=now,
     )
     if row is None:
-        return False
-    status_before, owner_id, image.position, image.duplicate_of_id = row
+        return Outcome.NOT_THERE
+    status_before, owner_id, wanted, taken, twin = row
+    if taken is None:
+        return Outcome.NOT_THERE if wanted is None else Outcome.OVERTAKEN
+    image.position, image.duplicate_of_id = taken, twin
     image._state.adding, image._state.db = False, connection.alias
     if status_before == TicketStatus.PENDING:
         begun.actor = f"user {owner_id}"
         transaction.on_commit(lambda: log_transition(begun, {}), robust=True)
-    return True
+    return Outcome.TAKEN
 
 
 def _take_in_steps(image: Image, ticket: Ticket, *, position: int) -> None:
@@ -193,6 +237,16 @@ def _held():
 
 
 @cache
+def _lock() -> CompiledQuery:
+    query = CompiledQuery(
+        lambda: Ticket.objects.filter(pk=_TICKET_ID).order_by().select_for_update(no_key=True).values_list("pk")
+    )
+    with transaction.atomic():  # Django compiles a query that locks in a transaction only
+        query.compile()
+    return query
+
+
+@cache
 def _take() -> CompiledStatement:
     return CompiledStatement(_compile_take)
 
@@ -207,7 +261,9 @@ def _compile_take() -> tuple[str, list]:
         Ticket.objects.filter(IS_OPEN, pk=_TICKET_ID, status=status),
         TICKET_MOVES["begin"].values_written() | {"version": F("version") + 1},
     )
-    insert_image, image_parameters = insert_sql(Image, position="place.position", duplicate_of_id="place.twin")
+    insert_image, image_parameters = insert_sql(
+        Image, position="place.position", duplicate_of_id="place.twin", **NOT_YET
+    )
     insert_transition, transition_parameters = insert_sql(Transition, actor="'user ' || place.owner_id")
     sql = TAKE.format(
         seen=seen,

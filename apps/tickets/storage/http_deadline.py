@@ -1,7 +1,8 @@
 """A urllib3 pool whose exchanges end by a total deadline, or at once when the process stops.
 
-urllib3's read timeout is per socket read, so a server that sends one byte a second never exceeds it. Here a timer shuts
-the connection down when the whole exchange (connect, TLS, send, wait, read) has taken too long, at any stage.
+urllib3's read timeout is per socket read, so a server that sends one byte a second never exceeds it. Here one thread of
+the process shuts the connection down when the whole exchange (connect, TLS, send, wait, read) has taken too long, at
+any stage. A timer for each exchange would be a thread for each, which costs more than a round trip to Redis.
 
 Private parts of urllib3 2.8.0: `urllib3.connection.HTTPConnection._new_conn`.
 """
@@ -9,11 +10,13 @@ Private parts of urllib3 2.8.0: `urllib3.connection.HTTPConnection._new_conn`.
 import os
 import socket
 import threading
+import time
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.filepost import choose_boundary, encode_multipart_formdata
 
+from apps.common.http.slow_clients import forget, watch
 from apps.common.jobs.queue import jobs
 
 _running = threading.local()
@@ -34,17 +37,17 @@ class Exchange:
         self.interrupted = False
         self._handle = None
         self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._expire)
-        self._timer.daemon = True
+        self._seconds = seconds
 
     def __enter__(self):
+        self._ends_at = time.monotonic() + self._seconds
         _running.exchange = self
         _under_way.add(self)
-        self._timer.start()
+        watch(self)
         return self
 
     def __exit__(self, *exc_info):
-        self._timer.cancel()
+        forget(self)
         _under_way.discard(self)
         _running.exchange = None
         with self._lock:
@@ -67,7 +70,10 @@ class Exchange:
             self.interrupted = True
             self._cut()
 
-    def _expire(self):
+    def is_overdue(self) -> bool:
+        return time.monotonic() > self._ends_at
+
+    def cut(self) -> None:
         with self._lock:
             self.timed_out = True
             self._cut()

@@ -135,7 +135,8 @@ def _discard_unclaimed_bytes_on(server: Server) -> int:
     failed.
     """
     seconds_whole = store.seconds_whole(store.sample(BATCH, server=server), server=server)
-    images = {str(image.pk): image for image in Image.objects.filter(pk__in=seconds_whole)}
+    needed = Image.objects.filter(pk__in=seconds_whole).order_by().only("status", "error_code", "size")
+    images = {str(image.pk): image for image in needed}
     settled = 0
     for image_id, seconds in seconds_whole.items():
         image = images.get(image_id)

@@ -1,8 +1,10 @@
+import uuid
 from unittest import skipUnless
 
 from django.db import DatabaseError, connection
 
 from apps.common.db.pool import PooledConnection
+from apps.tickets.models import Image
 from tests.flush import FlushedTestCase
 
 
@@ -40,6 +42,15 @@ class PooledConnectionTests(FlushedTestCase):
 
         self.assertEqual(connection.connection.info.backend_pid, backend)
         self.assertEqual(self.ask_another(last_query, backend), "SELECT pg_backend_pid()")
+        connection.close()
+
+    def test_prepared_statement_is_planned_once(self):
+        for _ in range(3):
+            Image.objects.find(uuid.uuid4())
+
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT sum(generic_plans), sum(custom_plans) FROM pg_prepared_statements")
+            self.assertEqual(cursor.fetchone(), (3, 0))
         connection.close()
 
     def test_connection_that_the_server_has_ended_is_replaced(self):

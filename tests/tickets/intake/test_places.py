@@ -1,5 +1,6 @@
 """What a photo's one statement does when it had to wait for its ticket, and found another one than it had looked at."""
 
+from itertools import product
 from unittest import skipUnless
 
 from django.db import connection, transaction
@@ -49,6 +50,10 @@ class PlacesTests(CommittingTestCase):
             self.assertEqual(getattr(kept, field.attname), getattr(image, field.attname), field.name)
         self.assertEqual(Ticket.objects.get(pk=self.ticket.pk).version, version + 1)
 
+    def test_statement_has_no_more_parameters_than_psycopg_reads_once(self):
+        _, parameters = places._compile_take()
+        self.assertLessEqual(len(parameters), 50)
+
     def test_photo_with_the_same_bytes_is_named(self):
         first = self.ticket.images.get()
 
@@ -60,6 +65,18 @@ class PlacesTests(CommittingTestCase):
         image = self.accept_while(lambda: make_image(self.ticket, position=2))
 
         self.assertEqual(image.position, 3)
+
+    def test_where_photos_come_side_by_side_the_next_one_locks_the_ticket_and_is_not_overtaken(self):
+        self.ticket = make_ticket(num_images=9)
+        self.accept_while(lambda: make_image(self.ticket, position=1))
+        version = Ticket.objects.get(pk=self.ticket.pk).version
+
+        image = self.accept_while(lambda: make_image(self.ticket, position=3))
+
+        self.assertEqual(image.position, 4)
+        self.assertEqual(Ticket.objects.get(pk=self.ticket.pk).version, version + 1)  # by one attempt
+        self.assertEqual(self.statements_of(lambda: self.accept(seed=9)), 2)
+        self.assertEqual(self.taken.position, 5)
 
     def test_last_place_that_another_got_meanwhile_is_refused(self):
         make_image(self.ticket, position=2)
@@ -133,8 +150,10 @@ class PlacesTests(CommittingTestCase):
             with self.subTest(ticket=ticket):
                 version, images = ticket.version, ticket.images.count()
 
-                for position in (None, 2):
-                    self.assertFalse(places._take_at_once(Image(ticket=ticket, **DESCRIBED), position=position))
+                for position, locks_first in product((None, 2), (False, True)):
+                    image = Image(ticket=ticket, **DESCRIBED)
+                    outcome = places._take_at_once(image, position=position, locks_first=locks_first)
+                    self.assertIs(outcome, places.Outcome.NOT_THERE)
                 with self.assertRaises(APIException), transaction.atomic():
                     places.free_position(Ticket.objects.lock(ticket.pk), wanted=2)
 

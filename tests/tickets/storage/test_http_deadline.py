@@ -10,6 +10,7 @@ from urllib3 import Timeout
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError
 from urllib3.filepost import encode_multipart_formdata
 
+from apps.common.http import slow_clients
 from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 from apps.tickets.storage.http_deadline import DeadlinePoolManager, Exchange, interrupt_all
 from tests.case import HoplaAssertions
@@ -163,18 +164,21 @@ class DeadlineTests(DeadlineTestCase):
         self.assertIn(b"X-Other: kept", head)
         self.assertNotIn(b"Transfer-Encoding", head)
 
-    def test_exchange_that_ended_in_time_leaves_its_connection_and_no_timer_behind(self):
+    def test_exchange_that_ended_in_time_leaves_its_connection_behind_and_no_thread(self):
         def answer_always(it, connection):
             while connection.recv(65536):
                 connection.sendall(ANSWER)
 
         server = self.serve(answer_always)
+        slow_clients.watcher.ensure_started()  # one thread for all
         for _ in range(3):
+            before = threading.active_count()
             with Exchange(20) as exchange:
+                self.assertLessEqual(threading.active_count(), before)
                 response = self.pool.request("GET", f"http://{server.address}", timeout=LONG)
             self.assertEqual((response.data, exchange.timed_out), (b"ok", False))
         self.assertEqual(server.connections, 1)
-        self.wait_until(lambda: not any(isinstance(thread, threading.Timer) for thread in threading.enumerate()))
+        self.assertNotIn(exchange, slow_clients._watched)
 
     def test_exchanges_of_other_threads_go_on(self):
         slow = self.serve(lambda it, to: it.over.wait())

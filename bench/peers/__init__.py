@@ -1,0 +1,1 @@
+"""Other servers for uploads to compare hopla with, each beside the program that starts it."""
