@@ -2,7 +2,8 @@
 
 The server would close the connection over an unread body, and a client that is still sending would see a reset
 connection, not the response: a full ticket would look like a network failure. The limits keep clients from holding a
-thread this way: beyond them the connection is closed.
+thread this way: beyond them the connection is closed. After a response with the attribute `leaves_body_unread` it is
+closed at once, for clients that know what to do when they do not see that response.
 
 Private parts of Django 5.2.19: `django.http.HttpResponse._resource_closers`.
 """
@@ -27,8 +28,9 @@ class UnreadBodyMiddleware:
         body = body_of(request)
         if response.status_code >= 400 and not body.is_whole:
             sock = request.META.get("gunicorn.socket")
+            most_bytes = 0 if getattr(response, "leaves_body_unread", False) else MAX_BYTES
             # The server calls these after sending the response.
-            response._resource_closers.append(lambda: read_off(body, sock, most_bytes=MAX_BYTES, seconds=MAX_SECONDS))
+            response._resource_closers.append(lambda: read_off(body, sock, most_bytes=most_bytes, seconds=MAX_SECONDS))
         return response
 
 

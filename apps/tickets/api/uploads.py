@@ -65,6 +65,10 @@ class ResumableView(APIView):
         if response.status_code == status.HTTP_412_PRECONDITION_FAILED:
             response["Tus-Version"] = tus.VERSION
         response["Cache-Control"] = "no-store"
+        if request.method == "PATCH" and response.status_code == status.HTTP_409_CONFLICT:
+            # Browsers that find a connection cut which they used before send its request again by themselves: all the
+            # rest of the photo, from an offset that is wrong by now. Whoever sees no answer asks for the right one.
+            response.leaves_body_unread = True
         return response
 
     def handle_exception(self, exc):

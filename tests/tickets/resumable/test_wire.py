@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from django.test import tag
@@ -63,6 +64,18 @@ class WireTestCase(TusMixin, CommittingTestCase):
         self.assertEqual(Image.objects.get().pk.hex, self.id.replace("-", ""))
         self.assertEqual(bytes(store.read(self.id, SIZE)), PHOTO)
         self.assertEqual(store.bytes_in_use(), SIZE)
+
+
+class WrongOffsetTests(WireTestCase):
+    def test_bytes_that_would_come_in_vain_are_not_waited_for(self):
+        client = self.sending(5)
+        self.assertEqual(client.answer().status, 409)
+        with suppress(OSError):
+            client.send(PHOTO[5:])
+            client.send_head("HEAD", self.path, Authorization=f"Token {self.token}", Tus_Resumable="1.0.0")
+        self.wait_until(lambda: client.is_ended_after(b""))
+        self.assertEqual(client.seen, b"")  # no answer to a second request on this connection
+        self.assert_finished_from(0)
 
 
 class BrokenOffTests(WireTestCase):
