@@ -1,7 +1,7 @@
 """A new upload: refused at once where its photo could only be refused, else written down before a byte comes.
 
-An Idempotency-Key brings a repeat to the same upload. It is kept in Redis: without it a repeat begins another upload,
-and only one of them will be sent.
+An Idempotency-Key brings a repeat to the same upload, unless its photo has failed since. It is kept in Redis: without
+it a repeat begins another upload, and only one of them will be sent.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from apps.tickets.intake import idempotency
 from apps.tickets.intake.filenames import clean_filename
 from apps.tickets.intake.room import new_photo_id
 from apps.tickets.models import Image, Ticket
+from apps.tickets.models.statuses import ImageStatus
 from apps.tickets.resumable import allowance, state
 from apps.tickets.resumable.state import Upload, require_length
 
@@ -78,7 +79,8 @@ def _living(kept: bytes | None, fingerprint: str) -> uuid.UUID | None:
     if kept is None:
         return None
     fingerprint_then, upload_id = json.loads(kept)
-    if not state.is_unfinished(upload_id) and not Image.objects.filter(pk=upload_id).exists():
+    sound = Image.objects.filter(pk=upload_id).exclude(status=ImageStatus.FAILED)
+    if not state.is_unfinished(upload_id) and not sound.exists():
         return None
     if fingerprint_then != fingerprint:
         raise IdempotencyKeyReusedError

@@ -556,6 +556,14 @@ class RepeatedCreationTests(TusTestCase):
         self.assertNotEqual(again["Location"], first["Location"])
         self.assertNotIn("Idempotent-Replayed", again.headers)
 
+    def test_same_key_begins_anew_when_its_photo_has_failed_since(self):
+        first = self.repeat(PHOTO)
+        Image.objects.update(status="failed", error_code="bytes_lost")
+        again = self.repeat(PHOTO)
+        self.assertEqual(again.status_code, 201, again.content)
+        self.assertNotEqual(again["Location"], first["Location"])
+        self.assertEqual(Image.objects.count(), 2)
+
     def test_other_things_asked_with_the_same_key_are_refused(self):
         self.repeat()
         for other in ({"length": 7}, {"Upload_Metadata": metadata(filename="x")}, {"Repr_Digest": digest(b"")}):
