@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F
 
@@ -17,7 +18,8 @@ from tests.case import default_queue, staged_photos
 from tests.faults.clients import Client, Diary
 from tests.faults.world import wait_until
 
-# An upload that was cut off is forgotten after staging.INCOMING_TTL_SECONDS.
+# An upload that was cut off is forgotten after staging.INCOMING_TTL_SECONDS, a resumable one after the world's
+# RESUMABLE_TTL_SECONDS.
 SETTLED_WITHIN_SECONDS = 240
 
 
@@ -52,7 +54,7 @@ def settle(*, timeout_seconds: float = SETTLED_WITHIN_SECONDS) -> bool:
 def settle_at_once() -> bool:
     """As `settle`, with the wait for expiries and for overdue uploads taken as over once no photo is in flight."""
     wait_until(lambda: not _is_any_photo_in_flight(), timeout_seconds=SETTLED_WITHIN_SECONDS)
-    let_time_pass(store.INCOMING_TTL_SECONDS)
+    let_time_pass(max(store.INCOMING_TTL_SECONDS, settings.RESUMABLE_TTL_SECONDS))
     return settle()
 
 

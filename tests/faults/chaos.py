@@ -17,8 +17,9 @@ from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import Image, Ticket
 from tests.faults import books
 from tests.faults.clients import Client, Diary, RefusedError, new_key, photo
-from tests.faults.lossy_proxy import LossyProxy
 from tests.faults.monkey import Monkey, everyday_trouble, from_database
+from tests.faults.proxies import BadLine, LossyProxy
+from tests.faults.resuming import ResumingClient
 from tests.faults.world import World
 from tests.makers import make_user, token_for
 
@@ -60,11 +61,15 @@ def run(
     users = [make_user() for _ in range(4)]
     world.sandbox.cloud.faults.set(everyday_trouble(), seed=seed)
     started = time.monotonic()
-    with LossyProxy(world.url, loss=0.05, seed=seed) as proxy, ThreadPoolExecutor(number_of_clients) as pool:
+    with (
+        LossyProxy(world.url, loss=0.05, seed=seed) as lossy,
+        BadLine(world.url, cut_every_seconds=1) as cut,
+        ThreadPoolExecutor(number_of_clients) as pool,
+    ):
         workers = [
             ClientAtWork(
-                Client(
-                    dice.choice([world.url, proxy.url]),
+                [Client, ResumingClient][number % 2](
+                    dice.choice([world.url, lossy.url, cut.url]),
                     token_for(dice.choice(users)),
                     diary=diary,
                     patience_seconds=PATIENCE_SECONDS,

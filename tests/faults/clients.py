@@ -110,7 +110,7 @@ class Client:
 
     def post_photo(self, ticket_id: int, content: bytes, *, key: str | None = None) -> Answer:
         """The final response to this photo; 202 unless the ticket takes no more."""
-        self._remember(content)
+        self.remember(content)
         headers = {"Content_Type": "image/jpeg", "Idempotency_Key": key or new_key()}
         answer = self.repeatedly("POST", f"tickets/{ticket_id}/images/", content, **headers)
         if answer.status == 202:
@@ -118,7 +118,7 @@ class Client:
         return answer
 
     def post_photo_once(self, ticket_id: int, content: bytes, **headers) -> Answer:
-        self._remember(content)
+        self.remember(content)
         return self.once("POST", f"tickets/{ticket_id}/images/", content, Content_Type="image/jpeg", **headers)
 
     def read_ticket(self, ticket_id: int) -> dict:
@@ -150,7 +150,8 @@ class Client:
             time.sleep(0.2)
         return ticket
 
-    def _remember(self, content: bytes) -> None:
+    def remember(self, content: bytes) -> None:
+        """For the books: this photo is sent."""
         self.diary.md5_by_sha256[hashlib.sha256(content).hexdigest()] = hashlib.md5(content).hexdigest()
 
 

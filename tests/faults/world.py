@@ -27,6 +27,7 @@ QUICK = {
     "UPLOAD_TIMEOUT_SECONDS": "2",
     "RECONCILE_AFTER_SECONDS": "2",
     "UPLOAD_MAX_ATTEMPTS": "4",
+    "RESUMABLE_TTL_SECONDS": "60",
     "THROTTLE_LOGIN": "",
     "THROTTLE_REGISTER": "",
     "THROTTLE_TICKETS": "",
@@ -238,7 +239,10 @@ def connected_to(folder: Path):
 
 def _as_settings(environment: dict[str, str]) -> dict[str, int]:
     """The numbers among them that this process reads too."""
-    names = ("UPLOAD_TIMEOUT_SECONDS", "RECONCILE_AFTER_SECONDS", "UPLOAD_MAX_ATTEMPTS", "STAGING_MAX_BYTES")
+    names = (
+        *("UPLOAD_TIMEOUT_SECONDS", "RECONCILE_AFTER_SECONDS", "UPLOAD_MAX_ATTEMPTS"),
+        *("STAGING_MAX_BYTES", "RESUMABLE_TTL_SECONDS"),
+    )
     return {name: int(environment[name]) for name in names if name in environment}
 
 
