@@ -16,11 +16,14 @@ from urllib.parse import urlsplit
 
 import environ
 
-from script import browser, servers
+from script import browser, clients, servers
 from script.children import Child, ChildFailed, Children, StopAsked
 from script.install import ROOT
 
-NOT_EVERYWHERE = (browser.NEEDED, "needs promtool", "needs requirements-observability.txt")
+NOT_EVERYWHERE = (
+    *(browser.NEEDED, clients.NEEDED, clients.NODE_NEEDED),
+    *("needs promtool", "needs requirements-observability.txt"),
+)
 EXPECTED_SKIPS = {
     "postgres": ("needs SQLite", "needs PgBouncer", "needs network namespaces", "needs pg_trgm", *NOT_EVERYWHERE),
     "sqlite": ("needs PostgreSQL", "Database doesn't support feature", *NOT_EVERYWHERE),
