@@ -9,7 +9,7 @@ import time
 from bench import results, scaling_page
 from bench.stage import Stage
 
-FIGURES = ("accept", "drain", "traffic", "memory", "slow-clients", "lists", "polls", "recovery", "trickle")
+FIGURES = ("accept", "drain", "traffic", "memory", "slow-clients", "lists", "polls", "recovery", "trickle", "resume")
 
 
 def main() -> None:
@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="each measures both; default: %(default)s")
     parser.add_argument("--seconds", type=float, default=6, help="of load in each round; default: %(default)s")
     parser.add_argument("--tickets", type=int, default=100_000, help="for lists, of 5 images; default: %(default)s")
+    parser.add_argument("--hasten", type=float, default=10, help="resume: so many times as fast; default: %(default)s")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, so that everything started is ended
     for figure in FIGURES if options.figure == "all" else (options.figure,):
@@ -32,6 +33,8 @@ def run(figure: str, options: argparse.Namespace) -> None:
     command = f"bench/run {figure} --rounds {options.rounds} --seconds {options.seconds:g}"
     if figure == "lists":
         command += f" --tickets {options.tickets}"
+    if figure == "resume":
+        command += f" --hasten {options.hasten:g}"
     print(results.write(figure, module.__doc__, tables, command=command, load_before=load_before))
     scaling_page.PAGE.write_text(scaling_page.page())
     print(f"({time.monotonic() - started:.0f} s)\n", flush=True)
