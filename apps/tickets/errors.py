@@ -183,7 +183,7 @@ class UploadOffsetMismatchError(APIException):
 
 
 class UploadOvertakenError(APIException):
-    status_code = 409
+    status_code = 423  # after 409, clients of tus begin anew
     default_code = "upload_overtaken"
     default_detail = _("A newer request for this upload has taken over. What had come was kept.")
 

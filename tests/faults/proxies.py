@@ -94,8 +94,8 @@ class BadLine(Proxy):
     """One line, as of a phone, that all connections share: slow, and cut now and then with all that it carries.
 
     `bytes_per_second`: what clients send in all. A cut comes each time that the clients have sent `cut_after_bytes`,
-    every `cut_every_seconds`, and with `cut()`; after `most_cuts` there are none. Clients notice at once. The server
-    sees in turn the connection end, a reset, and silence, as when a phone has left one network for another.
+    every `cut_every_seconds`, and with `cut()`. Clients notice at once. The server sees one of `ends` in turn: the
+    connection's end, a reset, or silence, as when a phone has left its network.
 
     `in_step`: of each connection the next bytes wait until the server has read the last ones, and a cut does, too. What
     is sent in vain, or twice, then depends on clients and server alone, and not on how busy they are.
@@ -112,18 +112,18 @@ class BadLine(Proxy):
         bytes_per_second: float | None = None,
         cut_after_bytes: int | None = None,
         cut_every_seconds: float | None = None,
-        most_cuts: int | None = None,
+        ends: tuple[str, ...] = ENDS,
         in_step: bool = False,
     ):
         super().__init__(target)
         self.buffered_bytes = self._piece_bytes = 4 * 1024 if in_step else 32 * 1024
         self._rate, self._free_at = bytes_per_second, 0.0
         self._cut_after_bytes, self._cut_every_seconds = cut_after_bytes, cut_every_seconds
-        self._most_cuts, self._in_step = most_cuts, in_step
+        self._ends, self._in_step = ends, in_step
         self._open: list[_Connection] = []
         self._silent: list[socket.socket] = []
         self._over = threading.Event()
-        self.sent = self.answered = self.cuts = 0  # bytes from clients, bytes to them, and cuts that ended a connection
+        self.sent = self.cuts = 0  # bytes from clients, and cuts that ended a connection
 
     def __enter__(self):
         super().__enter__()
@@ -143,10 +143,10 @@ class BadLine(Proxy):
             self._cut()
 
     def _cut(self) -> None:
-        if not self._open or self.cuts == self._most_cuts:
+        if not self._open:
             return
         for connection in self._open:
-            connection.ends_by = self.ENDS[self.cuts % len(self.ENDS)]
+            connection.ends_by = self._ends[self.cuts % len(self._ends)]
         self._open = []
         self.cuts += 1
 
@@ -168,9 +168,10 @@ class BadLine(Proxy):
                     if source is client:
                         self._wait_for_room(len(piece))
                     connection.other_than(source).sendall(piece)
-                    self._count(connection, len(piece), is_sent=source is client)
-                    if self._in_step and source is client:
-                        connection.wait_until_read(self._over)
+                    if source is client:
+                        self._count(len(piece))
+                        if self._in_step:
+                            connection.wait_until_read(self._over)
         finally:
             with self._lock:
                 if connection in self._open:
@@ -185,11 +186,8 @@ class BadLine(Proxy):
                 free_at = self._free_at
             self._over.wait(max(0, free_at - time.monotonic()))
 
-    def _count(self, connection: "_Connection", number: int, *, is_sent: bool) -> None:
+    def _count(self, number: int) -> None:
         with self._lock:
-            if not is_sent:
-                self.answered += number
-                return
             before, self.sent = self.sent, self.sent + number
             every = self._cut_after_bytes
             if every and before // every < self.sent // every:

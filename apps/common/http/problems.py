@@ -28,6 +28,7 @@ TITLES = {
     415: gettext_lazy("Unsupported Media Type"),
     417: gettext_lazy("Expectation Failed"),
     422: gettext_lazy("Unprocessable Content"),
+    423: gettext_lazy("Locked"),
     429: gettext_lazy("Too Many Requests"),
     431: gettext_lazy("Request Header Fields Too Large"),
     460: gettext_lazy("Checksum Mismatch"),

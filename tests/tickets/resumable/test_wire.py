@@ -37,7 +37,7 @@ class WireTestCase(TusMixin, CommittingTestCase):
         super().setUp()
         self.token = token_for(self.owner)
         self.path = self.begun(length=SIZE)
-        self.id = self.path.split("/")[-2]
+        self.upload_id = self.path.split("/")[-2]
 
     def open(self, method: str, path: str, **headers) -> RawClient:
         """A client that has sent the head of its request."""
@@ -61,8 +61,8 @@ class WireTestCase(TusMixin, CommittingTestCase):
         client.send(PHOTO[offset:])
         answer = client.answer()
         self.assertEqual((answer.status, answer.headers["Upload-Offset"]), (204, str(SIZE)), answer.headers.items())
-        self.assertEqual(Image.objects.get().pk.hex, self.id.replace("-", ""))
-        self.assertEqual(bytes(store.read(self.id, SIZE)), PHOTO)
+        self.assertEqual(Image.objects.get().pk.hex, self.upload_id.replace("-", ""))
+        self.assertEqual(bytes(store.read(self.upload_id, SIZE)), PHOTO)
         self.assertEqual(store.bytes_in_use(), SIZE)
 
 
@@ -93,14 +93,14 @@ class BrokenOffTests(WireTestCase):
     def test_bytes_before_a_reset_are_kept_as_they_arrived(self):
         client = self.sending(0)
         client.send(PHOTO[:500_000])
-        self.wait_until(lambda: store.read_range(self.id, 0, 10))
+        self.wait_until(lambda: store.read_range(self.upload_id, 0, 10))
         client._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
 
         offset = self.asked()
 
         self.assertGreater(offset, 0)
-        self.assertEqual(store.read_range(self.id, 0, offset), PHOTO[:offset])
+        self.assertEqual(store.read_range(self.upload_id, 0, offset), PHOTO[:offset])
         self.assert_finished_from(offset)
 
     def test_body_in_chunks_is_kept_as_far_as_it_came(self):
@@ -113,7 +113,7 @@ class BrokenOffTests(WireTestCase):
         client = self.sending(300_000, Content_Length=None, Transfer_Encoding="chunked")
         client.send(b"%x\r\n%b\r\n0\r\n\r\n" % (SIZE - 300_000, PHOTO[300_000:]))
         self.assertEqual(client.answer().status, 204)
-        self.assertEqual(bytes(store.read(self.id, SIZE)), PHOTO)
+        self.assertEqual(bytes(store.read(self.upload_id, SIZE)), PHOTO)
 
     def test_bytes_of_a_creation_that_broke_off_are_found_by_its_key(self):
         headers = {"Content_Type": OFFSET_STREAM, "Upload_Length": SIZE, "Content_Length": SIZE}
@@ -161,38 +161,38 @@ class OvertakenTests(WireTestCase):
 
     def test_newer_request_gets_all_that_the_older_one_brought(self):
         older = self.hanging(500_000)
-        self.wait_until(lambda: store.read_range(self.id, 0, 10))
+        self.wait_until(lambda: store.read_range(self.upload_id, 0, 10))
 
         offset = self.asked()
 
         self.assertEqual(offset, 500_000)
         answer = older.answer()
-        self.assertEqual((answer.status, json.loads(answer.read())["code"]), (409, "upload_overtaken"))
+        self.assertEqual((answer.status, json.loads(answer.read())["code"]), (423, "upload_overtaken"))
         self.assert_finished_from(offset)
 
     def test_newer_request_that_sends_wins_too(self):
         older = self.hanging(500_000)
-        self.wait_until(lambda: store.read_range(self.id, 0, 10))
+        self.wait_until(lambda: store.read_range(self.upload_id, 0, 10))
         newer = self.sending(500_000)
         newer.send(PHOTO[500_000:])
         self.assertEqual(newer.answer().status, 204)
-        self.assertEqual(older.answer().status, 409)
-        self.assertEqual(bytes(store.read(self.id, SIZE)), PHOTO)
+        self.assertEqual(older.answer().status, 423)
+        self.assertEqual(bytes(store.read(self.upload_id, SIZE)), PHOTO)
 
     def test_upload_is_taken_back_under_a_request_that_hangs(self):
         older = self.hanging(500_000)
-        self.wait_until(lambda: store.read_range(self.id, 0, 10))
+        self.wait_until(lambda: store.read_range(self.upload_id, 0, 10))
         self.assertEqual(self.open("DELETE", self.path).answer().status, 204)
-        self.assertEqual(older.answer().status, 409)
+        self.assertEqual(older.answer().status, 423)
         self.assert_nothing_kept()
 
     def test_redis_emptied_in_the_middle_is_told_honestly(self):
         older = self.hanging(500_000)
-        self.wait_until(lambda: store.read_range(self.id, 0, 10))
+        self.wait_until(lambda: store.read_range(self.upload_id, 0, 10))
         staging_redis().flushdb()
         self.assertEqual(self.open("HEAD", self.path).answer().status, 404)
         older.send(PHOTO[500_000:])
-        self.assertIn(older.answer().status, (409, 503))
+        self.assertIn(older.answer().status, (423, 503))
         self.assertEqual(self.open("HEAD", self.path).answer().status, 404)
         self.assert_nothing_kept()
 
