@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from django.conf import settings
 from django.db import connection, connections, transaction
-from django.test import TestCase, TransactionTestCase
+from django.test import TestCase
 from rq import Queue
 
 from apps.common.redis.client import redis_at
 from apps.tickets.delivery.job import deliver_photo
 from apps.tickets.models import Image, Ticket
 from apps.tickets.staging import store
+from tests.flush import FlushedTestCase
 from tests.makers import client_for
 
 PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "request_id"}
@@ -76,7 +77,7 @@ class ApiTestCase(HoplaAssertions, TestCase):
         return Image.objects.get(pk=image.pk)
 
 
-class CommittingTestCase(HoplaAssertions, TransactionTestCase):
+class CommittingTestCase(HoplaAssertions, FlushedTestCase):
     """Runs with real commits, for several threads or processes."""
 
     def after_waiting(self, function, *, ticket: Ticket, change):

@@ -15,7 +15,7 @@ from django.test import SimpleTestCase
 
 LINE = re.compile(r"Private parts of (\S+) (\d[\w.]*\w): ((?:`[\w.]+`,?\s*)+)\.")
 FOLDERS = ("apps", "hopla")
-OTHERS = [settings.BASE_DIR / "tests" / "runner.py"]
+OTHERS = [settings.BASE_DIR / "tests" / name for name in ("runner.py", "flush.py")]
 # Documented, or used by everyone; `_request` is how REST framework's request is asked for Django's.
 PUBLIC = {"_meta", "_state", "_default_manager", "_base_manager", "_request", "_declared_fields"}
 PUBLIC |= {"_exit", "_make", "_replace", "_testMethodName"}  # of the standard library

@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 from django.conf import settings
-from django.test import SimpleTestCase, TransactionTestCase, tag
+from django.test import SimpleTestCase, tag
 
 from apps.tickets.lifecycle.outcomes import ERROR_CODES
 from script import serve
 from script.run_tests import dotenv_values
+from tests.flush import FlushedTestCase
 from tests.scripts.programs import read_until, start_command
 
 ROOT = settings.BASE_DIR
@@ -32,7 +33,7 @@ def shell_lines(title: str) -> str:
 
 
 @tag("slow")
-class SessionTests(TransactionTestCase):
+class SessionTests(FlushedTestCase):
     def test_sessions_work_as_they_are_pasted(self):
         port = serve.free_port()
         environment = {"PORT": str(port), "DEBUG": "on", "REDIS_URL": "", "STAGING_REDIS_URL": "", "CLOUDINARY_URL": ""}

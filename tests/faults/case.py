@@ -4,20 +4,21 @@ from contextlib import contextmanager
 from unittest import skipUnless
 
 from django.db import connection
-from django.test import TransactionTestCase, tag
+from django.test import tag
 
 from apps.tickets.models import Image
 from apps.tickets.models.statuses import IN_FLIGHT
 from tests.faults import books
 from tests.faults.clients import Client, Diary, photo
 from tests.faults.world import World, wait_until
+from tests.flush import FlushedTestCase
 from tests.makers import make_user, token_for
 
 needs_postgres = skipUnless(connection.vendor == "postgresql", "needs PostgreSQL")
 
 
 @tag("slow")
-class FaultsTestCase(TransactionTestCase):
+class FaultsTestCase(FlushedTestCase):
     """`self.client` is a patient client of a user of its own; `self.meant` says how many photos each ticket is to get.
 
     Its tests end with `assert_books_balance`.

@@ -1,13 +1,14 @@
-from django.test import TransactionTestCase, tag
+from django.test import tag
 
 from tests.faults import books, chaos
 from tests.faults.case import needs_postgres
 from tests.faults.world import World
+from tests.flush import FlushedTestCase
 
 
 @tag("slow")
 @needs_postgres
-class ChaosTests(TransactionTestCase):
+class ChaosTests(FlushedTestCase):
     maxDiff = None
 
     @classmethod

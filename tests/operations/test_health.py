@@ -9,15 +9,17 @@ from datetime import timedelta
 import redis
 from django.conf import settings
 from django.core.management import call_command
-from django.test import TransactionTestCase, override_settings
+from django.test import override_settings
 from django.utils.timezone import now
 from rq import Queue, SimpleWorker
 from rq.utils import utcformat
 
+from tests.flush import FlushedTestCase
+
 NOBODY_LISTENS = "redis://127.0.0.1:1/0"
 
 
-class HealthzTests(TransactionTestCase):
+class HealthzTests(FlushedTestCase):
     def test_responds_without_checking_anything(self):
         with self.assertNumQueries(0), override_settings(REDIS_URL=NOBODY_LISTENS):
             response = self.client.get("/healthz")
@@ -28,7 +30,7 @@ class HealthzTests(TransactionTestCase):
         self.assertEqual(self.client.post("/healthz").status_code, 405)
 
 
-class ReadyzTests(TransactionTestCase):
+class ReadyzTests(FlushedTestCase):
     def setUp(self):
         self.redis = redis.Redis.from_url(settings.REDIS_URL)
         self.addCleanup(self.redis.close)

@@ -9,9 +9,11 @@ from django.apps import apps
 from django.conf import settings
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
-from django.test import TransactionTestCase, override_settings
+from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django_migration_linter import MigrationLinter
+
+from tests.flush import FlushedTestCase
 
 # The last migrations of the first release: no process served before them.
 FIRST_RELEASE = {"accounts": "0003_operators_make_kinds", "support": "0001_initial", "tickets": "0005_review"}
@@ -34,7 +36,7 @@ def errors_of(migration) -> str:
 
 
 @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL")
-class MigrationTests(TransactionTestCase):  # PostgreSQL makes no index concurrently within a transaction
+class MigrationTests(FlushedTestCase):  # PostgreSQL makes no index concurrently within a transaction
     def test_processes_of_the_last_release_can_go_on_while_it_runs(self):
         for migration in migrations_since_the_first_release():
             with self.subTest(str(migration)):
@@ -53,7 +55,7 @@ class MigrationTests(TransactionTestCase):  # PostgreSQL makes no index concurre
 
 
 @override_settings(**EXAMPLES)
-class AddIndexConcurrentlyTests(TransactionTestCase):
+class AddIndexConcurrentlyTests(FlushedTestCase):
     def index_is_there(self) -> bool:
         with connection.cursor() as cursor:
             return "made_concurrently" in connection.introspection.get_constraints(cursor, "support_message")

@@ -1,13 +1,13 @@
 from unittest import skipUnless
 
 from django.db import DatabaseError, connection
-from django.test import TransactionTestCase
 
 from apps.common.db.pool import PooledConnection
+from tests.flush import FlushedTestCase
 
 
 @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL's pool of connections")
-class PooledConnectionTests(TransactionTestCase):
+class PooledConnectionTests(FlushedTestCase):
     def setUp(self):
         connection.close()
         connection.close_pool()  # so that the pool has one connection, which each test knows
