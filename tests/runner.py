@@ -109,6 +109,7 @@ def prepare_process(number: int) -> None:
     settings.RQ_QUEUES["default"]["URL"] = url
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; no secret is at stake
     settings.STATIC_ROOT = None  # tests collect no static files, and whitenoise would warn about the missing folder
+    settings.WHITENOISE_AUTOREFRESH = True  # or each new client would look at all static files before its first request
     settings.THROTTLE_RATES = {}  # all tests come from one address; those of the limits set their own
     for handler in logging.getLogger().handlers:
         handler.setLevel(logging.CRITICAL)  # expected refusals are not shown; assertLogs has its own handler

@@ -298,7 +298,7 @@ class PagesTests(SimpleTestCase):
     def test_assets_are_served_in_production(self):
         with tempfile.TemporaryDirectory() as folder, override_settings(STATIC_ROOT=folder):
             call_command("collectstatic", interactive=False, verbosity=0)
-            with override_settings(WHITENOISE_USE_FINDERS=False):
+            with override_settings(WHITENOISE_USE_FINDERS=False, WHITENOISE_AUTOREFRESH=False):
                 client = client_for()
                 for path in ("/documentation/", "/redoc/"):
                     for url in re.findall(r'(?:src|href)="([^"]+)"', client.get(path).content.decode()):
