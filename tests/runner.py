@@ -8,6 +8,7 @@ Private parts of Django 5.2.19: `django.test.runner._init_worker`, `._worker_id`
 `django.db.backends.base.creation.BaseDatabaseCreation._test_serialized_contents`.
 """
 
+import gc
 import json
 import logging
 import os
@@ -114,6 +115,7 @@ def prepare_process(number: int) -> None:
     for handler in logging.getLogger().handlers:
         handler.setLevel(logging.CRITICAL)  # expected refusals are not shown; assertLogs has its own handler
     os.environ |= {"REDIS_URL": url, "STAGING_REDIS_URL": url, "DATABASE_URL": database_url()}
+    gc.freeze()  # what is loaded by now stays: looking through it again and again took a tenth of the CPU time
 
 
 def redis_url_for(number: int) -> str:
