@@ -10,9 +10,10 @@ from pathlib import Path
 from unittest import mock
 
 from django.conf import settings
-from django.test import SimpleTestCase, TransactionTestCase, tag
+from django.test import SimpleTestCase, tag
 
 from script import serve
+from tests.flush import FlushedTestCase
 from tests.scripts.programs import output_of, pid_of_child, read_until, start_command
 
 SERVE = [sys.executable, "-m", "script.serve"]
@@ -60,10 +61,11 @@ class MissingServicesTests(SimpleTestCase):
 
 
 @tag("slow")
-class ServerTests(TransactionTestCase):
+class ServerTests(FlushedTestCase):
     def start_server(self):
         port = serve.free_port()
-        environment = {"PORT": str(port), "DEBUG": "on", "REDIS_URL": "", "STAGING_REDIS_URL": "", "CLOUDINARY_URL": ""}
+        environment = {"PORT": str(port), "DEBUG": "on", "WEB_CONCURRENCY": "1"}
+        environment |= dict.fromkeys(["REDIS_URL", "STAGING_REDIS_URL", "CLOUDINARY_URL"], "")
         program = start_command(SERVE, environment=environment)
         self.addCleanup(program.stdout.close)
         self.addCleanup(program.wait)
@@ -98,14 +100,13 @@ class FreshCheckoutTests(SimpleTestCase):
     def setUp(self):
         self.checkout = Path(self.enterContext(tempfile.TemporaryDirectory()))
         for name in ("script", "hopla", "apps"):
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(settings.BASE_DIR / name, self.checkout / name, ignore=ignored)
+            shutil.copytree(settings.BASE_DIR / name, self.checkout / name)  # with what is compiled: that takes seconds
         shutil.copy(settings.BASE_DIR / "manage.py", self.checkout)
 
     def start_server(self, command=SERVE, **environment):
         """The program, and what it prints once it is up."""
         nothing = dict.fromkeys(["DATABASE_URL", "REDIS_URL", "STAGING_REDIS_URL", "CLOUDINARY_URL"], "")
-        environment = nothing | {"PORT": str(serve.free_port()), "DEBUG": "on"} | environment
+        environment = nothing | {"PORT": str(serve.free_port()), "DEBUG": "on", "WEB_CONCURRENCY": "1"} | environment
         program = start_command(command, environment=environment, cwd=self.checkout)
         self.addCleanup(program.stdout.close)
         self.addCleanup(program.wait)
