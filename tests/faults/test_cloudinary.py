@@ -8,13 +8,14 @@ from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import photo
+from tests.faults.world import ONE_WEB_PROCESS
 
 PASSING_STATUSES = (423, 429, 500, 502, 503, 504)
 TROUBLE = [kind for kind in KINDS if kind not in ("latency", "admin_lag", "wrong_credentials", "refuse")]
 
 
 class CloudinaryTests(FaultsTestCase):
-    world_options = {"environment": {"UPLOAD_MAX_ATTEMPTS": "3"}}
+    world_options = {"environment": ONE_WEB_PROCESS | {"UPLOAD_MAX_ATTEMPTS": "3"}}
 
     def test_each_kind_of_trouble_ends_in_one_asset_with_the_bytes_that_were_sent(self):
         faults = [self.sandbox.misbehave(kind, times=1) for kind in TROUBLE]

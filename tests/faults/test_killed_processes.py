@@ -14,7 +14,7 @@ from tests.case import staged_photos
 from tests.faults.books import let_time_pass
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import CutUpload, OutOfPatienceError, new_key, photo
-from tests.faults.world import PATIENT
+from tests.faults.world import ONE_WEB_PROCESS, PATIENT
 
 
 class KilledProcessesTests(FaultsTestCase):
@@ -101,7 +101,7 @@ class KilledProcessesTests(FaultsTestCase):
 
 @needs_postgres
 class BusyWorkerTests(FaultsTestCase):
-    world_options = {"environment": {"WORKER_CONCURRENCY": "2", "UPLOAD_TIMEOUT_SECONDS": "20"}}
+    world_options = {"environment": ONE_WEB_PROCESS | {"WORKER_CONCURRENCY": "2", "UPLOAD_TIMEOUT_SECONDS": "20"}}
 
     def test_reconciler_reaches_cloudinary_while_every_upload_hangs(self):
         ticket = self.open_ticket(3)

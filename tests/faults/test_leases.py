@@ -5,10 +5,14 @@ import signal
 
 from apps.tickets.delivery.leases import LEASE_SECONDS
 from tests.faults.case import FaultsTestCase, needs_postgres
+from tests.faults.world import ONE_WEB_PROCESS
 
 
 class LeaseTests(FaultsTestCase):
-    world_options = {"workers": 2, "environment": {"WORKER_CONCURRENCY": "4", "UPLOAD_TIMEOUT_SECONDS": "60"}}
+    world_options = {
+        "workers": 2,
+        "environment": ONE_WEB_PROCESS | {"WORKER_CONCURRENCY": "4", "UPLOAD_TIMEOUT_SECONDS": "60"},
+    }
 
     def setUp(self):
         super().setUp()

@@ -12,10 +12,11 @@ from apps.tickets.models import Ticket
 from tests.common.jobs.foreign_jobs import pickled, put_bombs
 from tests.faults.case import FaultsTestCase
 from tests.faults.processes import Process
+from tests.faults.world import ONE_WEB_PROCESS
 
 
 class RQWorkersTests(FaultsTestCase):
-    world_options = {"workers": 0, "environment": {"UPLOAD_TIMEOUT_SECONDS": "20"}}
+    world_options = {"workers": 0, "environment": ONE_WEB_PROCESS | {"UPLOAD_TIMEOUT_SECONDS": "20"}}
 
     def start(self, *command: str) -> Process:
         worker = self.world.processes.manage(*command, "default", env=self.world.environment)

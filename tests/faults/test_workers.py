@@ -12,11 +12,15 @@ from apps.common.redis.client import redis_at
 from apps.tickets.models import Ticket
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import photo
+from tests.faults.world import ONE_WEB_PROCESS
 
 
 class TwoWorkersTests(FaultsTestCase):
     # Long deadlines: on a busy machine a slow upload is no failed one.
-    world_options = {"workers": 2, "environment": {"WORKER_CONCURRENCY": "4", "UPLOAD_TIMEOUT_SECONDS": "60"}}
+    world_options = {
+        "workers": 2,
+        "environment": ONE_WEB_PROCESS | {"WORKER_CONCURRENCY": "4", "UPLOAD_TIMEOUT_SECONDS": "60"},
+    }
 
     @needs_postgres
     def test_two_workers_complete_every_ticket_once(self):
@@ -75,7 +79,7 @@ class StoppedWorkerTestCase(FaultsTestCase):
 
 
 class StoppedWorkerTests(StoppedWorkerTestCase):
-    world_options = {"environment": {"UPLOAD_TIMEOUT_SECONDS": "20"}}
+    world_options = {"environment": ONE_WEB_PROCESS | {"UPLOAD_TIMEOUT_SECONDS": "20"}}
 
     def test_signal_ends_an_idle_worker_in_good_order(self):
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -128,7 +132,8 @@ class HurriedWorkerTests(StoppedWorkerTestCase):
     """An upload may take longer than the platform waits for the worker's end."""
 
     world_options = {
-        "environment": {"STOP_TIMEOUT_SECONDS": "8", "UPLOAD_TIMEOUT_SECONDS": "600", "UPLOAD_MAX_ATTEMPTS": "1"}
+        "environment": ONE_WEB_PROCESS
+        | {"STOP_TIMEOUT_SECONDS": "8", "UPLOAD_TIMEOUT_SECONDS": "600", "UPLOAD_MAX_ATTEMPTS": "1"}
     }
 
     def test_uploads_that_take_too_long_are_left_to_the_next_worker(self):

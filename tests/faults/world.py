@@ -39,6 +39,9 @@ QUICK = {
 # Instead, where Cloudinary's troubles are not what is tested: on a busy machine a slow upload is no failed one.
 PATIENT = {"UPLOAD_TIMEOUT_SECONDS": "10", "UPLOAD_MAX_ATTEMPTS": "12"}
 
+# Beside these, where the worker is what is tested: each process takes seconds of a core to start.
+ONE_WEB_PROCESS = {"WEB_CONCURRENCY": "1"}
+
 LISTENING = re.compile(r"Listening at: (http://(127\.0\.0\.\d+:\d+))")
 
 

@@ -18,13 +18,14 @@ from apps.tickets.models.transition import Transition
 from hopla.gunicorn_conf import NoNeedlessAccessLog, logconfig_dict
 from tests.faults.case import FaultsTestCase
 from tests.faults.clients import photo
+from tests.faults.world import ONE_WEB_PROCESS
 from tests.makers import make_user, token_for
 
 PASSWORD = "never-in-a-log-1"
 
 
 class ProductionLogTests(FaultsTestCase):
-    world_options = {"environment": {"LOG_FORMAT": "json"}}
+    world_options = {"environment": ONE_WEB_PROCESS | {"LOG_FORMAT": "json"}}
 
     def send(self, method: str, path: str, body=None, **headers):
         address = urlsplit(self.world.url)

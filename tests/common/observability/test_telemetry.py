@@ -18,6 +18,7 @@ from django.test import SimpleTestCase
 from apps.accounts.models import User
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import photo
+from tests.faults.world import ONE_WEB_PROCESS
 from tests.makers import token_for
 from tests.scripts.programs import start_command
 
@@ -125,7 +126,7 @@ class OpenTelemetryTests(FaultsTestCase):
         cls.receiver = Receiver()
         cls.enterClassContext(cls.receiver)
         endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{cls.receiver.address}", "OTEL_BSP_SCHEDULE_DELAY": "100"}
-        cls.world_options = {"environment": endpoint}
+        cls.world_options = {"environment": ONE_WEB_PROCESS | endpoint}
         super().setUpClass()
 
     def spans(self) -> list[dict]:
