@@ -43,6 +43,9 @@ DEPENDS_ON_DATABASE = [
         "tests.common.jobs.test_worker",
     ),
 ]
+# Left out there, for they have run on PostgreSQL: those that reach no database, and those that tell by a tag that what
+# they are about is above it.
+LIKE_ON_POSTGRES = ["--with-database-only", "--exclude-tag=any_database"]
 
 # The sandbox's account, where nothing listens: a test that needs Cloudinary starts a sandbox of its own.
 NO_CLOUDINARY = "cloudinary://sandbox-key:sandbox-secret@sandbox?upload_prefix=http://127.0.0.1:9"
@@ -130,11 +133,12 @@ def parts_of(options: argparse.Namespace, passed_on: list[str]) -> list[Part]:
     databases = options.databases or ["postgres", "sqlite"]
     if passed_on:
         return [Part(name, name, passed_on, processes=2 * cores()) for name in options.databases or ["postgres"]]
-    parts = []
+    parts, on_sqlite = [], DEPENDS_ON_DATABASE
     if "postgres" in databases:
+        on_sqlite = [*LIKE_ON_POSTGRES, *on_sqlite]
         parts.append(Part("postgres", "postgres", ["--exclude-tag=slow"], processes=2 * cores()))
     if "sqlite" in databases:
-        parts.append(Part("sqlite", "sqlite", ["--exclude-tag=slow", *DEPENDS_ON_DATABASE], processes=cores()))
+        parts.append(Part("sqlite", "sqlite", ["--exclude-tag=slow", *on_sqlite], processes=cores()))
     if options.all:
         parts.append(Part("slow", databases[0], ["--tag=slow"], processes=2 * cores()))
     return parts

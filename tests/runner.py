@@ -14,20 +14,39 @@ import logging
 import os
 import tempfile
 from pathlib import Path
-from unittest import TextTestResult
+from unittest import TestSuite, TextTestResult
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import redis
 from django.conf import settings
 from django.db import connections
+from django.test import SimpleTestCase, TestCase
 from django.test import runner as django_runner
 from django.test.runner import DiscoverRunner, ParallelTestSuite, RemoteTestResult, RemoteTestRunner
+from django.test.utils import iter_test_cases
 
 
 class HoplaTestRunner(DiscoverRunner):
     """Counts are written as JSON to the file that HOPLA_TEST_REPORT names, if it does: see `report_of`. The file that
     HOPLA_TEST_PROGRESS names says how far the tests are: see `Counting`.
     """
+
+    def __init__(self, *args, with_database_only: bool = False, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.with_database_only = with_database_only
+
+    @classmethod
+    def add_arguments(cls, parser):
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--with-database-only", action="store_true", help="Leave out the tests that Django lets reach no database."
+        )
+
+    def load_tests_for_label(self, label, discover_kwargs):
+        tests = super().load_tests_for_label(label, discover_kwargs)
+        if not self.with_database_only:
+            return tests
+        return TestSuite(test for test in iter_test_cases(tests) if not is_without_database(test))
 
     def setup_databases(self, **kwargs):
         """Creates the test databases; SQLite's in a temporary file, since threads cannot share one in memory."""
@@ -58,6 +77,10 @@ class HoplaTestRunner(DiscoverRunner):
         if path := os.environ.get("HOPLA_TEST_REPORT"):
             Path(path).write_text(json.dumps(report_of(result)))
         return super().suite_result(suite, result, **kwargs)
+
+
+def is_without_database(test) -> bool:
+    return isinstance(test, SimpleTestCase) and not test.databases
 
 
 class Counting:
@@ -180,8 +203,28 @@ class RemoteRunner(RemoteTestRunner):
 
 
 class HoplaParallelTestSuite(ParallelTestSuite):
+    """Of the classes whose tests commit, those with most tests begin, so that the last ones to end are short."""
+
     init_worker = init_worker
     runner_class = RemoteRunner
+
+    def __init__(self, subsuites, *args, **kwargs):
+        portions = [portion for subsuite in subsuites for portion in portions_of(subsuite)]
+        super().__init__(sorted(portions, key=place_in_queue), *args, **kwargs)
+
+
+def portions_of(subsuite) -> list:
+    """The tests of a class one by one, if they are slow and share nothing; else all together."""
+    tests = list(subsuite)
+    shares = type(tests[0]).setUpClass.__func__.__module__.startswith("tests.")
+    slow = all("slow" in getattr(test, "tags", ()) for test in tests)
+    return [type(subsuite)([test]) for test in tests] if slow and not shares else [subsuite]
+
+
+def place_in_queue(portion) -> tuple[bool, int]:
+    tests = list(portion)
+    commits = not isinstance(tests[0], TestCase)
+    return commits, -len(tests) * commits
 
 
 HoplaTestRunner.parallel_test_suite = HoplaParallelTestSuite

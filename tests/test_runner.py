@@ -5,18 +5,27 @@ import sys
 import threading
 from types import SimpleNamespace
 from unittest import TestCase as PlainTestCase
-from unittest import TestResult
+from unittest import TestResult, TestSuite
 
 import django_rq
 import redis
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.test import SimpleTestCase, TransactionTestCase
+from django.test import SimpleTestCase, TestCase, tag
 
-from tests.runner import Counting, RemoteResult, redis_url_for, report_of
+from tests.flush import FlushedTestCase
+from tests.runner import (
+    Counting,
+    HoplaParallelTestSuite,
+    HoplaTestRunner,
+    RemoteResult,
+    is_without_database,
+    redis_url_for,
+    report_of,
+)
 
 
-class ProcessTests(TransactionTestCase):
+class ProcessTests(FlushedTestCase):
     def test_processes_share_no_redis_database(self):
         urls = {redis_url_for(number) for number in range(4)}
         self.assertEqual(len(urls), 4)
@@ -54,6 +63,51 @@ class RemoteResultTests(SimpleTestCase):
         (sent,) = [event[2] for event in pickle.loads(pickle.dumps(result.events)) if event[0] == "addSubTest"]
         self.assertIn("HoldsAServer.fails_in_a_subtest", sent.id())
         self.assertIn("number=1", str(sent))
+
+
+class OrderTests(SimpleTestCase):
+    def order(self, *classes) -> list[list[str]]:
+        subsuites = [TestSuite(map(kind, kind.names)) for kind in classes]
+        return [[str(test).split()[0] for test in portion] for portion in HoplaParallelTestSuite(subsuites, 2)]
+
+    def test_classes_of_most_tests_begin_once_those_are_done_that_are_rolled_back(self):
+        class Long(FlushedTestCase):
+            names = ["a", "b", "c"]
+            a = b = c = None
+
+        class Short(Long):
+            names = ["a"]
+
+        class RolledBack(TestCase):
+            names = ["d"]
+            d = None
+
+        self.assertEqual(self.order(Short, RolledBack, Long), [["d"], ["a", "b", "c"], ["a"]])
+
+    def test_slow_tests_that_share_nothing_run_side_by_side(self):
+        @tag("slow")
+        class Alone(SimpleTestCase):
+            names = ["a", "b"]
+            a = b = None
+
+        class Sharing(Alone):
+            @classmethod
+            def setUpClass(cls):
+                super().setUpClass()
+
+        self.assertEqual(self.order(Sharing, Alone), [["a", "b"], ["a"], ["b"]])
+
+
+class WithDatabaseOnlyTests(SimpleTestCase):
+    def test_tests_without_a_database_are_left_out(self):
+        found = HoplaTestRunner(with_database_only=True).load_tests_for_label("tests.test_runner", {})
+
+        classes = {type(test).__name__ for test in found}
+        self.assertIn("ProcessTests", classes)
+        self.assertNotIn("OrderTests", classes)
+
+    def test_module_that_cannot_be_imported_is_not_left_out(self):
+        self.assertFalse(is_without_database(PlainTestCase()))
 
 
 class ReportTests(SimpleTestCase):

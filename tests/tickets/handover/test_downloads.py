@@ -12,6 +12,8 @@ import unittest
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
+from django.test import tag
+
 from apps.tickets.models import Image
 from tests.case import CommittingTestCase
 from tests.makers import jpeg_bytes, make_user, token_for
@@ -23,6 +25,7 @@ MIB = 1024 * 1024
 PHOTOS, SIZE = 4, 8 * MIB
 
 
+@tag("any_database")
 class DownloadTests(CommittingTestCase):
     def setUp(self):
         super().setUp()

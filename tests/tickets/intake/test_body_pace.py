@@ -4,6 +4,8 @@ import http.client
 import json
 import time
 
+from django.test import tag
+
 from apps.tickets.models import Image
 from apps.tickets.staging import store
 from tests.case import CommittingTestCase, staged_photos
@@ -15,6 +17,7 @@ FORM = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x.jpg"\r
 MIN_BYTES_PER_SECOND = 20_000
 
 
+@tag("any_database")
 class BodyPaceTests(CommittingTestCase):
     @classmethod
     def setUpClass(cls):
