@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from django.conf import settings
 from django.db import connection, connections, transaction
 from django.test import TestCase
+from django.utils import translation
 from rq import Queue
 
 from apps.common.redis.client import redis_at
@@ -20,10 +21,12 @@ PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "request_id"}
 
 
 class HoplaAssertions:
-    """Mixin of TestCases. Redis is empty when a test begins, and `self.client` is not logged in."""
+    """Mixin of TestCases. Redis is empty when a test begins, the language is the default, whatever the last request of
+    another test asked for, and `self.client` is not logged in."""
 
     def setUp(self):
         super().setUp()
+        translation.deactivate()
         store.connection().flushdb()
         self.client = client_for()
 
