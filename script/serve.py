@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import random
 import socket
 import sys
 from pathlib import Path
@@ -69,9 +70,10 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Not one of those that systems give to connections, any of which may be taken before ours is opened."""
+    while not is_free(port := random.randrange(15_000, 30_000)):
+        pass
+    return port
 
 
 def start_what_is_missing(children: Children, *, folder: Path, postgres: KeptPostgres) -> dict[str, str]:

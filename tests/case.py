@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from django.conf import settings
 from django.db import connection, connections, transaction
 from django.test import TestCase, override_settings
+from django.utils import translation
 from redis import Redis
 from rq import Queue
 
@@ -23,10 +24,12 @@ PROBLEM_FIELDS = {"type", "title", "status", "detail", "code", "request_id"}
 
 
 class HoplaAssertions:
-    """Mixin of TestCases. Redis is empty when a test begins, and `self.client` is not logged in."""
+    """Mixin of TestCases. Redis is empty when a test begins, the language is the default, whatever the last request of
+    another test asked for, and `self.client` is not logged in."""
 
     def setUp(self):
         super().setUp()
+        translation.deactivate()
         for client in {redis_at(settings.REDIS_URL), *(server.client for server in all_servers())}:
             client.flushdb()
         self.client = client_for()
@@ -96,7 +99,9 @@ class CommittingTestCase(HoplaAssertions, FlushedTestCase):
 
     def _somebody_waits(self) -> bool:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
             return cursor.fetchone()[0] > 0
 
 

@@ -5,7 +5,7 @@ import sys
 
 from django.conf import settings
 from django.test import SimpleTestCase
-from django.utils.translation import gettext, override
+from django.utils.translation import activate, get_language, gettext, override
 
 from tests.case import ApiTestCase
 
@@ -38,3 +38,12 @@ class AnswerTests(ApiTestCase):
 
     def test_unknown_language_gets_english(self):
         self.assertEqual(self.problem_in("ja")["title"], "Bad Request")
+
+
+class LeftLanguageTests(ApiTestCase):
+    def test_language_of_the_last_request_does_not_last_into_the_next_test(self):
+        activate("es")
+
+        self.setUp()
+
+        self.assertEqual(get_language(), settings.LANGUAGE_CODE)

@@ -8,6 +8,7 @@ from rq.job import Job
 from rq.utils import now
 
 from apps.common.jobs.queue import JobTemplate, NotAJobError, default_queue, job_function
+from tests.case import HoplaAssertions
 
 OPTIONS = {"result_ttl": 0, "failure_ttl": 600}
 
@@ -17,10 +18,11 @@ def work(argument: str) -> None:
     """A job's function."""
 
 
-class JobKindTests(SimpleTestCase):
+class JobKindTests(HoplaAssertions, SimpleTestCase):
     maxDiff = None
 
     def setUp(self):
+        super().setUp()
         self.queue = default_queue()
         self.redis = self.queue.connection
         self.kind = JobTemplate(work, **OPTIONS)

@@ -8,7 +8,7 @@ from tests.makers import client_for, make_ticket
 from tests.tickets.resumable.case import PHOTO, TusMixin
 
 SIZE = len(PHOTO)
-TRANSIENT = (423, 503)  # overtaken, or without a database connection: as a client does, ask again
+TRANSIENT = (409, 423, 503)  # a key in flight, overtaken, or without a database connection: as a client does, ask again
 
 
 class TogetherTests(TusMixin, CommittingTestCase):

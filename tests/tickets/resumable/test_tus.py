@@ -426,7 +426,7 @@ class EndTests(TusTestCase):
 
         after = parsedate_to_datetime(self.ask(path)["Upload-Expires"])
         self.assertGreater(after - before, timedelta(seconds=2000))
-        self.assertGreater(store.connection().ttl(store.key_of(path.split("/")[-2])), 2000)
+        self.assertGreater(staging_redis().ttl(store.key_of(path.split("/")[-2])), 2000)
 
     def test_upload_whose_bytes_were_lost_is_gone(self):
         for loss in ("everything", "its bytes"):
