@@ -82,6 +82,7 @@ INSTALLED_APPS = [
     "apps.accounts",
     "apps.tickets",
     "apps.support",
+    "apps.guests",
 ]
 if DEBUG:
     INSTALLED_APPS.append("apps.sandbox")
@@ -206,26 +207,29 @@ UPLOAD_MIN_BYTES_PER_SECOND = env.int("UPLOAD_MIN_BYTES_PER_SECOND", default=409
 RECONCILE_AFTER_SECONDS = env.int("RECONCILE_AFTER_SECONDS", default=30)
 
 
-def signing_keys(name: str) -> list[bytes]:
-    """Private keys of 32 bytes in base64, separated by commas. They are secrets: no message shows one."""
-    keys = []
+def keys(name: str) -> list[bytes]:
+    """Secret keys of 32 bytes in base64, separated by commas. They are secrets: no message shows one."""
+    found = []
     for number, value in enumerate(env.list(name, default=[]), start=1):
         try:
-            keys.append(base64.b64decode(value.strip().translate(str.maketrans("-_", "+/")), validate=True))
+            found.append(base64.b64decode(value.strip().translate(str.maketrans("-_", "+/")), validate=True))
         except ValueError:
-            keys.append(b"")
-        if len(keys[-1]) != 32:
+            found.append(b"")
+        if len(found[-1]) != 32:
             raise ImproperlyConfigured(
                 f"{name} has a key (number {number}) that is not 32 bytes in base64. "
                 "Make one with `openssl rand -base64 32`; separate several by commas, or leave it empty."
             )
-    return keys
+    return found
 
 
 # The first signs manifests, and all are published. If it is empty, one is derived from SECRET_KEY: see
 # apps/tickets/handover/signing.py.
-MANIFEST_SIGNING_KEY = signing_keys("MANIFEST_SIGNING_KEY")
+MANIFEST_SIGNING_KEY = keys("MANIFEST_SIGNING_KEY")
 ARCHIVE_CONCURRENCY = env.int("ARCHIVE_CONCURRENCY", default=2)
+# For secrets that must be read again. The first encrypts; if it is empty, one is derived from SECRET_KEY: see
+# apps/common/encryption.py.
+ENCRYPTION_KEYS = keys("ENCRYPTION_KEYS")
 
 # Photos stream to Redis through parsers of their own. All other files stay in memory: Django's default would write
 # large ones to a temporary file.
@@ -282,6 +286,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "apps.accounts.authentication.OpaqueTokenAuthentication",
         "apps.accounts.authentication.BearerAuthentication",
+        "apps.guests.authentication.GuestAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -312,6 +317,9 @@ THROTTLE_RATES = {
     # By user, and one user may be a fleet of phones.
     "tickets": rate("THROTTLE_TICKETS", default="600/min"),
     "uploads": rate("THROTTLE_UPLOADS", default="6000/min"),
+    "guests": rate(
+        "THROTTLE_GUESTS", default="120/min"
+    ),  # by link, and by address: of guests none of the others counts
 }
 UPLOAD_BYTES_PER_DAY = env.int("UPLOAD_BYTES_PER_DAY", default=0)  # per user; 0: no limit
 
@@ -338,8 +346,10 @@ EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="hopla <hopla@localhost>")
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="")  # notifications for staff; empty: none
 EMAIL_DOMAIN = parseaddr(DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"  # of the Message-IDs
-# The public address of this service: links in e-mails begin with it.
-PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://localhost:{env.int('PORT', default=8000)}")
+# The public address of this service: links in e-mails begin with it. If it is empty, the links that a request is
+# answered with begin with the address of that request.
+PUBLIC_URL_IS_SET = bool(env.str("PUBLIC_URL", default=""))
+PUBLIC_URL = env.str("PUBLIC_URL", default="") or f"http://localhost:{env.int('PORT', default=8000)}"
 
 SWAGGER_USE_COMPAT_RENDERERS = False
 SWAGGER_SETTINGS = {
@@ -354,7 +364,7 @@ SWAGGER_SETTINGS = {
             "in": "header",
             "name": "Authorization",
             "description": "`Token <token>` with the token that login or register returned, or `Bearer <access>` with "
-            "a JWT. The word before it belongs to the value.",
+            "a JWT, or `Guest <token>` with that of a guest link. The word before it belongs to the value.",
         }
     },
 }

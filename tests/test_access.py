@@ -19,15 +19,26 @@ from apps.accounts.emails import enqueue_password_reset
 from apps.accounts.models import AuthToken, EmailCode
 from apps.accounts.passwords import encode_uid
 from apps.accounts.tokens import new_jwt_pair
+from apps.guests.links import token_of
 from apps.support.subscriptions import unsubscribe_url
 from apps.tickets.models.transition import record
 from tests.access_table import ADMIN_MODELS, ADMIN_PARTS, ENDPOINTS
 from tests.accounts.credentials import bearer_client_for
 from tests.case import ApiTestCase, default_queue
-from tests.makers import PASSWORD, client_for, jpeg_bytes, make_image, make_kind, make_ticket, make_user
+from tests.makers import (
+    PASSWORD,
+    client_for,
+    guest_client,
+    jpeg_bytes,
+    make_guest_link,
+    make_image,
+    make_kind,
+    make_ticket,
+    make_user,
+)
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-ROLES = ("anonymous", "stranger", "owner", "agent", "operator", "superuser")
+ROLES = ("anonymous", "guest", "stranger", "owner", "agent", "operator", "superuser")
 MODEL_PAGES = ("", "add/", *(f"<path:object_id>/{page}" for page in ("", "history/", "delete/", "change/")))
 ROOT = "/"  # the empty route, as the table spells it
 OWNERS_WORDS = "Hail over Burgos"  # in everything of the owner's that has a text
@@ -115,8 +126,11 @@ class AccessTestCase(ApiTestCase):
         self.support_ticket = apps.get_model("support.SupportTicket").objects.get(pk=opened.json()["id"])
         self.pair = new_jwt_pair(self.owner)
         self.email_code = EmailCode.objects.renew(self.owner)
+        self.link = make_guest_link(self.ticket)
         self.places = {
             "<int:ticket_id>": self.ticket.pk,
+            "<int:guest_link_id>": self.link.pk,
+            "u/<str:token>/": f"u/{token_of(self.link)}/",
             "<any_case_uuid:image_id>": self.image.pk,
             "<int:support_ticket_id>": self.support_ticket.pk,
             "support/subscription/<str:token>/": unsubscribe_url(self.support_ticket)
@@ -211,17 +225,31 @@ class EndpointTests(AccessTestCase):
         self.assertEqual(lines_of(found), lines_of(rows))
 
     def test_with_opaque_tokens(self):
-        clients = {role: client_for(self.users.get(role)) for role in ROLES}
+        clients = {role: client_for(self.users.get(role)) for role in ROLES} | {"guest": guest_client(self.link)}
         self.assert_table([row for row in rows_of(ENDPOINTS) if not row[1].startswith("admin/")], clients.get)
 
     def test_with_jwts(self):
         clients = {role: bearer_client_for(user) for role, user in self.users.items()}
-        clients["anonymous"] = client_for()
+        clients |= {"anonymous": client_for(), "guest": guest_client(self.link)}
         self.assert_table([row for row in rows_of(ENDPOINTS) if not row[1].startswith("admin/")], clients.get)
 
     def test_in_the_admin(self):
         rows = [row for row in rows_of(ENDPOINTS) if row[1].startswith("admin/")]
         self.assert_table(rows, Sessions(self.users))
+
+    def test_guest_reaches_no_other_ticket_of_the_owner(self):
+        """Although to the rest of hopla a guest is the owner."""
+        other = make_ticket(self.owner, num_images=3)
+        others = {"<int:ticket_id>": other.pk, "<any_case_uuid:image_id>": make_image(other).pk}
+        others["<int:guest_link_id>"] = make_guest_link(other).pk
+        client, tried = guest_client(self.link), 0
+        for method, route, _anonymous, guest, *_ in rows_of(ENDPOINTS):
+            if "<int:ticket_id>" in route and route.startswith("api/"):
+                expected = "403" if guest == "403" else "404"
+                path = self.path_of(route, **others)
+                self.assertEqual(self.outcome(client, method, path, self.body_of(method, route)), expected, route)
+                tried += expected == "404"
+        self.assertGreaterEqual(tried, 5)
 
     def test_methods_without_a_row_are_refused_to_everyone(self):
         named = {(method, route) for method, route, *_ in rows_of(ENDPOINTS)}
