@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import environ
-from corsheaders.defaults import default_headers
+from corsheaders.defaults import default_headers, default_methods
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
@@ -201,6 +201,8 @@ TICKET_MAX_IMAGES = env.int("TICKET_MAX_IMAGES", default=500)
 STAGING_MAX_BYTES = env.int("STAGING_MAX_BYTES", default=256 * 1024 * 1024)
 STAGING_USER_SHARE = env.float("STAGING_USER_SHARE", default=0.125)
 STAGING_TTL_SECONDS = env.int("STAGING_TTL_SECONDS", default=24 * 60 * 60)
+# An unfinished resumable upload is kept so long after its last byte.
+RESUMABLE_TTL_SECONDS = env.int("RESUMABLE_TTL_SECONDS", default=60 * 60)
 UPLOAD_MAX_ATTEMPTS = env.int("UPLOAD_MAX_ATTEMPTS", default=12)
 UPLOAD_TIMEOUT_SECONDS = env.int("UPLOAD_TIMEOUT_SECONDS", default=30)
 UPLOAD_MIN_BYTES_PER_SECOND = env.int("UPLOAD_MIN_BYTES_PER_SECOND", default=4096)
@@ -373,18 +375,30 @@ REDOC_SETTINGS = {"SPEC_URL": ("schema", {})}
 
 # Web clients on other origins. They send tokens and no cookies.
 CORS_URLS_REGEX = r"^/(api/|swagger\.json$)"
+CORS_ALLOW_METHODS = [*default_methods, "HEAD"]
 CORS_ALLOW_HEADERS = [
     *default_headers,
     "content-digest",
     "content-disposition",
     "idempotency-key",
     "if-none-match",
+    "repr-digest",
+    "tus-resumable",
+    "upload-checksum",
+    "upload-complete",
+    "upload-defer-length",
+    "upload-draft-interop-version",
+    "upload-length",
+    "upload-metadata",
+    "upload-offset",
+    "x-http-method-override",
     "x-request-id",
 ]
 CORS_EXPOSE_HEADERS = [
     "accept-encoding",
     "allow",
     "content-disposition",
+    "content-location",
     "etag",
     "idempotent-replayed",
     "link",
@@ -392,6 +406,19 @@ CORS_EXPOSE_HEADERS = [
     "ratelimit",
     "ratelimit-policy",
     "retry-after",
+    "tus-checksum-algorithm",
+    "tus-extension",
+    "tus-max-size",
+    "tus-resumable",
+    "tus-version",
+    "upload-complete",
+    "upload-defer-length",
+    "upload-draft-interop-version",
+    "upload-expires",
+    "upload-length",
+    "upload-limit",
+    "upload-metadata",
+    "upload-offset",
     "www-authenticate",
     "x-request-id",
 ]

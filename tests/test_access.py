@@ -22,6 +22,7 @@ from apps.accounts.tokens import new_jwt_pair
 from apps.guests.links import token_of
 from apps.support.subscriptions import unsubscribe_url
 from apps.tickets.models.transition import record
+from apps.tickets.resumable.beginning import begin
 from tests.access_table import ADMIN_MODELS, ADMIN_PARTS, ENDPOINTS
 from tests.accounts.credentials import bearer_client_for
 from tests.case import ApiTestCase, default_queue
@@ -37,7 +38,7 @@ from tests.makers import (
     make_user,
 )
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 ROLES = ("anonymous", "guest", "stranger", "owner", "agent", "operator", "superuser")
 MODEL_PAGES = ("", "add/", *(f"<path:object_id>/{page}" for page in ("", "history/", "delete/", "change/")))
 ROOT = "/"  # the empty route, as the table spells it
@@ -132,6 +133,7 @@ class AccessTestCase(ApiTestCase):
             "<int:guest_link_id>": self.link.pk,
             "u/<str:token>/": f"u/{token_of(self.link)}/",
             "<any_case_uuid:image_id>": self.image.pk,
+            "<any_case_uuid:upload_id>": begin(ticket=self.ticket, user=self.owner, length=1000).id,
             "<int:support_ticket_id>": self.support_ticket.pk,
             "support/subscription/<str:token>/": unsubscribe_url(self.support_ticket)
             .partition("//")[2]
@@ -194,7 +196,9 @@ class AccessTestCase(ApiTestCase):
     def outcome(self, client, method: str, path: str, body=None, **extra) -> str:
         """The status of the response, or `login`. What the request did to the database is undone."""
         with transaction.atomic():
-            response = getattr(client, method.lower())(path, body or {}, **extra)
+            send = client.generic if isinstance(body, bytes) else getattr(client, method.lower())
+            arguments = (method, path, body) if isinstance(body, bytes) else (path, body or {})
+            response = send(*arguments, **extra)
             if response.streaming:
                 response.getvalue()
             transaction.set_rollback(True)
@@ -214,6 +218,9 @@ class EndpointTests(AccessTestCase):
         if (method, route) == ("POST", "api/v1/tickets/<int:ticket_id>/images/"):
             photo = SimpleUploadedFile("photo.jpg", jpeg_bytes(), "image/jpeg")
             return self.outcome(client, method, path, {"image": photo}, format="multipart")
+        if "/uploads/" in route:
+            tus = {"HTTP_TUS_RESUMABLE": "1.0.0", "HTTP_UPLOAD_LENGTH": "1000", "HTTP_UPLOAD_OFFSET": "0"}
+            return self.outcome(client, method, path, b"", content_type="application/offset+octet-stream", **tus)
         return self.outcome(client, method, path, self.body_of(method, route))
 
     def assert_table(self, rows, clients):

@@ -39,7 +39,7 @@ class RawClient:
 
     def send_head(self, method: str, path: str, **headers) -> None:
         lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items() if value is not None]
         self.send("\r\n".join([*lines, "", ""]).encode())
 
     def send(self, piece: bytes) -> None:

@@ -34,6 +34,7 @@ from apps.tickets.handover.archive import OUTCOMES
 from apps.tickets.lifecycle.outcomes import ERROR_CODES
 from apps.tickets.models import AssetRemoval
 from apps.tickets.models.statuses import ImageStatus
+from apps.tickets.resumable.finishing import EVENTS
 from apps.tickets.staging import store
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ FROM_THE_BEGINNING = {
 } | {
     "hopla_unforeseen_errors": [(place,) for place in PLACES],
     "hopla_archives": [(outcome,) for outcome in OUTCOMES],
+    "hopla_resumable_uploads": [(event,) for event in EVENTS],
 }
 
 

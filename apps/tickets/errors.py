@@ -3,7 +3,10 @@
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
 
-from apps.common.api.errors import TemporarilyUnavailableError  # noqa: F401 (refuses photos, too)
+from apps.common.api.errors import (
+    BodyTooSlowError,
+    TemporarilyUnavailableError,  # noqa: F401 (refuses photos, too)
+)
 
 
 class ImageMissingError(APIException):
@@ -166,6 +169,100 @@ class TicketExpiredError(APIException):
     status_code = 410
     default_code = "ticket_expired"
     default_detail = _("This ticket has expired.")
+
+
+class UploadOffsetMismatchError(APIException):
+    """`expected`: the bytes that have come; `provided`: what the request said."""
+
+    status_code = 409
+    default_code = "upload_offset_mismatch"
+    default_detail = _("The upload has come to {expected} bytes: go on there.")
+
+    def __init__(self, *, expected, provided):
+        self.expected, self.provided = expected, provided
+        super().__init__(self.default_detail.format(expected=expected))
+
+
+class UploadOvertakenError(APIException):
+    status_code = 409
+    default_code = "upload_overtaken"
+    default_detail = _("A newer request for this upload has taken over. What had come was kept.")
+
+
+class UploadLengthInvalidError(APIException):
+    status_code = 400
+    default_code = "upload_length_invalid"
+    default_detail = _(
+        "Say once how long the upload is: Upload-Length in bytes, or Upload-Defer-Length: 1 to say it later, and not "
+        "less than has come."
+    )
+
+
+class UploadCompleteInvalidError(APIException):
+    status_code = 400
+    default_code = "upload_complete_invalid"
+    default_detail = _("Say in Upload-Complete whether the photo ends with this request: ?1, or ?0 when more follows.")
+
+
+class UploadOffsetInvalidError(APIException):
+    status_code = 400
+    default_code = "upload_offset_invalid"
+    default_detail = _("Say in Upload-Offset how many bytes the upload has come to.")
+
+
+class UploadMetadataInvalidError(APIException):
+    status_code = 400
+    default_code = "upload_metadata_invalid"
+    default_detail = _("Upload-Metadata has pairs of a name and a value in base64, such as: filename a2l0Y2hlbi5qcGc=")
+
+
+class UploadTooLongError(APIException):
+    status_code = 413
+    default_code = "upload_too_long"
+    default_detail = _("The body goes past the end of the upload.")
+
+
+class UploadFinishedError(APIException):
+    status_code = 403
+    default_code = "upload_finished"
+    default_detail = _("The upload is finished, and its photo accepted: it cannot be taken back.")
+
+
+class UploadExpiredError(APIException):
+    status_code = 410
+    default_code = "upload_expired"
+    default_detail = _("The upload has expired: no byte came for too long. Begin a new one.")
+
+
+class ChecksumInvalidError(APIException):
+    status_code = 400
+    default_code = "checksum_invalid"
+    default_detail = _("Upload-Checksum has sha1, sha256 or md5 and the checksum in base64, such as: sha1 <base64>")
+
+
+class ChecksumMismatchError(APIException):
+    status_code = 460
+    default_code = "checksum_mismatch"
+    default_detail = _("The bytes that arrived do not have this checksum. They were forgotten: send them again.")
+
+
+class TusVersionError(APIException):
+    status_code = 412
+    default_code = "tus_version"
+    default_detail = _("Resumable uploads are taken by version 1.0.0 of tus: send Tus-Resumable: 1.0.0.")
+
+
+class UploadTypeError(APIException):
+    status_code = 415
+    default_code = "unsupported_media_type"
+    default_detail = _(
+        "Send the bytes of an upload with Content-Type: application/offset+octet-stream, as tus does, or "
+        "application/partial-upload, as the IETF's resumable uploads do."
+    )
+
+
+class SlowUploadError(BodyTooSlowError):
+    default_detail = _("The body arrived too slowly. What had come was kept.")
 
 
 class UploadQuotaExceededError(APIException):

@@ -1,7 +1,7 @@
 from django.urls import path
 
 from apps.common.api import path_ids  # noqa: F401 (registers the converter)
-from apps.tickets.api import handover, images, kinds, tickets
+from apps.tickets.api import handover, images, kinds, tickets, uploads
 
 urlpatterns = [
     path("kinds/", kinds.KindsView.as_view(), name="kinds"),
@@ -12,5 +12,7 @@ urlpatterns = [
     path("tickets/<int:ticket_id>/manifest/", handover.ManifestView.as_view(), name="ticket-manifest"),
     path("tickets/<int:ticket_id>/archive/", handover.ArchiveView.as_view(), name="ticket-archive"),
     path("tickets/<int:ticket_id>/images/", images.ImagesView.as_view(), name="ticket-images"),
+    path("tickets/<int:ticket_id>/uploads/", uploads.UploadsView.as_view(), name="ticket-uploads"),
+    path("tickets/<int:ticket_id>/uploads/<any_case_uuid:upload_id>/", uploads.UploadView.as_view(), name="upload"),
     path("tickets/<int:ticket_id>/images/<any_case_uuid:image_id>/", images.ImageView.as_view(), name="image"),
 ]

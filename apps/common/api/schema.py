@@ -15,7 +15,7 @@ from django.urls import get_resolver
 from django.urls.converters import IntConverter, SlugConverter
 from django.utils import translation
 from drf_yasg import openapi
-from drf_yasg.generators import OpenAPISchemaGenerator
+from drf_yasg.generators import EndpointEnumerator, OpenAPISchemaGenerator
 from drf_yasg.inspectors import FieldInspector, FilterInspector, NotHandled, SwaggerAutoSchema
 from drf_yasg.renderers import ReDocRenderer, SwaggerJSONRenderer, SwaggerUIRenderer
 from drf_yasg.views import get_schema_view
@@ -285,6 +285,7 @@ TAGS = [  # in the order of the pages
     },
     {"name": "images", "description": "The photos of a ticket, on their way to Cloudinary and there."},
     {"name": "guests", "description": "Links for people without an account, each good for the photos of one ticket."},
+    {"name": "uploads", "description": "Photos sent in pieces, which go on where a bad network cut them off."},
     {"name": "auth", "description": "Users and their tokens."},
     {"name": "support", "description": "Conversations with the people who run this service."},
 ]
@@ -299,7 +300,16 @@ PATH_PARAMETERS = {
 URLCONF = "hopla.urls"  # fixed, since the schema is built once and must not depend on the first request's URLconf
 
 
+class EndpointsWithHead(EndpointEnumerator):
+    """Lists HEAD, too, where a view has its own."""
+
+    def get_allowed_methods(self, callback):
+        return [*super().get_allowed_methods(callback), *(["HEAD"] if hasattr(callback.cls, "head") else [])]
+
+
 class HoplaSchemaGenerator(OpenAPISchemaGenerator):
+    endpoint_enumerator_class = EndpointsWithHead
+    default_mapping = OpenAPISchemaGenerator.default_mapping | {"head": "retrieve"}
     _complete = None  # built once per process: it takes 0.1 s of CPU time, and the page is public
 
     def get_schema(self, request, public=False):

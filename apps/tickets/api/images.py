@@ -15,18 +15,18 @@ from apps.common.api.pagination import NumberedPages
 from apps.common.db.release import release_connection
 from apps.common.db.snapshot import one_snapshot
 from apps.common.http.request_body import body_of
-from apps.tickets.api import schema
+from apps.tickets.api import ietf, schema
 from apps.tickets.api.kept_answers import keep, replay
+from apps.tickets.api.resumed_photo import take_photo
 from apps.tickets.api.serializers import ImageSerializer
 from apps.tickets.errors import ImageEmptyError, ImageTooLargeError, UnsupportedTypeError
 from apps.tickets.intake import acceptance, idempotency
 from apps.tickets.intake.body import uploads
 from apps.tickets.intake.digest import announced_sha256, require_digest
 from apps.tickets.intake.parsers import BarePhotoParser, PhotoFormParser
-from apps.tickets.intake.places import choose_position, require_open, require_place
 from apps.tickets.intake.quota import taken_for_photo
 from apps.tickets.intake.stream import FingerprintStream, StagedPhoto, reserved_stream
-from apps.tickets.intake.wanted_slot import SLOT, WantedSlot
+from apps.tickets.intake.wanted_slot import SLOT, WantedSlot, look_for_a_place
 from apps.tickets.models import Image, Ticket
 
 # What a multipart body may hold besides the photo: boundaries, part headers, a few short fields.
@@ -61,6 +61,8 @@ class ImagesView(ListQueryMixin, ListAPIView):
             ticket = acceptance.find_ticket(ticket_id=ticket_id, owner=request.user)
         except Ticket.DoesNotExist as exc:
             raise Http404 from exc
+        if ietf.asks_to_resume(request):
+            return take_photo(request, ticket)
         key = idempotency.key_of(request)
         if key is None:
             return self._take(ticket)
@@ -72,7 +74,8 @@ class ImagesView(ListQueryMixin, ListAPIView):
             return self._take(ticket, key)
 
     def _take(self, ticket: Ticket, key: str | None = None) -> Response:
-        slot = self._look_for_a_place(ticket)
+        named = self.request.query_params.getlist(SLOT)
+        slot = look_for_a_place(ticket, named, may_name_later=self._is_form)  # a form may still name one
         length = self._announced_length()
         digest = announced_sha256(self.request)
         user, size = self.request.user, length and min(length, settings.IMAGE_MAX_BYTES)
@@ -112,16 +115,6 @@ class ImagesView(ListQueryMixin, ListAPIView):
         self._announced_length()
         sha256, _ = self._read_body(FingerprintStream(), slot)
         return replay(kept, self.request, idempotency.fingerprint_of_photo(sha256, slot=slot.name))
-
-    def _look_for_a_place(self, ticket: Ticket) -> WantedSlot:
-        """Refuse, before the body is read, what can only be refused. Unlocked: `accept_photo` alone is certain."""
-        require_open(ticket)
-        slot = WantedSlot(ticket, self.request.query_params.getlist(SLOT), taken=ticket.positions_taken)
-        if not ticket.slots:
-            require_place(ticket, taken=ticket.places_taken)
-        elif not self._is_form:  # a form may still name one
-            choose_position(ticket, taken=ticket.positions_taken, wanted=slot.position)
-        return slot
 
     @property
     def _is_form(self) -> bool:

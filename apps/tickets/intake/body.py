@@ -45,6 +45,11 @@ class IncomingBody:
         forget(self)
         self._request.body_seconds = time.monotonic() - self._started_at
 
+    @property
+    def length(self) -> int | None:
+        """In bytes; None of a body in chunks."""
+        return self._body.length
+
     def read(self) -> bytes:
         """Returns the next portion, of at most READ_BYTES, or one chunk; b"" at the end.
 
@@ -80,4 +85,5 @@ class IncomingBody:
     def cut(self) -> None:
         """Stop reading from this client; the response can still be written."""
         self._cut = True
-        shut(self._socket)
+        if self._socket is not None:
+            shut(self._socket)

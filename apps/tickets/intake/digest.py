@@ -9,12 +9,12 @@ from apps.tickets.errors import DigestInvalidError, DigestMismatchError
 SHA_256_MEMBER = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):\s*(?=$|[,;])")
 
 
-def announced_sha256(request) -> str | None:
-    """Returns the sha-256 of the request's Content-Digest in hex, or None without the header.
+def announced_sha256(request, name: str = "Content-Digest") -> str | None:
+    """Returns the sha-256 of the request's Content-Digest, or Repr-Digest, in hex, or None without the header.
 
     Raises DigestInvalidError.
     """
-    header = request.headers.get("Content-Digest")
+    header = request.headers.get(name)
     if header is None:
         return None
     member = SHA_256_MEMBER.search(header)

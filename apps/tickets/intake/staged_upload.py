@@ -17,15 +17,28 @@ class StagedUpload:
     An upload that ended early is continued, by this or another process, with the `offset` that it had reached: all else
     is in Redis. `expected_size`: of the whole or a little more, in bytes. `user`: whose share of the room it counts to.
 
-    What writes raises StagingFullError after a short wait for room, and TemporarilyUnavailableError when Redis has lost
-    what came before; what it could not write it keeps.
+    `ttl`: how many seconds it is kept after its last byte, instead of store.INCOMING_TTL_SECONDS. `fence`: of an upload
+    that several requests send, one at a time.
+
+    What writes raises StagingFullError after a short wait for room, TemporarilyUnavailableError when Redis has lost
+    what came before, and store.NotTheHolderError; what it could not write it keeps.
     """
 
-    def __init__(self, image_id, *, expected_size: int, user="", offset: int = 0):
+    def __init__(
+        self,
+        image_id,
+        *,
+        expected_size: int,
+        user="",
+        offset: int = 0,
+        ttl: int | None = None,
+        fence: store.Fence | None = None,
+    ):
         self.image_id = image_id
         self.offset = offset  # bytes in Redis
         self._expected_size = expected_size
         self._user = user
+        self._kept = {"ttl": ttl, "fence": fence}
         self._held = 0  # bytes of the budget, as far as is known here
         self._portions: list[bytes] = []  # of the piece to come
         self._piece_size = 0
@@ -38,10 +51,11 @@ class StagedUpload:
             self.flush()
 
     def flush(self) -> None:
-        """Have all that came in Redis, where it stays for INCOMING_TTL_SECONDS."""
+        """Have all that came in Redis, where it stays for a while."""
         if self._portions:
             at_pace = self._piece_size >= PIECE_BYTES
-            self._write_piece(partial(store.write, size=self._expected_size, at_pace=at_pace), at_pace=at_pace)
+            write = partial(store.write, size=self._expected_size, at_pace=at_pace, **self._kept)
+            self._write_piece(write, at_pace=at_pace)
 
     def finish(self) -> None:
         """Have all that came in Redis, as the whole photo, where it stays for STAGING_TTL_SECONDS."""
@@ -71,4 +85,4 @@ class StagedUpload:
         """Returns the bytes held then. The piece stays here meanwhile: it would go to Redis at every look."""
         stop = self.offset + self._piece_size
         room = {"offset": self.offset, "announced": self._expected_size, "at_pace": at_pace, "user": self._user}
-        return once_there_is_room(partial(store.reserve, self.image_id, stop, **room))
+        return once_there_is_room(partial(store.reserve, self.image_id, stop, **room, **self._kept))

@@ -3,6 +3,7 @@
 from collections.abc import Container
 
 from apps.tickets.errors import SlotAmbiguousError, SlotTakenError, SlotUnknownError
+from apps.tickets.intake.places import choose_position, require_open, require_place
 from apps.tickets.models import Ticket
 
 SLOT = "slot"
@@ -37,3 +38,17 @@ class WantedSlot:
         if position in self._taken:
             raise SlotTakenError
         self.name, self.position = name, position
+
+
+def look_for_a_place(ticket: Ticket, named: list[str], *, may_name_later: bool = False) -> WantedSlot:
+    """Refuse a photo, before it comes, that could only be refused: the ticket is as `acceptance.find_ticket` found it.
+
+    Unlocked: `accept_photo` alone is certain. Raises as `choose_position` and WantedSlot do.
+    """
+    require_open(ticket)
+    slot = WantedSlot(ticket, named, taken=ticket.positions_taken)
+    if not ticket.slots:
+        require_place(ticket, taken=ticket.places_taken)
+    elif not may_name_later:
+        choose_position(ticket, taken=ticket.positions_taken, wanted=slot.position)
+    return slot

@@ -12,6 +12,8 @@ keeps no snapshot and no append-only file.
 """
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 from django.conf import settings
 from redis import Redis
@@ -94,8 +96,10 @@ return refusal(ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])) or {{1}}
 )
 
 # KEYS[8]: the photo's own key. KEYS[9]: one that a transaction watches, which is not to run when there is no room.
-# ARGV: id, where the piece begins and ends, bytes announced, whether it came at pace, user, limit, share, ttl.
-# Returns {bytes held}, the refusal of FIT, or {-1} when what came before has been lost.
+# KEYS[10], with a fence: its HASH.
+# ARGV: id, where the piece begins and ends, bytes announced, whether it came at pace, user, limit, share, ttl; token.
+# Returns {bytes held}, the refusal of FIT, {-1} when what came before has been lost, or {-2} when the token is not that
+# of the fence.
 HOLD = (
     FIT
     + f"""
@@ -105,6 +109,7 @@ local function no(reason)
   redis.call('DEL', KEYS[9])
   return reason
 end
+if KEYS[10] and redis.call('HGET', KEYS[10], 'holder') ~= ARGV[10] then return no({{-2}}) end
 if start > 0 and redis.call('EXISTS', KEYS[8]) == 0 then return no({{-1}}) end
 local held = tonumber(redis.call('HGET', KEYS[2], ARGV[1]) or 0)
 if held < stop then
@@ -176,8 +181,30 @@ class StagedBytesGoneError(Exception):
     """The bytes expired, were flushed or were never whole."""
 
 
+class NotTheHolderError(Exception):
+    """Another request may write to this upload now."""
+
+
+class Fence(NamedTuple):
+    """Lets one request at a time write to an upload: the one whose `token` is the `holder` in the HASH `key`.
+
+    Whoever changes the holder touches the key `changed`. `advance(offset)` is the command that notes how far the bytes
+    have come, in the transaction that writes them.
+    """
+
+    key: str
+    token: str
+    changed: str
+    advance: Callable[[int], tuple]
+
+
 def connection() -> Redis:
     return redis_at(settings.STAGING_REDIS_URL)
+
+
+def connection_of(image_id) -> Redis:
+    """Returns that of the server which has this photo, and what else is kept beside its bytes."""
+    return connection()
 
 
 def require_room(size: int, *, user="") -> None:
@@ -185,29 +212,52 @@ def require_room(size: int, *, user="") -> None:
     _granted(_run(ASK, BUDGET_KEYS, size, user, settings.STAGING_MAX_BYTES, _share()))
 
 
-def reserve(image_id, size: int, *, offset: int = 0, announced: int = 0, at_pace: bool = False, user="") -> int:
+def reserve(
+    image_id,
+    size: int,
+    *,
+    offset: int = 0,
+    announced: int = 0,
+    at_pace: bool = False,
+    user="",
+    ttl: int | None = None,
+    fence: Fence | None = None,
+) -> int:
     """Hold the room of an unfinished upload that has come to `size` bytes, the last of them from `offset` on.
 
     Returns how many bytes it holds now; 0 when what came before has been lost meanwhile: discard it. Raises
     StagingFullError, and has changed nothing then. Safe to run twice. `announced`: bytes that the whole may have;
-    `at_pace`: it came quickly enough for room ahead.
+    `at_pace`: it came quickly enough for room ahead. `ttl`: how many seconds it is kept from now on, instead of
+    INCOMING_TTL_SECONDS. Raises NotTheHolderError when the `fence` is another's.
     """
-    (reply,) = exchange(connection(), _hold(image_id, offset, size, announced, at_pace, user))
+    (reply,) = exchange(connection(), _hold(image_id, offset, size, announced, at_pace, user, ttl, fence))
     return _granted(reply)
 
 
-def write(image_id, *portions: bytes, offset: int, size: int, held: int = 0, at_pace: bool = False, user="") -> int:
+def write(
+    image_id,
+    *portions: bytes,
+    offset: int,
+    size: int,
+    held: int = 0,
+    at_pace: bool = False,
+    user="",
+    ttl: int | None = None,
+    fence: Fence | None = None,
+) -> int:
     """Write a piece of a photo that may have `size` bytes, its portions in order, to its place; see `reserve`.
 
-    `held`: by what was written before; up to there nothing is to be asked. Prolongs the reservation by
-    INCOMING_TTL_SECONDS.
+    `held`: by what was written before; up to there nothing is to be asked, unless there is a fence. Prolongs the
+    reservation by `ttl`.
     """
     stop = offset + sum(map(len, portions))
-    if stop > held:
-        hold = _hold(image_id, offset, stop, size, at_pace, user)
-        return _write(image_id, portions, offset=offset, held=held, hold=hold)
-    extend = ("EVAL", EXTEND, 1, BUDGET_KEYS[0], image_id, INCOMING_TTL_SECONDS)
-    expire = ("EXPIRE", key_of(image_id), INCOMING_TTL_SECONDS)
+    if stop > held or fence:
+        hold = _hold(image_id, offset, stop, size, at_pace, user, ttl, fence)
+        also = [fence.advance(stop)] if fence else []
+        return _write(image_id, portions, *also, offset=offset, held=held, hold=hold, fence=fence)
+    ttl = ttl or INCOMING_TTL_SECONDS
+    extend = ("EVAL", EXTEND, 1, BUDGET_KEYS[0], image_id, ttl)
+    expire = ("EXPIRE", key_of(image_id), ttl)
     return _write(image_id, portions, extend, expire, offset=offset, held=held)
 
 
@@ -220,16 +270,25 @@ def write_last(image_id, *portions: bytes, offset: int, held: int = 0, user="") 
     return bool(_write(image_id, portions, keep, offset=offset, held=held, hold=hold))
 
 
-def _write(image_id, portions: tuple, *also: tuple, offset: int, held: int, hold: tuple | None = None) -> int:
+def _write(
+    image_id,
+    portions: tuple,
+    *also: tuple,
+    offset: int,
+    held: int,
+    hold: tuple | None = None,
+    fence: Fence | None = None,
+) -> int:
     """Returns the bytes held then, 0 when something has been lost.
 
     It is one transaction, as SETRANGE would make a key that was lost anew, with zeros before the piece. It does not run
-    when there is no room, because HOLD then touches the key that it watches.
+    when there is no room, because HOLD then touches the key that it watches; nor once another request may write.
     """
     key = key_of(image_id)
+    watched = [_guard_of(image_id, fence), *([fence.changed] if fence else [])]
     *asked, written = exchange(
         connection(),
-        *([("WATCH", _guard_of(image_id)), hold] if hold else []),
+        *([("WATCH", *watched), hold] if hold else []),
         ("MULTI",),
         ("EXISTS", key),
         ("SETRANGE", key, offset, portions),
@@ -238,17 +297,23 @@ def _write(image_id, portions: tuple, *also: tuple, offset: int, held: int, hold
     )
     if hold:
         held = _granted(asked[1])
+    if fence and held and written is None:  # the holder has changed in between
+        raise NotTheHolderError
     return held if written and written[0] and written[-1] else 0
 
 
-def _hold(image_id, offset: int, stop: int, announced: int, at_pace: bool, user) -> tuple:
-    keys = [*BUDGET_KEYS, key_of(image_id), _guard_of(image_id)]
-    budget = (settings.STAGING_MAX_BYTES, _share(), INCOMING_TTL_SECONDS)
-    return ("EVAL", HOLD, len(keys), *keys, image_id, offset, stop, max(announced, stop), int(at_pace), user, *budget)
+def _hold(
+    image_id, offset: int, stop: int, announced: int, at_pace: bool, user, ttl=None, fence: Fence | None = None
+) -> tuple:
+    keys = [*BUDGET_KEYS, key_of(image_id), _guard_of(image_id, fence), *([fence.key] if fence else [])]
+    piece = (image_id, offset, stop, max(announced, stop), int(at_pace), user)
+    budget = (settings.STAGING_MAX_BYTES, _share(), ttl or INCOMING_TTL_SECONDS)
+    return ("EVAL", HOLD, len(keys), *keys, *piece, *budget, *([fence.token] if fence else []))
 
 
-def _guard_of(image_id) -> str:
-    return f"{PREFIX}{image_id}:refused"
+def _guard_of(image_id, fence: Fence | None = None) -> str:
+    """Of a fenced write the writer's own: a refusal of one is none of the others."""
+    return f"{PREFIX}{image_id}:refused" + (f":{fence.token}" if fence else "")
 
 
 def _share() -> int:
@@ -258,7 +323,9 @@ def _share() -> int:
 
 
 def _granted(reply: list) -> int:
-    """Returns the bytes held; 0 when what came before has been lost. Raises StagingFullError."""
+    """Returns the bytes held; 0 when what came before has been lost. Raises StagingFullError, NotTheHolderError."""
+    if reply[0] == -2:
+        raise NotTheHolderError
     if reply[0]:
         return max(0, reply[0])
     over, drained_a_second, seconds_to_expiry = (float(value) for value in reply[1:])

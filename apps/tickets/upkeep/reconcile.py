@@ -21,6 +21,7 @@ from apps.tickets.lifecycle.endings import expire_due_tickets
 from apps.tickets.models import Image, next_check_at_the_latest
 from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus
 from apps.tickets.models.transition import acting_as
+from apps.tickets.resumable.state import is_unfinished
 from apps.tickets.staging import quarantine, store
 from apps.tickets.storage.removal import remove_due_assets
 
@@ -84,7 +85,8 @@ def _discard_unclaimed_bytes() -> int:
     """Remove bytes that will not be sent. Their image is settled, and Redis was unavailable or a crash came before they
     were removed; or it was never created, since the web process was killed between the last byte and the commit.
 
-    An upload in progress has no image yet either; its bytes expire when it stops. Bytes of a photo that may be tried
+    An upload in progress has no image yet either; its bytes expire when it stops, and those of one that can be resumed
+    are kept for longer. Bytes of a photo that may be tried
     again are quarantined, as they should have been when it failed.
     """
     seconds_whole = store.seconds_whole(store.sample(BATCH))
@@ -96,6 +98,8 @@ def _discard_unclaimed_bytes() -> int:
             continue
         may_be_claimed = image is None or outcomes.may_be_tried_again(image)
         if may_be_claimed and seconds <= CLAIMED_WITHIN_SECONDS:
+            continue
+        if image is None and is_unfinished(image_id):
             continue
         if may_be_claimed and image is not None:
             quarantine.put(image.pk, image.size, whole_for_seconds=CLAIMED_WITHIN_SECONDS)

@@ -211,7 +211,7 @@ def implemented_operations():
     for route in routes_of(resolver.url_patterns):
         path, view = route
         if path.startswith("api/v1/"):
-            for method in ("get", "post", "put", "patch", "delete"):
+            for method in ("get", "head", "post", "put", "patch", "delete"):
                 if hasattr(view.cls, method):
                     yield f"{method.upper()} /{path.removeprefix('api/v1/')}"
 

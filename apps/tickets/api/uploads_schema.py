@@ -1,0 +1,146 @@
+"""What the published schema says of resumable uploads."""
+
+from drf_yasg.utils import no_body
+
+from apps.common.api.operations import header, operation, response
+from apps.tickets import errors
+from apps.tickets.api.schema import IDEMPOTENCY_KEY, IDEMPOTENCY_REFUSALS, REPLAYED
+
+TUS = header("Tus-Resumable", "The version of the protocol.", enum=["1.0.0"], required=True)
+TUS_ANSWER = {"Tus-Resumable": {"type": "string", "enum": ["1.0.0"], "x-required": True}}
+OFFSET = {"Upload-Offset": {"type": "integer", "description": "So many bytes have come.", "x-required": True}}
+EXPIRES = {"Upload-Expires": {"type": "string", "description": "When it expires unless bytes come, an HTTP date."}}
+PATH = {"type": "string", "format": "uri-reference", "x-required": True}
+IMAGE_PATH = {
+    "Content-Location": PATH
+    | {"x-required": False, "description": "The path of the image, once the last byte is in and the photo accepted."}
+}
+LENGTH = header("Upload-Length", "How many bytes the photo has.", pattern="^[0-9]{1,18}$")
+CHECKSUM = header(
+    "Upload-Checksum",
+    "The checksum of this request's body in base64, by `sha1`, `sha256` or `md5`, such as `sha1 <base64>`: other bytes "
+    "are forgotten.",
+    pattern="^(sha1|sha256|md5) [A-Za-z0-9+/]+={0,2}$",
+)
+CONTENT_DIGEST = header(
+    "Content-Digest",
+    "The sha-256 of this request's body (RFC 9530): other bytes end the upload.",
+    pattern="^sha-256=:[A-Za-z0-9+/]{43}=:$",
+)
+
+TICKET_REFUSALS = [errors.TicketCompletedError, errors.TicketCancelledError, errors.TicketExpiredError]
+PLACE_REFUSALS = [
+    errors.SlotUnknownError,
+    errors.SlotRequiredError,
+    errors.SlotTakenError,
+    errors.TicketFullError,
+    *TICKET_REFUSALS,
+]
+PHOTO_REFUSALS = [
+    errors.ImageEmptyError,
+    errors.ImageTooLargeError,
+    errors.UnsupportedImageError,
+    errors.ImageTooManyPixelsError,
+    errors.DigestInvalidError,
+    errors.DigestMismatchError,
+]
+BODY_REFUSALS = [
+    errors.ChecksumInvalidError,
+    errors.ChecksumMismatchError,
+    errors.UploadTooLongError,
+    errors.UploadOvertakenError,
+    errors.UploadTypeError,
+    errors.UploadLengthInvalidError,
+    errors.StagingFullError,
+]
+HOLD_REFUSALS = [errors.TusVersionError, errors.UploadOvertakenError, errors.UploadExpiredError]
+
+BEGIN_UPLOAD = operation(
+    "uploads_create",
+    "Begin a resumable upload",
+    "By tus 1.0.0 (https://tus.io), with any of its clients: `creation`, `creation-with-upload`, "
+    "`creation-defer-length`, `expiration`, `checksum`, `termination`. Then PATCH the bytes to `Location`. The upload "
+    "takes no place of the ticket until its last byte is in; then it is an image with the same id.",
+    tag="uploads",
+    consumes=["application/offset+octet-stream"],
+    body=no_body,
+    manual_parameters=[
+        TUS,
+        LENGTH,
+        header("Upload-Defer-Length", "`1`: a PATCH will say how long it is.", enum=["1"]),
+        header(
+            "Upload-Metadata",
+            "Pairs of a name and a value in base64, separated by commas. `filename`, `filetype` and `slot` are read.",
+        ),
+        IDEMPOTENCY_KEY,
+        CHECKSUM,
+        CONTENT_DIGEST,
+        header("Repr-Digest", "The sha-256 of the whole photo (RFC 9530).", pattern="^sha-256=:[A-Za-z0-9+/]{43}=:$"),
+    ],
+    responses={
+        201: response(
+            "The upload has begun.",
+            headers={"Location": PATH | {"description": "Where to send its bytes."}}
+            | OFFSET
+            | EXPIRES
+            | IMAGE_PATH
+            | TUS_ANSWER
+            | REPLAYED,
+        )
+    },
+    refusals=[
+        errors.UploadMetadataInvalidError,
+        errors.SlotAmbiguousError,
+        *PLACE_REFUSALS,
+        *PHOTO_REFUSALS,
+        *BODY_REFUSALS,
+        *IDEMPOTENCY_REFUSALS,
+        *HOLD_REFUSALS,
+        errors.UploadQuotaExceededError,
+    ],
+)
+ASK_UPLOAD = operation(
+    "uploads_ask",
+    "Ask how far an upload is",
+    "A request that still sends bytes is ended by it, so that `Upload-Offset` is final.",
+    tag="uploads",
+    manual_parameters=[TUS],
+    responses={200: response("So far.", headers=OFFSET | EXPIRES | IMAGE_PATH | TUS_ANSWER)},
+    refusals=[*PLACE_REFUSALS, *PHOTO_REFUSALS, *HOLD_REFUSALS],
+)
+SEND_BYTES = operation(
+    "uploads_send",
+    "Send bytes of an upload",
+    "From `Upload-Offset` on. Of a request that breaks off, what came is kept: ask how far the upload is, and go on "
+    "there. The newest request wins: an older one under way is ended. With the last byte the photo is accepted, and "
+    "`Content-Location` says where its image is. What stands against the photo is answered to the request that shows "
+    "it, and the upload is gone.",
+    tag="uploads",
+    consumes=["application/offset+octet-stream"],
+    body=no_body,
+    manual_parameters=[
+        TUS,
+        header("Upload-Offset", "So many bytes have come.", pattern="^[0-9]{1,18}$", required=True),
+        LENGTH,
+        CHECKSUM,
+        CONTENT_DIGEST,
+    ],
+    responses={204: response("They were taken.", headers=OFFSET | EXPIRES | IMAGE_PATH | TUS_ANSWER)},
+    refusals=[
+        errors.UploadOffsetInvalidError,
+        errors.UploadOffsetMismatchError,
+        *PLACE_REFUSALS,
+        *PHOTO_REFUSALS,
+        *BODY_REFUSALS,
+        *HOLD_REFUSALS,
+    ],
+)
+TAKE_BACK_UPLOAD = operation(
+    "uploads_delete",
+    "Take an upload back",
+    "Its bytes are dropped. One whose photo has been accepted stays.",
+    tag="uploads",
+    manual_parameters=[TUS],
+    responses={204: response("It is gone.", headers=TUS_ANSWER)},
+    refusals=[errors.UploadFinishedError, *HOLD_REFUSALS],
+)

@@ -1,0 +1,104 @@
+"""What one request does to an upload, whatever protocol it speaks: find it, bring bytes, end it."""
+
+import uuid
+from contextlib import ExitStack, contextmanager, suppress
+
+from django.conf import settings
+from django.http import Http404
+from redis.exceptions import RedisError
+
+from apps.common.observability import metrics
+from apps.tickets.errors import ImageTooLargeError, UploadExpiredError, UploadLengthInvalidError, UploadTooLongError
+from apps.tickets.intake.body import IncomingBody
+from apps.tickets.intake.digest import require_digest
+from apps.tickets.models import Image
+from apps.tickets.resumable import allowance, finishing
+from apps.tickets.resumable.finishing import find_finished, gone_when_refused
+from apps.tickets.resumable.holding import Hold, UploadGoneError, held
+from apps.tickets.resumable.receiving import Checksum, receive
+
+
+@contextmanager
+def held_or_finished(upload_id: uuid.UUID, *, ticket_id: int):
+    """Yields the Hold of an unfinished upload of the ticket, and None; or None, and the image of a finished one.
+
+    Raises Http404, UploadExpiredError, and UploadOvertakenError when a newer request has come meanwhile.
+    """
+    with ExitStack() as stack:
+        hold = trouble = image = None
+        try:
+            hold = stack.enter_context(held(upload_id, ticket_id=ticket_id))
+        except (UploadGoneError, UploadExpiredError) as exc:
+            trouble = exc
+        if hold is None or hold.upload.is_whole:
+            image = find_finished(upload_id, ticket_id=ticket_id)
+        if image is not None and hold is not None:  # its process was killed after the photo was accepted
+            hold.forget()
+            hold = None
+        if image is None and isinstance(trouble, UploadExpiredError):
+            metrics.count("hopla_resumable_uploads", event="expired")
+            raise trouble
+        if image is None and trouble:
+            raise Http404 from trouble
+        yield hold, image
+
+
+def declare_length(hold: Hold, length: int) -> None:
+    """Say how long the upload is. Raises UploadLengthInvalidError, and as `require_length`; then the upload is gone."""
+    most_bytes = hold.upload.most_bytes
+    with gone_when_refused(hold):
+        hold.declare_length(length)
+    if most_bytes > length:
+        _renew_allowance(hold, give_back=most_bytes - length)
+
+
+def send(
+    hold: Hold,
+    body: IncomingBody,
+    *,
+    checksums: list[Checksum] = (),
+    digest: str | None = None,
+    is_last: bool = False,
+) -> Image | None:
+    """Take in a request's body, at the offset that the upload has. Returns the image if the last byte is in.
+
+    `digest`: the sha256 of the body, in hex, if the client has said. `is_last`: nothing follows, the upload ends where
+    the body does; UploadLengthInvalidError when that is not what was said. Raises as `receive` and `finish`, too; what
+    stands against the photo ends the upload.
+    """
+    begins_at = hold.upload.offset
+    try:
+        with gone_when_refused(hold):
+            _require_fit(hold, body, is_last=is_last)
+            check = receive(hold, body, checksums=checksums)
+            require_digest(digest, photo_sha256=body.sha256, body_sha256=None)
+            if is_last:
+                declare_length(hold, hold.upload.offset)
+            return finishing.finish(hold, check) if hold.upload.is_whole else None
+    finally:
+        if hold.upload.offset > begins_at:
+            _renew_allowance(hold)
+            if begins_at:
+                metrics.count("hopla_resumable_uploads", event="resumed")
+
+
+def finish(hold: Hold) -> Image:
+    """Accept the photo of an upload that is whole, which was not done when its last byte came."""
+    with gone_when_refused(hold):
+        return finishing.finish(hold)
+
+
+def _require_fit(hold: Hold, body: IncomingBody, *, is_last: bool) -> None:
+    """Refuse a body, before it is read, that says itself that it goes past the end, or as the last ends before it."""
+    stop = hold.upload.offset + (body.length or 0)
+    if hold.upload.length is not None and stop > hold.upload.length:
+        raise UploadTooLongError
+    if stop > settings.IMAGE_MAX_BYTES:
+        raise ImageTooLargeError(max_bytes=settings.IMAGE_MAX_BYTES)
+    if is_last and body.length is not None and hold.upload.length not in (None, stop):
+        raise UploadLengthInvalidError
+
+
+def _renew_allowance(hold: Hold, *, give_back: int = 0) -> None:
+    with suppress(RedisError):  # then too much is given back when the lease runs out
+        allowance.renew(hold.upload, give_back=give_back)
