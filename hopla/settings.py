@@ -353,6 +353,21 @@ EMAIL_DOMAIN = parseaddr(DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost
 PUBLIC_URL_IS_SET = bool(env.str("PUBLIC_URL", default=""))
 PUBLIC_URL = env.str("PUBLIC_URL", default="") or f"http://localhost:{env.int('PORT', default=8000)}"
 
+# --- The page for guests ---
+
+GUEST_PAGE_NAME = env.str("GUEST_PAGE_NAME", default="") or "hopla"
+# Of its own origin, such as /static/logo.svg, or at the delivery host: its policy lets it load no others.
+GUEST_PAGE_LOGO_URL = env.str("GUEST_PAGE_LOGO_URL", default="")
+if GUEST_PAGE_LOGO_URL and not re.match(rf"(/[^/]|{re.escape(DELIVERY_ORIGIN)}/)", GUEST_PAGE_LOGO_URL):
+    raise ImproperlyConfigured(
+        f"GUEST_PAGE_LOGO_URL is {GUEST_PAGE_LOGO_URL!r}. Set it to a path of this service, such as /static/logo.svg, "
+        f"or to an address that begins with {DELIVERY_ORIGIN}/."
+    )
+# Where it could not be read on the page's ground it is made darker, or lighter.
+GUEST_PAGE_ACCENT = env.str("GUEST_PAGE_ACCENT", default="") or "#4f46e5"
+if not re.fullmatch(r"#[0-9a-fA-F]{6}", GUEST_PAGE_ACCENT):
+    raise ImproperlyConfigured(f"GUEST_PAGE_ACCENT is {GUEST_PAGE_ACCENT!r}. Write it as #4f46e5.")
+
 SWAGGER_USE_COMPAT_RENDERERS = False
 SWAGGER_SETTINGS = {
     "DEFAULT_AUTO_SCHEMA_CLASS": "apps.common.api.schema.HoplaAutoSchema",

@@ -73,7 +73,9 @@ POST   api/v1/support/tickets/<int:support_ticket_id>/subscribe/       401   403
 POST   api/v1/support/tickets/<int:support_ticket_id>/unsubscribe/     401   403      404   204   404      404       404
 GET    support/subscription/<str:token>/                               200   200      200   200   200      200       200
 POST   support/subscription/<str:token>/                               200   200      200   200   200      200       200
+GET    guest-page.css                                                  200   200      200   200   200      200       200
 GET    u/<str:token>/                                                  200   200      200   200   200      200       200
+POST   u/<str:token>/                                                  403   403      403   403   403      403       403
 GET    verify-email/<str:token>/                                       200   200      200   200   200      200       200
 POST   verify-email/<str:token>/                                       200   200      200   200   200      200       200
 

@@ -19,6 +19,8 @@ RIGHTS = {
     "ticket-status": READ,
     "ticket-images": READ | SEND,
     "image": READ,
+    "ticket-uploads": SEND,
+    "upload": frozenset({"HEAD", "PATCH", "DELETE", "OPTIONS"}),
     "kinds": READ,
     "kind": READ,
 }

@@ -37,7 +37,7 @@ class PageTests(ApiTestCase):
 
     def test_open_link(self):
         make_image(self.ticket)
-        self.assert_page(self.page(), 200, "2 photos are still missing")
+        self.assert_page(self.page(), 200, "1 of 3 photos have arrived")
 
     def test_completed_ticket(self):
         now = timezone.now()
