@@ -86,7 +86,7 @@ async function look(): Promise<void> {
                 photos.delete(photo.id);
             }
     }
-    const leads = await shelf.takeLead();
+    const leads = state === "open" && (await shelf.takeLead()); // with another link another tab may go on
     if (!leads && sender.leads) sender.pause();
     sender.leads = leads;
     settle();
@@ -241,7 +241,11 @@ function end(now: string): void {
     if (now === state) return;
     state = now;
     if (state === "open") sender.resume();
-    else sender.stop();
+    else {
+        sender.stop();
+        sender.leads = false;
+        void shelf.leaveLead();
+    }
     render();
     if (state !== "open") {
         part("end-title").focus();
@@ -293,7 +297,7 @@ function renderLine(): void {
     if (lost) text = [text, counted(words.too_many, lost)].join(" ");
     const line = part("line");
     if (isOffline && waiting.length && line.dataset.offline !== "yes") announce(text);
-    line.dataset.offline = isOffline ? "yes" : "no";
+    line.dataset.offline = isOffline && waiting.length ? "yes" : "no";
     line.hidden = !text;
     put("line", text);
 }
@@ -331,8 +335,8 @@ function shownOf(tile: Tile, loose: Map<Tile, Photo>): Shown {
         const preview = previews.get(photo.sha256) ?? null;
         const bytes = sender.bytesSent(photo);
         if (photo.sent) return { ...shown, state: "checking", preview, takes: false };
-        const percent = bytes === null ? 0 : Math.floor((100 * bytes) / Math.max(1, photo.size));
-        if (percent === 100) return { ...shown, state: "checking", preview, takes: false };
+        // That the last byte has left the phone does not say that it has come.
+        const percent = Math.min(99, Math.floor((100 * (bytes ?? 0)) / Math.max(1, photo.size)));
         return { ...shown, state: bytes === null ? "waiting" : "sending", percent, preview };
     }
     return { ...shown, trouble: note ? [note] : troubleOf(earlierAt(tile)) };
