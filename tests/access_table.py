@@ -69,6 +69,8 @@ POST   api/v1/support/tickets/<int:support_ticket_id>/subscribe/       401   403
 POST   api/v1/support/tickets/<int:support_ticket_id>/unsubscribe/     401   403      404   204   404      404       404
 GET    support/subscription/<str:token>/                               200   200      200   200   200      200       200
 POST   support/subscription/<str:token>/                               200   200      200   200   200      200       200
+GET    guest-emails/<str:token>/                                       200   200      200   200   200      200       200
+POST   guest-emails/<str:token>/                                       200   200      200   200   200      200       200
 GET    u/<str:token>/                                                  200   200      200   200   200      200       200
 GET    verify-email/<str:token>/                                       200   200      200   200   200      200       200
 POST   verify-email/<str:token>/                                       200   200      200   200   200      200       200

@@ -1,4 +1,5 @@
-"""The page behind a guest link, /u/<token>/: which of its states it is in, and the headers that it has in each.
+"""The page behind a guest link, /u/<token>/: which of its states it is in, and the headers that it has in each; and the
+page behind the link to unsubscribe.
 
 The token is in its address, so no other site may learn that: no Referer, no search engine, no cache.
 """
@@ -11,7 +12,9 @@ from django.utils.decorators import method_decorator
 from django.views import View
 from django_permissions_policy.decorators import permissions_policy_override
 
+from apps.common.mail.subscriptions import SubscriptionPage
 from apps.guests.models import GuestLink, LinkState
+from apps.guests.subscriptions import link_of, set_subscribed
 
 UNKNOWN = "unknown"
 STATUSES = {
@@ -62,3 +65,9 @@ class GuestPage(View):
             self.link.remember_use()
         context = {"state": self.state, "link": self.link, "ticket": self.link and self.link.ticket}
         return render(request, "guests/page.html", context, status=STATUSES[self.state])
+
+
+class GuestEmailsPage(SubscriptionPage):
+    find = staticmethod(link_of)
+    set_subscribed = staticmethod(set_subscribed)
+    template = "guests/emails_page.html"

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.common.admin.badge import badge
 from apps.common.admin.lists import FirstDayFilter, LargeAdmin, LastDayFilter
 from apps.support.conversations import change_status, write_message
-from apps.support.emails import send_again
+from apps.support.emails import outbox
 from apps.support.errors import SupportTicketClosedError
 from apps.support.models import Email, Event, Message, SupportStatus, SupportTicket
 
@@ -127,7 +127,7 @@ class EmailAdmin(LargeAdmin):
 
     @admin.action(description=_("Send the selected e-mails now"), permissions=["send"])
     def send_now(self, request, queryset):
-        owed = [email for email in queryset if send_again(email.pk)]
+        owed = [email for email in queryset if outbox.send_again(email.pk)]
         for email in owed:
             self.log_change(request, email, gettext("Sent again."))
         message = ngettext(
