@@ -127,10 +127,11 @@ class AccessTestCase(ApiTestCase):
         self.support_ticket = apps.get_model("support.SupportTicket").objects.get(pk=opened.json()["id"])
         self.pair = new_jwt_pair(self.owner)
         self.email_code = EmailCode.objects.renew(self.owner)
-        self.link = make_guest_link(self.ticket)
+        self.link = make_guest_link(self.ticket, email="ana@example.com")
         self.places = {
             "<int:ticket_id>": self.ticket.pk,
             "<int:guest_link_id>": self.link.pk,
+            "<int:link_id>": self.link.pk,
             "u/<str:token>/": f"u/{token_of(self.link)}/",
             "guest-emails/<str:token>/": guest_email_links.url_of(self.link.pk).partition("//")[2].partition("/")[2],
             "<any_case_uuid:image_id>": self.image.pk,
@@ -295,6 +296,8 @@ class AdminModelTests(AccessTestCase):
             "tickets.transition": apps.get_model("tickets.Transition").objects.first(),
             "support.supportticket": self.support_ticket,
             "support.email": support_email,
+            "guests.guestlink": self.link,
+            "guests.guestemail": apps.get_model("guests.GuestEmail").objects.first(),
         }
 
     @staticmethod

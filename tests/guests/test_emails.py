@@ -22,6 +22,7 @@ from tests.makers import client_for, make_guest_link, make_image, make_kind, mak
 ANA = "ana@example.com"
 WORDS = "Words of the owner"
 HOUR = 3600
+FORM = "application/x-www-form-urlencoded"
 
 
 @override_settings(PUBLIC_URL="https://hopla.example", PUBLIC_URL_IS_SET=True)
@@ -212,7 +213,7 @@ class UnsubscribingTests(EmailTestCase):
         headers = self.sent.message()
         self.assertEqual(headers["List-Unsubscribe"].replace("\n", ""), f"<https://hopla.example{self.path}>")
         self.assertEqual(headers["List-Unsubscribe-Post"], "List-Unsubscribe=One-Click")
-        response = self.client.post(self.path, "List-Unsubscribe=One-Click", content_type="application/x-www-form-urlencoded")
+        response = self.client.post(self.path, "List-Unsubscribe=One-Click", content_type=FORM)
         self.assertEqual(response.status_code, 200)
         self.pass_time(9 * HOUR + 1)
         self.assertEqual(self.send_due(), [])
@@ -222,7 +223,7 @@ class UnsubscribingTests(EmailTestCase):
         self.assertTrue(GuestLink.objects.get().wants_emails)
         self.client.post(self.path)
         self.assertContains(self.client.get(self.path), "Send me e-mails again")
-        self.client.post(self.path, "subscribe=yes", content_type="application/x-www-form-urlencoded")
+        self.client.post(self.path, "subscribe=yes", content_type=FORM)
         self.assertTrue(GuestLink.objects.get().wants_emails)
 
     def test_unknown_link(self):
