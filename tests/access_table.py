@@ -109,7 +109,7 @@ tickets.ticketkind                                                   login login
 tickets.assetremoval                                                 login login    login login     -        V        VD
 tickets.transition                                                   login login    login login     V        V         V
 guests.guestlink                                                     login login    login login     V       VA        VA
-guests.guestemail                                                    login login    login login     V        V         V
+guests.guestemail                                                    login login    login login     V        V        VD
 support.supportticket                                                login login    login login    VC        -       VCD
 support.email                                                        login login    login login     V        V        VD
 """
