@@ -1,15 +1,16 @@
 // Builds the page's script and style sheet into the folder that is named, and the licences of what is in them.
 import { build } from "esbuild";
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 process.chdir(here);
-const folder = process.argv[2] ?? "../apps/guests/static/guests";
+const folder = resolve(process.argv[2] ?? "../apps/guests/static/guests");
 mkdirSync(folder, { recursive: true });
 
 const { metafile } = await build({
+    absWorkingDir: here,
     entryPoints: ["src/capture.ts", "src/capture.css"],
     outdir: folder,
     bundle: true,

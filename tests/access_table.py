@@ -74,6 +74,8 @@ POST   api/v1/support/tickets/<int:support_ticket_id>/unsubscribe/     401   403
 GET    support/subscription/<str:token>/                               200   200      200   200   200      200       200
 POST   support/subscription/<str:token>/                               200   200      200   200   200      200       200
 GET    guest-page.css                                                  200   200      200   200   200      200       200
+GET    guest-emails/<str:token>/                                       200   200      200   200   200      200       200
+POST   guest-emails/<str:token>/                                       200   200      200   200   200      200       200
 GET    u/<str:token>/                                                  200   200      200   200   200      200       200
 POST   u/<str:token>/                                                  403   403      403   403   403      403       403
 GET    verify-email/<str:token>/                                       200   200      200   200   200      200       200
@@ -94,6 +96,8 @@ GET    admin/accounts/user/<id>/password/                            login login
 POST   admin/accounts/user/<id>/password/                            login login    login login   403      403       302
 GET    admin/tickets/ticket/<int:ticket_id>/archive/                 login login    login login   200      200       200
 GET    admin/tickets/ticket/<int:ticket_id>/manifest/                login login    login login   200      200       200
+GET    admin/guests/guestlink/<int:link_id>/link/                    login login    login login   403      302       302
+POST   admin/guests/guestlink/<int:link_id>/link/                    login login    login login   403      200       200
 GET    admin/<app_label>/                                            login login    login login   200      200       200
 GET    admin/<url>                                                   login login    login login   404      404       404
 """
@@ -110,6 +114,8 @@ tickets.image                                                        login login
 tickets.ticketkind                                                   login login    login login     V     VACD      VACD
 tickets.assetremoval                                                 login login    login login     -        V        VD
 tickets.transition                                                   login login    login login     V        V         V
+guests.guestlink                                                     login login    login login     V       VA        VA
+guests.guestemail                                                    login login    login login     V        V        VD
 support.supportticket                                                login login    login login    VC        -       VCD
 support.email                                                        login login    login login     V        V        VD
 """

@@ -20,7 +20,8 @@ from apps.accounts.models import AuthToken, EmailCode
 from apps.accounts.passwords import encode_uid
 from apps.accounts.tokens import new_jwt_pair
 from apps.guests.links import token_of
-from apps.support.subscriptions import unsubscribe_url
+from apps.guests.subscriptions import links as guest_email_links
+from apps.support.subscriptions import links as support_links
 from apps.tickets.models.transition import record
 from apps.tickets.resumable.beginning import begin
 from tests.access_table import ADMIN_MODELS, ADMIN_PARTS, ENDPOINTS
@@ -127,14 +128,16 @@ class AccessTestCase(ApiTestCase):
         self.support_ticket = apps.get_model("support.SupportTicket").objects.get(pk=opened.json()["id"])
         self.pair = new_jwt_pair(self.owner)
         self.email_code = EmailCode.objects.renew(self.owner)
-        self.link = make_guest_link(self.ticket)
+        self.link = make_guest_link(self.ticket, email="ana@example.com")
         self.places = {
             "<int:ticket_id>": self.ticket.pk,
             "<int:guest_link_id>": self.link.pk,
+            "<int:link_id>": self.link.pk,
             "u/<str:token>/": f"u/{token_of(self.link)}/",
+            "guest-emails/<str:token>/": guest_email_links.url_of(self.link.pk).partition("//")[2].partition("/")[2],
             "<any_case_uuid:image_id>": self.image.pk,
             "<int:support_ticket_id>": self.support_ticket.pk,
-            "support/subscription/<str:token>/": unsubscribe_url(self.support_ticket)
+            "support/subscription/<str:token>/": support_links.url_of(self.support_ticket.pk)
             .partition("//")[2]
             .partition("/")[2],
             "verify-email/<str:token>/": self.email_code.link.partition("//")[2].partition("/")[2],
@@ -305,6 +308,8 @@ class AdminModelTests(AccessTestCase):
             "tickets.transition": apps.get_model("tickets.Transition").objects.first(),
             "support.supportticket": self.support_ticket,
             "support.email": support_email,
+            "guests.guestlink": self.link,
+            "guests.guestemail": apps.get_model("guests.GuestEmail").objects.first(),
         }
 
     @staticmethod

@@ -7,6 +7,7 @@ from datetime import timedelta
 import segno
 from django.conf import settings
 from django.db import transaction
+from django.dispatch import Signal
 from django.urls import reverse
 from django.utils import timezone
 
@@ -14,6 +15,8 @@ from apps.common.encryption import decrypt, encrypt
 from apps.guests.models import GuestLink, digest_of
 from apps.tickets.intake.places import require_open
 from apps.tickets.models import Ticket
+
+link_made = Signal()  # sender=GuestLink, link: GuestLink; within the transaction that makes it
 
 TOKEN_BYTES = 32
 MIN_EXPIRY_SECONDS = 60
@@ -39,7 +42,7 @@ def make_link(
     token = secrets.token_urlsafe(TOKEN_BYTES)
     expires_at = timezone.now() + timedelta(seconds=expires_in_seconds)
     with transaction.atomic():
-        return GuestLink.objects.create(
+        link = GuestLink.objects.create(
             ticket=ticket,
             token_digest=digest_of(token),
             token_encrypted=encrypt(token),
@@ -50,6 +53,8 @@ def make_link(
             created_by=created_by,
             expires_at=min(expires_at, ticket.expires_at) if ticket.expires_at else expires_at,
         )
+        link_made.send(sender=GuestLink, link=link)
+    return link
 
 
 def revoke(link: GuestLink) -> bool:

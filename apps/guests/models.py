@@ -15,6 +15,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.common.db.compiled_queries import CompiledQuery, Parameter, columns_of, instance_of
+from apps.common.mail.outbox import OutgoingEmail
+from apps.common.observability.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
+from apps.common.observability.request_id import current_request_id
 from apps.tickets.models import Image, Ticket
 from apps.tickets.models.statuses import TicketStatus
 
@@ -114,6 +117,27 @@ class GuestLink(models.Model):
             stale = Q(opened_at=None) | Q(last_used_at=None) | Q(last_used_at__lt=used_since)
             used = GuestLink.objects.filter(stale, pk=self.pk)
             used.update(opened_at=Coalesce("opened_at", Value(now)), last_used_at=now)
+
+
+class GuestEmailKind(models.TextChoices):
+    INVITATION = "invitation", _("invitation")
+    REMINDER = "reminder", _("reminder")
+    RETAKE = "retake", _("another photo is wanted")
+
+
+class GuestEmail(OutgoingEmail):
+    """An e-mail to whoever got a link. A reminder waits for its time, and is dropped if nothing is missing then."""
+
+    link = models.ForeignKey(GuestLink, on_delete=models.CASCADE, related_name="emails", verbose_name=_("guest link"))
+    kind = models.CharField(_("what"), max_length=16, choices=GuestEmailKind)
+    request_id = models.CharField(max_length=REQUEST_ID_MAX_LENGTH, default=current_request_id, editable=False)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    class Meta(OutgoingEmail.Meta):
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state="queued"), name="guest_email_due"),
+            models.Index(fields=["id"], condition=Q(state="failed"), name="guest_email_failed"),
+        ]
 
 
 def digest_of(token: str) -> str:

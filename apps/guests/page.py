@@ -1,4 +1,5 @@
-"""The page behind a guest link, /u/<token>/: which of its states it is in, and the headers that it has in each.
+"""The page behind a guest link, /u/<token>/: which of its states it is in, and the headers that it has in each; and the
+page behind the link to unsubscribe.
 
 The token is in its address, so no other site may learn that: no Referer, no search engine, no cache. That address is
 also all that lets anyone send photos here: the page has no cookie that another site could abuse. Its forms carry a
@@ -21,9 +22,11 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 from django_permissions_policy.decorators import permissions_policy_override
 
+from apps.common.mail.subscriptions import SubscriptionPage
 from apps.guests.look import look
 from apps.guests.models import GuestLink, LinkState
 from apps.guests.rights import Guest
+from apps.guests.subscriptions import link_of, set_subscribed
 from apps.guests.tiles import tiles_of
 from apps.guests.words import ENDS, arrived, words
 from apps.tickets.api.images import ImagesView
@@ -165,3 +168,9 @@ class GuestPage(View):
 def number_of(place: str) -> int:
     """Returns the number of a place as an address has it, 0 for anything else."""
     return int(place) if re.fullmatch(r"[1-9][0-9]{0,5}", place) else 0
+
+
+class GuestEmailsPage(SubscriptionPage):
+    find = staticmethod(link_of)
+    set_subscribed = staticmethod(set_subscribed)
+    template = "guests/emails_page.html"

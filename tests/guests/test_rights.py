@@ -10,7 +10,7 @@ from django.utils import timezone
 from apps.guests.links import revoke, token_of
 from apps.guests.models import GuestLink
 from apps.guests.rights import RIGHTS
-from apps.tickets.models import IdempotencyKey, Image
+from apps.tickets.models import IdempotencyKey, Image, Transition
 from tests.case import ApiTestCase, CommittingTestCase, at_once
 from tests.makers import client_for, guest_client, jpeg_bytes, make_guest_link, make_image, make_ticket, make_user
 
@@ -132,6 +132,7 @@ class SendingTests(GuestTestCase):
         image = Image.objects.get()
         self.assertEqual((image.ticket, image.guest_link_id), (self.ticket, self.link.pk))
         self.assertEqual(GuestLink.objects.with_photos().get().photos, 1)
+        self.assertEqual(Transition.objects.get().actor, f"guest link {self.link.pk}")
         self.assertEqual(self.guest.get(response["Location"]).json()["id"], str(image.pk))
 
     def test_bare_bytes(self):
@@ -142,6 +143,7 @@ class SendingTests(GuestTestCase):
     def test_photos_of_users_are_of_no_link(self):
         self.send(client_for(self.owner))
         self.assertIsNone(Image.objects.get().guest_link_id)
+        self.assertEqual(Transition.objects.get().actor, f"user {self.owner.pk}")
 
     def test_wrong_state(self):
         type(self.ticket).objects.filter(pk=self.ticket.pk).update(status="completed")
