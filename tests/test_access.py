@@ -271,7 +271,8 @@ class EndpointTests(AccessTestCase):
         client = client_for(self.users["superuser"])
         for route, view in ROUTES.items():
             for method in METHODS:
-                if methods_of(view) and route.startswith("api/v1/") and (method, route) not in named:
+                is_offered = (method, route) in named or (method == "HEAD" and ("GET", route) in named)
+                if methods_of(view) and route.startswith("api/v1/") and not is_offered:
                     path = self.path_of(route)
                     self.assertEqual(self.outcome(client, method, path), "405", (method, route))
 

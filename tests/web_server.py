@@ -14,6 +14,13 @@ from tests.faults.processes import Processes
 @contextmanager
 def running_web_server(application: str = "hopla.wsgi", **environment: str):
     """The (host, port) of a gunicorn with our configuration, on the database and the Redis of this test process."""
+    with running_web_process(application, **environment) as (_, address):
+        yield address
+
+
+@contextmanager
+def running_web_process(application: str = "hopla.wsgi", **environment: str):
+    """Likewise, with its Process before the address, to be killed."""
     gunicorn = [sys.executable, "-m", "gunicorn", "--config", "hopla/gunicorn_conf.py", "--bind", "127.0.0.1:0"]
     with servers.private_folder() as folder, Processes(folder) as processes:
         environment = os.environ | {"WEB_CONCURRENCY": "1"} | environment
@@ -21,7 +28,7 @@ def running_web_server(application: str = "hopla.wsgi", **environment: str):
         listening = r"Listening at: http://(127\.0\.0\.1):(\d+)"
         processes.wait_until(lambda: re.search(listening, web.output), child=web, timeout_seconds=60)
         host, port = re.search(listening, web.output).groups()
-        yield host, int(port)
+        yield web, (host, int(port))
 
 
 def tell_process(environ, start_response):

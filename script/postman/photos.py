@@ -15,6 +15,8 @@ const fileHeader = "BM" + word(0x336) + word(0) + word(54);
 const pictureHeader = word(40) + word(16) + word(16) + "\\x01\\0\\x18\\0" + word(0) + word(0x300) + word(0).repeat(4);
 const photo = fileHeader + pictureHeader + pixels;
 pm.variables.set("photo", photo);
+pm.variables.set("beginning", photo.slice(0, 400));
+pm.variables.set("rest", photo.slice(400));
 """
 
 DIGEST = """
@@ -29,6 +31,9 @@ QUEUED = {
 BARE = {"Content-Type": "image/bmp"}
 POST = "POST tickets/{{ticketId}}/images/"
 POST_TO_SET = "POST tickets/{{setTicketId}}/images/"
+TUS = {"Tus-Resumable": "1.0.0"}
+BYTES = TUS | {"Content-Type": "application/offset+octet-stream"}
+UPLOAD = "tickets/{{piecesTicketId}}/uploads/{{uploadId}}/"
 
 UPLOADING = folder(
     "4. Post photos",
@@ -239,6 +244,63 @@ pm.collectionVariables.set("sentPhoto", pm.variables.get("photo"));
             "ours is among them": "pm.expect(body.results.map((image) => image.id))"
             '.to.include(pm.variables.get("imageId"))',
         },
+    ),
+    request(
+        "In pieces: open a ticket",
+        "POST tickets/",
+        about="Answer: `piecesTicketId`, for the photo that is sent in pieces.",
+        json={"num_images": 1, "title": "On the train"},
+        status=201,
+        has=TICKET,
+        keeps={"piecesTicketId": "body.id"},
+    ),
+    request(
+        "In pieces: begin",
+        "POST tickets/{{piecesTicketId}}/uploads/",
+        about="""
+        By tus 1.0.0, with any of its clients. The metadata has names with values in base64. Answer: `Location`, to
+        send the bytes to; its last part is the id that the image will have.
+        """,
+        headers=TUS | {"Upload-Length": "822", "Upload-Metadata": "filename dHJhaW4uYm1w"},
+        status=201,
+        keeps={"uploadId": 'pm.response.headers.get("Location").split("/").slice(-2)[0]'},
+    ),
+    request(
+        "In pieces: the first bytes",
+        f"PATCH {UPLOAD}",
+        about="The network may fail in the middle of it: what arrived is kept.",
+        headers=BYTES | {"Upload-Offset": "0"},
+        raw="{{beginning}}",
+        status=204,
+        tests={"they came": 'pm.expect(pm.response.headers.get("Upload-Offset")).to.eql("400")'},
+    ),
+    request(
+        "In pieces: how far is it?",
+        f"HEAD {UPLOAD}",
+        about="After a failure: go on at `Upload-Offset`.",
+        headers=TUS,
+        status=200,
+        tests={"as far as it came": 'pm.expect(pm.response.headers.get("Upload-Offset")).to.eql("400")'},
+    ),
+    request(
+        "In pieces: the rest",
+        f"PATCH {UPLOAD}",
+        about="The last byte makes it an image, which has taken its place: `Content-Location` is its path.",
+        headers=BYTES | {"Upload-Offset": "400"},
+        raw="{{rest}}",
+        status=204,
+        tests={
+            "it is an image": 'pm.expect(pm.response.headers.get("Content-Location"))'
+            '.to.include(pm.variables.get("uploadId"))'
+        },
+    ),
+    request(
+        "In pieces: too late to take it back",
+        f"DELETE {UPLOAD}",
+        about="Only an unfinished upload can be taken back.",
+        headers=TUS,
+        status=403,
+        code="upload_finished",
     ),
     before=NEW_PHOTO,
 )

@@ -33,7 +33,8 @@ PROBLEM = openapi.Schema(
     required=["type", "title", "status", "detail", "code", "request_id"],
     properties={
         "type": openapi.Schema(
-            type=openapi.TYPE_STRING, description="Always `about:blank`: `code` tells problems apart."
+            type=openapi.TYPE_STRING,
+            description="`about:blank`, but for `upload_offset_mismatch`: `code` tells problems apart.",
         ),
         "title": openapi.Schema(type=openapi.TYPE_STRING, description="The status in words, by Accept-Language."),
         "status": openapi.Schema(type=openapi.TYPE_INTEGER, minimum=400, maximum=599),

@@ -164,14 +164,27 @@ POST_IMAGE = operation(
             "The sha-256 of the photo or of the whole body (RFC 9530): other bytes are refused.",
             pattern="^sha-256=:[A-Za-z0-9+/]{43}=:$",
         ),
+        header(
+            "Upload-Complete",
+            "For bare bytes that can be resumed, by the IETF's resumable uploads: `?1` when the whole photo follows, "
+            "`?0` when it is only its beginning.",
+            enum=["?1", "?0"],
+        ),
+        header("Upload-Draft-Interop-Version", "The version of them that the client speaks.", enum=["6", "8"]),
+        header("Upload-Length", "For them: how many bytes the photo has.", pattern="^[0-9]{1,18}$"),
     ],
     responses={
+        201: response(
+            "The beginning was taken (only for `Upload-Complete: ?0`): `Location` is where to send the rest.",
+            headers={"Location": LOCATION}
+            | {"Upload-Offset": {"type": "integer"}, "Upload-Complete": {"type": "string"}},
+        ),
         202: response(
             "The photo was accepted; its delivery is queued.",
             ImageSerializer,
             example=QUEUED_IMAGE,
             headers={"Location": LOCATION} | REPLAYED,
-        )
+        ),
     },
     refusals=[
         errors.ImageMissingError,
@@ -193,6 +206,10 @@ POST_IMAGE = operation(
         errors.UnsupportedImageError,
         errors.ImageTooManyPixelsError,
         *IDEMPOTENCY_REFUSALS,
+        errors.UploadCompleteInvalidError,
+        errors.UploadLengthInvalidError,
+        errors.UploadTooLongError,
+        errors.UploadOvertakenError,
         errors.UploadQuotaExceededError,
         errors.StagingFullError,
     ],

@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 
 from apps.common.db.release import release_connection
 from apps.common.http.request_body import body_of
+from apps.common.observability import metrics
 from apps.tickets.api import ietf, tus, uploads_schema
 from apps.tickets.api.resumed_photo import accepted, skip_body
 from apps.tickets.errors import (
@@ -33,7 +34,7 @@ from apps.tickets.intake.places import require_open
 from apps.tickets.intake.wanted_slot import SLOT, look_for_a_place
 from apps.tickets.models import Image, Ticket
 from apps.tickets.resumable import beginning, sending
-from apps.tickets.resumable.finishing import gone_when_refused, take_back
+from apps.tickets.resumable.finishing import REFUSALS, gone_when_refused, take_back
 from apps.tickets.resumable.holding import Hold
 
 OVERRIDE = "HTTP_X_HTTP_METHOD_OVERRIDE"  # for clients that cannot send PATCH or DELETE
@@ -52,7 +53,8 @@ class ResumableView(APIView):
         return [AllowAny()] if self.request.method == "OPTIONS" else super().get_permissions()
 
     def initial(self, request, *args, **kwargs):
-        if self.speaks_tus and request.method != "OPTIONS" and request.headers.get("Tus-Resumable") != tus.VERSION:
+        is_versioned = self.speaks_tus and request.method != "OPTIONS" and hasattr(self, request.method.lower())
+        if is_versioned and request.headers.get("Tus-Resumable") != tus.VERSION:
             raise TusVersionError
         super().initial(request, *args, **kwargs)
 
@@ -64,6 +66,11 @@ class ResumableView(APIView):
             response["Tus-Version"] = tus.VERSION
         response["Cache-Control"] = "no-store"
         return response
+
+    def handle_exception(self, exc):
+        if isinstance(exc, REFUSALS):
+            metrics.count("hopla_photos_refused", code=exc.default_code)
+        return super().handle_exception(exc)
 
     def options(self, request, *args, **kwargs):
         return Response(status=status.HTTP_204_NO_CONTENT, headers=tus.what_is_offered())

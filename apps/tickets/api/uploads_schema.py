@@ -2,12 +2,19 @@
 
 from drf_yasg.utils import no_body
 
-from apps.common.api.operations import header, operation, response
+from apps.common.api.operations import LOCATION, header, operation, response
 from apps.tickets import errors
-from apps.tickets.api.schema import IDEMPOTENCY_KEY, IDEMPOTENCY_REFUSALS, REPLAYED
+from apps.tickets.api.schema import IDEMPOTENCY_KEY, IDEMPOTENCY_REFUSALS, QUEUED_IMAGE, REPLAYED
+from apps.tickets.api.serializers import ImageSerializer
 
-TUS = header("Tus-Resumable", "The version of the protocol.", enum=["1.0.0"], required=True)
-TUS_ANSWER = {"Tus-Resumable": {"type": "string", "enum": ["1.0.0"], "x-required": True}}
+TUS = header("Tus-Resumable", "The version of tus.", enum=["1.0.0"], required=True)
+TUS_OR_IETF = header("Tus-Resumable", "The version of tus; without it the request is the IETF's.", enum=["1.0.0"])
+TUS_ANSWER = {"Tus-Resumable": {"type": "string", "enum": ["1.0.0"], "description": "The version of tus."}}
+IETF_ANSWER = {
+    "Upload-Complete": {"type": "string", "enum": ["?0", "?1"], "description": "Whether that was all, for the IETF's."},
+    "Upload-Limit": {"type": "string", "description": "Limits of an upload, for the IETF's."},
+}
+INTEROP_VERSION = header("Upload-Draft-Interop-Version", "The version of the IETF's.", enum=["6", "8"])
 OFFSET = {"Upload-Offset": {"type": "integer", "description": "So many bytes have come.", "x-required": True}}
 EXPIRES = {"Upload-Expires": {"type": "string", "description": "When it expires unless bytes come, an HTTP date."}}
 PATH = {"type": "string", "format": "uri-reference", "x-required": True}
@@ -104,8 +111,11 @@ ASK_UPLOAD = operation(
     "Ask how far an upload is",
     "A request that still sends bytes is ended by it, so that `Upload-Offset` is final.",
     tag="uploads",
-    manual_parameters=[TUS],
-    responses={200: response("So far.", headers=OFFSET | EXPIRES | IMAGE_PATH | TUS_ANSWER)},
+    manual_parameters=[TUS_OR_IETF, INTEROP_VERSION],
+    responses={
+        200: response("So far, by tus.", headers=OFFSET | EXPIRES | IMAGE_PATH | TUS_ANSWER),
+        204: response("So far, by the IETF's.", headers=OFFSET | IETF_ANSWER),
+    },
     refusals=[*PLACE_REFUSALS, *PHOTO_REFUSALS, *HOLD_REFUSALS],
 )
 SEND_BYTES = operation(
@@ -114,19 +124,31 @@ SEND_BYTES = operation(
     "From `Upload-Offset` on. Of a request that breaks off, what came is kept: ask how far the upload is, and go on "
     "there. The newest request wins: an older one under way is ended. With the last byte the photo is accepted, and "
     "`Content-Location` says where its image is. What stands against the photo is answered to the request that shows "
-    "it, and the upload is gone.",
+    "it, and the upload is gone.\n\n"
+    "By the IETF's resumable uploads the bytes are `application/partial-upload`, with `Upload-Complete`.",
     tag="uploads",
-    consumes=["application/offset+octet-stream"],
+    consumes=["application/offset+octet-stream", "application/partial-upload"],
     body=no_body,
     manual_parameters=[
-        TUS,
+        TUS_OR_IETF,
+        INTEROP_VERSION,
+        header("Upload-Complete", "For the IETF's: whether the photo ends with this request.", enum=["?1", "?0"]),
         header("Upload-Offset", "So many bytes have come.", pattern="^[0-9]{1,18}$", required=True),
         LENGTH,
         CHECKSUM,
         CONTENT_DIGEST,
     ],
-    responses={204: response("They were taken.", headers=OFFSET | EXPIRES | IMAGE_PATH | TUS_ANSWER)},
+    responses={
+        202: response(
+            "By the IETF's: that was all. The photo was accepted; its delivery is queued.",
+            ImageSerializer,
+            example=QUEUED_IMAGE,
+            headers={"Location": LOCATION} | OFFSET | IETF_ANSWER,
+        ),
+        204: response("They were taken.", headers=OFFSET | EXPIRES | IMAGE_PATH | TUS_ANSWER | IETF_ANSWER),
+    },
     refusals=[
+        errors.UploadCompleteInvalidError,
         errors.UploadOffsetInvalidError,
         errors.UploadOffsetMismatchError,
         *PLACE_REFUSALS,
@@ -140,7 +162,7 @@ TAKE_BACK_UPLOAD = operation(
     "Take an upload back",
     "Its bytes are dropped. One whose photo has been accepted stays.",
     tag="uploads",
-    manual_parameters=[TUS],
+    manual_parameters=[TUS_OR_IETF],
     responses={204: response("It is gone.", headers=TUS_ANSWER)},
     refusals=[errors.UploadFinishedError, *HOLD_REFUSALS],
 )

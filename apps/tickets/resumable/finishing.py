@@ -41,7 +41,6 @@ REFUSALS = (
     errors.TicketCompletedError,
     errors.TicketCancelledError,
     errors.TicketExpiredError,
-    Ticket.DoesNotExist,
 )
 
 
@@ -50,10 +49,8 @@ def gone_when_refused(hold: Hold):
     """What stands against the photo passes, and the upload is gone."""
     try:
         yield
-    except REFUSALS as exc:
+    except (*REFUSALS, Ticket.DoesNotExist) as exc:
         give_up(hold)
-        code = getattr(exc, "default_code", "not_found")
-        metrics.count("hopla_photos_refused", code=code)
         metrics.count("hopla_resumable_uploads", event="refused")
         if isinstance(exc, Ticket.DoesNotExist):
             raise Http404 from exc

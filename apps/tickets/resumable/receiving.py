@@ -2,14 +2,22 @@
 
 import hashlib
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 from django.conf import settings
+from redis.exceptions import RedisError
 from rest_framework.exceptions import APIException
 
 from apps.common.api.errors import BodyTooSlowError
-from apps.tickets.errors import ImageTooLargeError, SlowUploadError, UploadOvertakenError, UploadTooLongError
+from apps.tickets.errors import (
+    ImageTooLargeError,
+    SlowUploadError,
+    TemporarilyUnavailableError,
+    UploadOvertakenError,
+    UploadTooLongError,
+)
 from apps.tickets.intake.body import IncomingBody
 from apps.tickets.intake.photo_check import SIGNATURE_BYTES, PhotoCheck
 from apps.tickets.intake.staged_upload import StagedUpload
@@ -41,6 +49,10 @@ def receive(hold: Hold, body: IncomingBody, *, checksums: list[Checksum] = ()) -
         receiver.read(body)
     except store.NotTheHolderError as exc:
         raise UploadOvertakenError from exc
+    except TemporarilyUnavailableError:  # Redis has lost the bytes: what is left of the upload goes, too
+        with suppress(RedisError, UploadOvertakenError):
+            hold.end()
+        raise
     return receiver.check if receiver.check.size == hold.upload.offset else None
 
 

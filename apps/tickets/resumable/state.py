@@ -9,6 +9,7 @@ killed or hangs, loses its hold, and with it the right to write, in the same ste
 """
 
 import uuid
+from collections import defaultdict
 from dataclasses import dataclass, replace
 
 from django.conf import settings
@@ -38,7 +39,8 @@ BEGIN = (
 # Beside a piece of bytes, in its transaction. ARGV: ttl, bytes that have come; without them, they are not announced.
 ADVANCE = PROLONG + "if ARGV[2] then redis.call('HSET', KEYS[1], 'offset', ARGV[2]) end prolong() return 1"
 
-# KEYS: the HASH, its bytes, what a holder's transaction watches. ARGV: the ticket, this request's number, which is
+# KEYS: the HASH, its bytes, what a holder's transaction watches: a key that is there, so that emptying Redis touches
+# it, or the bytes would be written to a new string without an expiry. ARGV: the ticket, this request's number, which is
 # empty until it has one, and whether the holder has had its time. Returns one of the words above, with HELD and WAITING
 # the number, with HELD the HASH, too.
 TAKE = f"""
@@ -58,8 +60,7 @@ if holder > 0 and ARGV[3] ~= '1' then
 end
 redis.call('HSET', KEYS[1], 'holder', mine)
 redis.call('HDEL', KEYS[1], 'wanted')
-redis.call('SET', KEYS[3], '')
-redis.call('DEL', KEYS[3])
+redis.call('SET', KEYS[3], mine, 'EX', {KNOWN_AFTER_EXPIRY_SECONDS})
 return {{'{HELD}', mine, redis.call('HGETALL', KEYS[1])}}
 """
 
@@ -68,7 +69,7 @@ IF_HELD = "if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then return 0 end
 LET_GO = IF_HELD + "return redis.call('HDEL', KEYS[1], 'holder')"
 STILL_HELD = IF_HELD + "return 1"
 SET = IF_HELD + "redis.call('HSET', KEYS[1], ARGV[2], ARGV[3]) return 1"
-END = IF_HELD + "redis.call('SET', KEYS[2], '') redis.call('DEL', KEYS[2]) return redis.call('DEL', KEYS[1])"
+END = IF_HELD + "redis.call('DEL', KEYS[2]) return redis.call('DEL', KEYS[1])"
 
 
 @dataclass(frozen=True)
@@ -160,12 +161,19 @@ def fence(upload_id, number: int, *, announces: bool) -> store.Fence:
 
 
 def which_are_wanted(held: list[tuple[uuid.UUID, int]]) -> list[tuple[uuid.UUID, int]]:
-    """Returns those of these (upload, holder's number) that a newer request waits for, or that have another holder."""
+    """Returns those of these (upload, holder's number) that a newer request waits for, or that have another holder.
+
+    In one exchange with each server: it is asked often, for all uploads that are under way.
+    """
+    by_server = defaultdict(list)
+    for hold in held:
+        by_server[store.connection_of(hold[0])].append(hold)
     wanted = []
-    for upload_id, number in held:
-        holder, waiting = exchange(store.connection_of(upload_id), ("HMGET", key_of(upload_id), "holder", "wanted"))[0]
-        if waiting or holder != b"%d" % number:
-            wanted.append((upload_id, number))
+    for connection, holds in by_server.items():
+        found = exchange(connection, *(("HMGET", key_of(upload_id), "holder", "wanted") for upload_id, _ in holds))
+        for hold, (holder, waiting) in zip(holds, found, strict=True):
+            if waiting or holder != b"%d" % hold[1]:
+                wanted.append(hold)
     return wanted
 
 

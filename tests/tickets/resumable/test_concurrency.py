@@ -73,7 +73,7 @@ class TogetherTests(TusMixin, CommittingTestCase):
                     return response["Location"]
 
         self.assertEqual(len(set(at_once(begin, range(6)))), 1)
-        states = list(store.connection().scan_iter(f"{state.PREFIX}*"))
+        states = list(store.connection().scan_iter(f"{state.PREFIX}*", _type="hash"))
         self.assertEqual(len(states), 1)
 
     def test_last_place_goes_to_one_of_two_uploads(self):

@@ -1,5 +1,6 @@
 """What a process that was killed left of an upload, or lost of it: another goes on by Redis and the database alone."""
 
+import hashlib
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -10,6 +11,9 @@ from django.db import OperationalError
 from django.test import override_settings
 
 from apps.common.redis.wire import exchange
+from apps.tickets.errors import UploadOvertakenError
+from apps.tickets.intake.photo_check import PhotoCheck
+from apps.tickets.intake.stream import StagedPhoto
 from apps.tickets.models import Image
 from apps.tickets.resumable import finishing, holding, state
 from apps.tickets.staging import store
@@ -114,10 +118,10 @@ class CrashTests(StateTestCase):
         self.assertEqual(self.send(path, 1000, PHOTO[1000:]).status_code, 204)
 
     def test_sweeper_discards_what_is_whole_once_its_upload_has_expired(self):
-        with override_settings(RESUMABLE_TTL_SECONDS=1):
-            path = self.begun(PHOTO[:1000])
-            with mock.patch.object(finishing, "_accept_once", side_effect=OperationalError):
-                self.send(path, 1000, PHOTO[1000:])
+        path = self.begun(PHOTO[:1000])
+        away = mock.patch.object(finishing, "_accept_once", side_effect=OperationalError)
+        with override_settings(RESUMABLE_TTL_SECONDS=1), away:
+            self.send(path, 1000, PHOTO[1000:])
         self.wait_until(lambda: not state.is_unfinished(self.upload_id(path)))
         with mock.patch.object(reconcile, "CLAIMED_WITHIN_SECONDS", -1):
             reconcile._discard_unclaimed_bytes()
@@ -132,6 +136,32 @@ class CrashTests(StateTestCase):
         self.assertEqual(self.offset_of(path), 1000)
         self.send(path, 1000, PHOTO[1000:])
         self.assertEqual(bytes(store.read(self.upload_id(path), SIZE)), PHOTO)
+
+
+class LastStepTests(StateTestCase):
+    """Under the ticket's lock, whatever happened since the request was found to have the upload."""
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.begun(PHOTO[:1000])
+        number, upload = self.take(self.path)
+        self.write(self.path, number, 1000, PHOTO[1000:])
+        self.hold = holding.Hold(replace(upload, offset=SIZE), number)
+        check = PhotoCheck()
+        check.feed(PHOTO)
+        self.photo = StagedPhoto(upload.id, "x.jpg", SIZE, check.sha256, check.read_header(None))
+
+    def test_photo_that_another_request_has_had_accepted_is_found(self):
+        with mock.patch.object(holding, "LET_GO_WITHIN_SECONDS", 0):
+            self.assertEqual(self.offset_of(self.path), SIZE)
+        self.assertEqual(finishing._accept_once(self.hold, self.photo), Image.objects.get())
+
+    def test_upload_that_was_taken_back_becomes_no_image(self):
+        with mock.patch.object(holding, "LET_GO_WITHIN_SECONDS", 0):
+            self.assertEqual(self.tus("DELETE", self.path).status_code, 204)
+        with self.assertRaises(UploadOvertakenError):
+            finishing._accept_once(self.hold, self.photo)
+        self.assert_nothing_kept()
 
 
 class FenceTests(StateTestCase):
@@ -149,23 +179,39 @@ class FenceTests(StateTestCase):
         self.assertEqual(after, before)
 
     def test_nothing_lands_after_the_hold_was_taken_whatever_was_under_way(self):
-        for _ in range(20):
-            path = self.begun(PHOTO[:1000])
+        """The pieces are large, so that Redis serves others between the question and the transaction."""
+        for _ in range(30):
+            path = self.begun(length=8_000_000)
             older, _ = self.take(path)
             with ThreadPoolExecutor(1) as pool:
                 writer = pool.submit(self.write_on, path, older)
-                self.wait_until(lambda path=path: self.offset_in_hash(path) > 1000)
-                self.take(path, by_force=True)
-                before = (self.offset_in_hash(path), store.read_range(self.upload_id(path), 0, SIZE))
+                self.wait_until(lambda path=path: self.offset_in_hash(path) > 0)
+                newer, _ = self.take(path, by_force=True)
+                before = self.offset_in_hash(path), self.digest_of(path)
                 writer.result()
-            after = (self.offset_in_hash(path), store.read_range(self.upload_id(path), 0, SIZE))
-            self.assertEqual(after, before)
+            self.assertEqual((self.offset_in_hash(path), self.digest_of(path)), before)
+            state.let_go(self.upload_id(path), newer)
+            self.tus("DELETE", path)
 
     def write_on(self, path: str, number: int) -> None:
-        """One byte after the other, until another request has the upload."""
+        """One piece after the other, until another request has the upload."""
         with suppress(store.NotTheHolderError):
-            for offset in range(1000, SIZE):
-                self.write(path, number, offset, b"x")
+            for offset in range(0, 8_000_000, 400_000):
+                self.write(path, number, offset, b"x" * 400_000)
+
+    def test_nothing_is_written_to_a_redis_that_was_emptied_under_way(self):
+        for _ in range(30):
+            path = self.begun(length=8_000_000)
+            number, _ = self.take(path)
+            with ThreadPoolExecutor(1) as pool:
+                writer = pool.submit(self.write_on, path, number)
+                self.wait_until(lambda path=path: self.offset_in_hash(path) > 0)
+                store.connection().flushdb()
+                writer.result()
+            self.assert_nothing_kept()
+
+    def digest_of(self, path: str) -> str:
+        return hashlib.sha1(store.read_range(self.upload_id(path), 0, self.offset_in_hash(path))).hexdigest()
 
     def test_bytes_after_the_upload_was_taken_back_make_no_key(self):
         for offset in (0, 1000):
@@ -191,3 +237,16 @@ class FenceTests(StateTestCase):
 
     def offset_in_hash(self, path: str) -> int:
         return int(exchange(store.connection(), ("HGET", state.key_of(self.upload_id(path)), "offset"))[0])
+
+    def test_holders_are_told_which_of_their_uploads_others_want(self):
+        held = []
+        for _ in range(4):
+            path = self.begun()
+            held.append((self.upload_id(path), self.take(path)[0]))
+        kept, waited_for, taken, gone = held
+        state.take(waited_for[0], ticket_id=self.ticket.pk)
+        state.take(taken[0], ticket_id=self.ticket.pk, by_force=True)
+        state.end(*gone)
+
+        self.assertEqual(state.which_are_wanted(held), [waited_for, taken, gone])
+        self.assertEqual(state.which_are_wanted([kept]), [])

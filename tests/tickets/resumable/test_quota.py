@@ -49,14 +49,15 @@ class ResumableQuotaTests(TusTestCase):
         self.send(path, 1000, PHOTO[1000:])
         self.assertEqual((self.taken(), self.leases()), (SIZE, {}))
 
-    @override_settings(RESUMABLE_TTL_SECONDS=1, UPLOAD_MIN_BYTES_PER_SECOND=0)
     def test_what_never_came_is_given_back_once_it_expires_whoever_was_killed(self):
-        self.begun(PHOTO[:1000])
-        self.begun()
+        paths = {self.begun(): 1000, self.begun(): 1}
+        with override_settings(RESUMABLE_TTL_SECONDS=1, UPLOAD_MIN_BYTES_PER_SECOND=0):
+            for path, size in paths.items():
+                self.send(path, 0, PHOTO[:size])
 
         self.wait_until(lambda: self.begin(length=2 * SIZE).status_code == 201)
 
-        self.assertEqual((self.taken(), len(self.leases())), (1000 + 2 * SIZE, 1))
+        self.assertEqual((self.taken(), len(self.leases())), (1001 + 2 * SIZE, 1))
 
     def test_lease_is_given_back_once(self):
         path = self.begun()

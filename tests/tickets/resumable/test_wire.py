@@ -1,15 +1,23 @@
 """Uploads that break off, stall or are overtaken, on real connections to the real web server."""
 
 import json
+import os
+import re
 import socket
 import struct
+import subprocess
+import tempfile
+from pathlib import Path
+
+from django.test import tag
 
 from apps.tickets.models import Image
 from apps.tickets.staging import store
+from script.install import ROOT
 from tests.case import CommittingTestCase
 from tests.makers import jpeg_bytes, token_for
 from tests.tickets.resumable.case import OFFSET_STREAM, TusMixin
-from tests.web_server import RawClient, running_web_server
+from tests.web_server import RawClient, running_web_process, running_web_server
 
 PHOTO = jpeg_bytes(1, size=900_000)
 SIZE = len(PHOTO)
@@ -174,6 +182,54 @@ class OvertakenTests(WireTestCase):
         self.assertIn(older.answer().status, (409, 503))
         self.assertEqual(self.open("HEAD", self.path).answer().status, 404)
         self.assert_nothing_kept()
+
+
+class DocumentationTests(WireTestCase):
+    def test_lines_for_curl_bring_a_photo_in(self):
+        page = (ROOT / "docs" / "resumable.md").read_text()
+        (lines,) = re.findall("```sh\n(.*?)```", page, re.DOTALL)
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "photo.jpg").write_bytes(PHOTO)
+            address = "http://{}:{}/api/v1".format(*self.address)
+            variables = {"API": address, "AUTH": f"Authorization: Token {self.token}", "TICKET": str(self.ticket.pk)}
+            ran = subprocess.run(
+                ["sh", "-euc", lines],
+                cwd=folder,
+                env=os.environ | variables,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+        self.assertIn("204 No Content", ran.stdout, ran.stderr)
+        image = Image.objects.get()
+        self.assertEqual((image.filename, bytes(store.read(image.pk, SIZE))), ("photo.jpg", PHOTO))
+
+
+@tag("slow")
+class KilledWebTests(TusMixin, CommittingTestCase):
+    def test_upload_goes_on_in_another_process_after_the_first_was_killed(self):
+        path, token = self.begun(length=SIZE), token_for(self.owner)
+        head = {"Authorization": f"Token {token}", "Tus_Resumable": "1.0.0", "Content_Type": OFFSET_STREAM}
+        with running_web_process() as (web, address):
+            client = RawClient(address)
+            self.addCleanup(client.close)
+            client.send_head("PATCH", path, Upload_Offset=0, Content_Length=SIZE, **head)
+            client.send(PHOTO[:800_000])
+            self.wait_until(lambda: store.read_range(path.split("/")[-2], 0, 10))
+            web.kill()
+
+        with running_web_server() as address:
+            asked = RawClient(address)
+            asked.send_head("HEAD", path, **head)
+            offset = int(asked.answer().headers["Upload-Offset"])
+            self.assertGreater(offset, 0)
+            client = RawClient(address)
+            client.send_head("PATCH", path, Upload_Offset=offset, Content_Length=SIZE - offset, **head)
+            client.send(PHOTO[offset:])
+            self.assertEqual(client.answer().status, 204)
+
+        self.assertEqual(bytes(store.read(Image.objects.get().pk, SIZE)), PHOTO)
+        self.assertEqual(store.bytes_in_use(), SIZE)
 
 
 class SlowClientTests(WireTestCase):
