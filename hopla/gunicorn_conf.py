@@ -10,6 +10,7 @@ import os
 
 from gunicorn.glogging import Logger
 
+from apps.common.observability.secret_paths import masked_all
 from hopla import web_worker
 from hopla.settings import LOGGING as logconfig_dict  # noqa: F401 (a setting of gunicorn's, by its name)
 
@@ -53,6 +54,10 @@ class NoNeedlessAccessLog(Logger):
     @property
     def access_log_enabled(self) -> bool:
         return bool(self.cfg.accesslog or self.cfg.syslog)
+
+    def atoms(self, resp, req, environ, request_time):
+        """Returns what a line of the access log may have, with the tokens of secret paths masked."""
+        return masked_all(super().atoms(resp, req, environ, request_time))
 
 
 logger_class = NoNeedlessAccessLog

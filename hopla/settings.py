@@ -83,6 +83,7 @@ INSTALLED_APPS = [
     "apps.accounts",
     "apps.tickets",
     "apps.support",
+    "apps.guests",
 ]
 if DEBUG:
     INSTALLED_APPS.append("apps.sandbox")
@@ -211,26 +212,29 @@ UPLOAD_MIN_BYTES_PER_SECOND = env.int("UPLOAD_MIN_BYTES_PER_SECOND", default=409
 RECONCILE_AFTER_SECONDS = env.int("RECONCILE_AFTER_SECONDS", default=30)
 
 
-def signing_keys(name: str) -> list[bytes]:
-    """Private keys of 32 bytes in base64, separated by commas. They are secrets: no message shows one."""
-    keys = []
+def keys(name: str) -> list[bytes]:
+    """Secret keys of 32 bytes in base64, separated by commas. They are secrets: no message shows one."""
+    found = []
     for number, value in enumerate(env.list(name, default=[]), start=1):
         try:
-            keys.append(base64.b64decode(value.strip().translate(str.maketrans("-_", "+/")), validate=True))
+            found.append(base64.b64decode(value.strip().translate(str.maketrans("-_", "+/")), validate=True))
         except ValueError:
-            keys.append(b"")
-        if len(keys[-1]) != 32:
+            found.append(b"")
+        if len(found[-1]) != 32:
             raise ImproperlyConfigured(
                 f"{name} has a key (number {number}) that is not 32 bytes in base64. "
                 "Make one with `openssl rand -base64 32`; separate several by commas, or leave it empty."
             )
-    return keys
+    return found
 
 
 # The first signs manifests, and all are published. If it is empty, one is derived from SECRET_KEY: see
 # apps/tickets/handover/signing.py.
-MANIFEST_SIGNING_KEY = signing_keys("MANIFEST_SIGNING_KEY")
+MANIFEST_SIGNING_KEY = keys("MANIFEST_SIGNING_KEY")
 ARCHIVE_CONCURRENCY = env.int("ARCHIVE_CONCURRENCY", default=2)
+# For secrets that must be read again. The first encrypts; if it is empty, one is derived from SECRET_KEY: see
+# apps/common/encryption.py.
+ENCRYPTION_KEYS = keys("ENCRYPTION_KEYS")
 
 # Photos stream to Redis through parsers of their own. All other files stay in memory: Django's default would write
 # large ones to a temporary file.
@@ -287,6 +291,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "apps.accounts.authentication.OpaqueTokenAuthentication",
         "apps.accounts.authentication.BearerAuthentication",
+        "apps.guests.authentication.GuestAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -317,6 +322,9 @@ THROTTLE_RATES = {
     # By user, and one user may be a fleet of phones.
     "tickets": rate("THROTTLE_TICKETS", default="600/min"),
     "uploads": rate("THROTTLE_UPLOADS", default="6000/min"),
+    "guests": rate(
+        "THROTTLE_GUESTS", default="120/min"
+    ),  # by link, and by address: of guests none of the others counts
 }
 UPLOAD_BYTES_PER_DAY = env.int("UPLOAD_BYTES_PER_DAY", default=0)  # per user; 0: no limit
 
@@ -343,8 +351,25 @@ EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="hopla <hopla@localhost>")
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="")  # notifications for staff; empty: none
 EMAIL_DOMAIN = parseaddr(DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"  # of the Message-IDs
-# The public address of this service: links in e-mails begin with it.
-PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://localhost:{env.int('PORT', default=8000)}")
+# The public address of this service: links in e-mails begin with it. If it is empty, the links that a request is
+# answered with begin with the address of that request.
+PUBLIC_URL_IS_SET = bool(env.str("PUBLIC_URL", default=""))
+PUBLIC_URL = env.str("PUBLIC_URL", default="") or f"http://localhost:{env.int('PORT', default=8000)}"
+
+# --- The page for guests ---
+
+GUEST_PAGE_NAME = env.str("GUEST_PAGE_NAME", default="") or "hopla"
+# Of its own origin, such as /static/logo.svg, or at the delivery host: its policy lets it load no others.
+GUEST_PAGE_LOGO_URL = env.str("GUEST_PAGE_LOGO_URL", default="")
+if GUEST_PAGE_LOGO_URL and not re.match(rf"(/[^/]|{re.escape(DELIVERY_ORIGIN)}/)", GUEST_PAGE_LOGO_URL):
+    raise ImproperlyConfigured(
+        f"GUEST_PAGE_LOGO_URL is {GUEST_PAGE_LOGO_URL!r}. Set it to a path of this service, such as /static/logo.svg, "
+        f"or to an address that begins with {DELIVERY_ORIGIN}/."
+    )
+# Where it could not be read on the page's ground it is made darker, or lighter.
+GUEST_PAGE_ACCENT = env.str("GUEST_PAGE_ACCENT", default="") or "#4f46e5"
+if not re.fullmatch(r"#[0-9a-fA-F]{6}", GUEST_PAGE_ACCENT):
+    raise ImproperlyConfigured(f"GUEST_PAGE_ACCENT is {GUEST_PAGE_ACCENT!r}. Write it as #4f46e5.")
 
 SWAGGER_USE_COMPAT_RENDERERS = False
 SWAGGER_SETTINGS = {
@@ -359,7 +384,7 @@ SWAGGER_SETTINGS = {
             "in": "header",
             "name": "Authorization",
             "description": "`Token <token>` with the token that login or register returned, or `Bearer <access>` with "
-            "a JWT. The word before it belongs to the value.",
+            "a JWT, or `Guest <token>` with that of a guest link. The word before it belongs to the value.",
         }
     },
 }

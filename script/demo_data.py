@@ -8,12 +8,15 @@ import time
 from datetime import timedelta
 
 import requests
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.management.commands.make_demo_user import PASSWORD, USERNAME
 from apps.accounts.models import User
+from apps.guests.links import make_link, token_of
 from apps.sandbox.server import SandboxServer
-from apps.tickets.models import Image, Ticket
+from apps.tickets.kinds.copying import apply_kind
+from apps.tickets.models import Image, Ticket, TicketKind
 from apps.tickets.models.statuses import ImageStatus, RejectionReason, TicketReview, TicketStatus
 from apps.tickets.models.transition import acting_as
 from apps.tickets.upkeep.review import Rejection, request_retakes
@@ -110,6 +113,15 @@ def remember_completed_ticket(owner: User, *, dice: random.Random) -> None:
         )
         for position in range(1, num_images + 1)
     )
+
+
+def open_for_a_guest() -> tuple[Ticket, str]:
+    """Returns a ticket of the demo user's for a damaged car, and the path of a link to it."""
+    owner = User.objects.get(username=USERNAME)
+    kind = TicketKind.objects.get(name="car-damage")
+    ticket = Ticket.objects.create(**apply_kind({"owner": owner, "title": "Claim 15"}, kind, "en"))
+    link = make_link(ticket=ticket, created_by=owner, language="en")
+    return ticket, reverse("guest-page", kwargs={"token": token_of(link)})
 
 
 class Client:

@@ -15,7 +15,7 @@ from script.run_newman import start_hopla
 
 REQUIREMENTS = ROOT / "requirements-fuzz.txt"
 CONFIG = ROOT / "tests" / "fuzz" / "schemathesis.toml"
-NO_LIMITS = {f"THROTTLE_{scope}": "" for scope in ("LOGIN", "REGISTER", "VERIFICATION", "TICKETS", "UPLOADS")}
+NO_LIMITS = {f"THROTTLE_{scope}": "" for scope in ("LOGIN", "REGISTER", "VERIFICATION", "TICKETS", "UPLOADS", "GUESTS")}
 ROLES = {
     "user": [],
     "staff": ["--include-tag=support", "--include-operation-id=users_list"],  # where staff have more permissions

@@ -1,4 +1,7 @@
-"""Takes the pictures of the admin in docs/pictures, from a hopla of its own after a busy hour."""
+"""Takes the pictures of the admin and of the guests' page in docs/pictures, from a hopla of its own after a busy hour.
+
+`script/pictures guests` takes those of the guests' page alone.
+"""
 
 import io
 import os
@@ -32,14 +35,17 @@ def main() -> None:
         os.environ |= {
             "DATABASE_URL": f"sqlite:///{folder / 'hopla.sqlite3'}",
             "DJANGO_SETTINGS_MODULE": "hopla.settings",
+            "DJANGO_ALLOW_ASYNC_UNSAFE": "1",  # Playwright's own event loop runs in this thread
         }
         import django
 
         django.setup()
         from script.demo_data import live_through_a_busy_hour
 
-        ticket, reviewed = live_through_a_busy_hour(url=url, sandbox=sandbox)
-        photograph(path, url=url, ticket_id=ticket.pk, reviewed_id=reviewed.pk)
+        if sys.argv[1:] != ["guests"]:
+            ticket, reviewed = live_through_a_busy_hour(url=url, sandbox=sandbox)
+            photograph(path, url=url, ticket_id=ticket.pk, reviewed_id=reviewed.pk)
+        photograph_guests(path, url=url)
 
 
 def photograph(chromium: str, *, url: str, ticket_id: int, reviewed_id: int) -> None:
@@ -64,6 +70,61 @@ def photograph(chromium: str, *, url: str, ticket_id: int, reviewed_id: int) -> 
             page.wait_for_url(f"{url}{path}", wait_until="networkidle")
             save(page.screenshot(), FOLDER / f"{name}.webp")
             context.close()
+
+
+def photograph_guests(chromium: str, *, url: str) -> None:
+    """The page on a phone: opened, while photos are on their way, with one that is wanted again, and at the end."""
+    from playwright.sync_api import sync_playwright
+
+    from apps.tickets.models import Image
+    from apps.tickets.upkeep.review import Rejection, request_retakes
+    from script.demo_data import colourful_photo, open_for_a_guest, wait_until
+
+    ticket, path = open_for_a_guest()
+    names = [slot["name"] for slot in ticket.slots]
+    photos = [
+        {"name": "image.jpg", "mimeType": "image/jpeg", "buffer": colourful_photo(seed, size=(1600, 1200))}
+        for seed in range(len(names) + 1)
+    ]
+
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium) as browser:
+
+        def phone(scheme: str):
+            width, height = PHONE
+            size = {"width": width, "height": height}
+            context = browser.new_context(color_scheme=scheme, viewport=size, is_mobile=True, has_touch=True)
+            page = context.new_page()
+            page.goto(f"{url}{path}")
+            page.wait_for_selector("html[data-ready]", state="attached")
+            return page
+
+        def take(page, place: int, photo: dict) -> None:
+            page.locator(f"#place-{place} input[type=file]").first.set_input_files([photo])
+
+        page = phone("light")
+        save(page.screenshot(), FOLDER / "guest-open.webp")
+        take(page, 1, photos[0])
+        page.wait_for_selector("#place-1[data-state=stored] img.photo")
+        page.context.set_offline(True)
+        for place in (2, 3):
+            take(page, place, photos[place - 1])
+            page.wait_for_selector(f"#place-{place}[data-state=waiting] canvas")
+        save(page.screenshot(), FOLDER / "guest-offline.webp")
+        page.context.set_offline(False)
+        for place in range(4, len(names) + 1):
+            take(page, place, photos[place - 1])
+        page.wait_for_selector("body[data-state=completed]")
+        image = Image.objects.get(ticket=ticket, position=1)
+        note = "Please step back, so that the whole car is in the picture."
+        request_retakes(ticket.pk, [Rejection(image.pk, "incomplete", note)])
+        dark = phone("dark")
+        dark.wait_for_selector("#place-1 .trouble:not([hidden])")
+        save(dark.screenshot(), FOLDER / "guest-retake.webp")
+        take(dark, 1, photos[-1])
+        dark.wait_for_selector("body[data-state=completed]")
+        wait_until(lambda: dark.locator("img.photo").count() == len(names))
+        dark.wait_for_load_state("networkidle")
+        save(dark.screenshot(), FOLDER / "guest-complete.webp")
 
 
 def save(png: bytes, path) -> None:

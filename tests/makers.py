@@ -14,6 +14,8 @@ from rest_framework.test import APIClient
 
 from apps.accounts.models import User
 from apps.accounts.verification import mark_verified
+from apps.guests.links import make_link, token_of
+from apps.guests.models import GuestLink
 from apps.sandbox.server import SandboxServer
 from apps.tickets.intake import acceptance
 from apps.tickets.intake.stream import StagedPhoto, reserved_stream
@@ -49,6 +51,18 @@ def client_for(user: User | None = None) -> APIClient:
 
 def make_ticket(owner: User | None = None, *, num_images: int = 2, **fields) -> Ticket:
     return Ticket.objects.create(owner=owner or make_user(), num_images=num_images, **fields)
+
+
+def make_guest_link(ticket: Ticket | None = None, **fields) -> GuestLink:
+    described = {"created_by": None, "language": "en"}
+    return make_link(ticket=ticket or make_ticket(), **described | fields)
+
+
+def guest_client(link: GuestLink) -> APIClient:
+    """A client with this link's token, likewise."""
+    client = client_for()
+    client.credentials(HTTP_AUTHORIZATION=f"Guest {token_of(link)}")
+    return client
 
 
 def make_kind(name: str | None = None, *, slots=(), **fields) -> TicketKind:

@@ -19,16 +19,28 @@ from apps.accounts.emails import enqueue_password_reset
 from apps.accounts.models import AuthToken, EmailCode
 from apps.accounts.passwords import encode_uid
 from apps.accounts.tokens import new_jwt_pair
-from apps.support.subscriptions import unsubscribe_url
+from apps.guests.links import token_of
+from apps.guests.subscriptions import links as guest_email_links
+from apps.support.subscriptions import links as support_links
 from apps.tickets.models.transition import record
 from apps.tickets.resumable.beginning import begin
 from tests.access_table import ADMIN_MODELS, ADMIN_PARTS, ENDPOINTS
 from tests.accounts.credentials import bearer_client_for
 from tests.case import ApiTestCase, default_queue
-from tests.makers import PASSWORD, client_for, jpeg_bytes, make_image, make_kind, make_ticket, make_user
+from tests.makers import (
+    PASSWORD,
+    client_for,
+    guest_client,
+    jpeg_bytes,
+    make_guest_link,
+    make_image,
+    make_kind,
+    make_ticket,
+    make_user,
+)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
-ROLES = ("anonymous", "stranger", "owner", "agent", "operator", "superuser")
+ROLES = ("anonymous", "guest", "stranger", "owner", "agent", "operator", "superuser")
 MODEL_PAGES = ("", "add/", *(f"<path:object_id>/{page}" for page in ("", "history/", "delete/", "change/")))
 ROOT = "/"  # the empty route, as the table spells it
 OWNERS_WORDS = "Hail over Burgos"  # in everything of the owner's that has a text
@@ -116,12 +128,16 @@ class AccessTestCase(ApiTestCase):
         self.support_ticket = apps.get_model("support.SupportTicket").objects.get(pk=opened.json()["id"])
         self.pair = new_jwt_pair(self.owner)
         self.email_code = EmailCode.objects.renew(self.owner)
+        self.link = make_guest_link(self.ticket, email="ana@example.com")
         self.places = {
             "<int:ticket_id>": self.ticket.pk,
+            "<int:guest_link_id>": self.link.pk,
+            "<int:link_id>": self.link.pk,
+            "u/<str:token>/": f"u/{token_of(self.link)}/",
+            "guest-emails/<str:token>/": guest_email_links.url_of(self.link.pk).partition("//")[2].partition("/")[2],
             "<any_case_uuid:image_id>": self.image.pk,
-            "<any_case_uuid:upload_id>": begin(ticket=self.ticket, user=self.owner, length=1000).id,
             "<int:support_ticket_id>": self.support_ticket.pk,
-            "support/subscription/<str:token>/": unsubscribe_url(self.support_ticket)
+            "support/subscription/<str:token>/": support_links.url_of(self.support_ticket.pk)
             .partition("//")[2]
             .partition("/")[2],
             "verify-email/<str:token>/": self.email_code.link.partition("//")[2].partition("/")[2],
@@ -200,14 +216,16 @@ class EndpointTests(AccessTestCase):
         SimpleWorker([default_queue()], connection=connection).register_birth()  # or readyz would say 503
 
     def outcome_of(self, method: str, route: str, client) -> str:
-        path = self.path_of(route)
         if (method, route) == ("POST", "api/v1/tickets/<int:ticket_id>/images/"):
             photo = SimpleUploadedFile("photo.jpg", jpeg_bytes(), "image/jpeg")
-            return self.outcome(client, method, path, {"image": photo}, format="multipart")
+            return self.outcome(client, method, self.path_of(route), {"image": photo}, format="multipart")
         if "/uploads/" in route:
+            # A new one for each: Redis does not undo what the request before did to it.
+            upload = begin(ticket=self.ticket, user=self.owner, length=1000)
+            path = self.path_of(route, **{"<any_case_uuid:upload_id>": upload.id})
             tus = {"HTTP_TUS_RESUMABLE": "1.0.0", "HTTP_UPLOAD_LENGTH": "1000", "HTTP_UPLOAD_OFFSET": "0"}
             return self.outcome(client, method, path, b"", content_type="application/offset+octet-stream", **tus)
-        return self.outcome(client, method, path, self.body_of(method, route))
+        return self.outcome(client, method, self.path_of(route), self.body_of(method, route))
 
     def assert_table(self, rows, clients):
         found = [
@@ -218,17 +236,35 @@ class EndpointTests(AccessTestCase):
         self.assertEqual(lines_of(found), lines_of(rows))
 
     def test_with_opaque_tokens(self):
-        clients = {role: client_for(self.users.get(role)) for role in ROLES}
+        clients = {role: client_for(self.users.get(role)) for role in ROLES} | {"guest": guest_client(self.link)}
         self.assert_table([row for row in rows_of(ENDPOINTS) if not row[1].startswith("admin/")], clients.get)
 
     def test_with_jwts(self):
         clients = {role: bearer_client_for(user) for role, user in self.users.items()}
-        clients["anonymous"] = client_for()
+        clients |= {"anonymous": client_for(), "guest": guest_client(self.link)}
         self.assert_table([row for row in rows_of(ENDPOINTS) if not row[1].startswith("admin/")], clients.get)
 
     def test_in_the_admin(self):
         rows = [row for row in rows_of(ENDPOINTS) if row[1].startswith("admin/")]
         self.assert_table(rows, Sessions(self.users))
+
+    def test_guest_reaches_no_other_ticket_of_the_owner(self):
+        """Although to the rest of hopla a guest is the owner."""
+        other = make_ticket(self.owner, num_images=3)
+        others = {"<int:ticket_id>": other.pk, "<any_case_uuid:image_id>": make_image(other).pk}
+        others["<int:guest_link_id>"] = make_guest_link(other).pk
+        others["<any_case_uuid:upload_id>"] = begin(ticket=other, user=self.owner, length=1000).id
+        tus = {"HTTP_TUS_RESUMABLE": "1.0.0"}
+        client, tried = guest_client(self.link), 0
+        for method, route, _anonymous, guest, *_ in rows_of(ENDPOINTS):
+            if "<int:ticket_id>" in route and route.startswith("api/"):
+                expected = "403" if guest == "403" else "404"
+                path = self.path_of(route, **others)
+                self.assertEqual(
+                    self.outcome(client, method, path, self.body_of(method, route), **tus), expected, route
+                )
+                tried += expected == "404"
+        self.assertGreaterEqual(tried, 5)
 
     def test_methods_without_a_row_are_refused_to_everyone(self):
         named = {(method, route) for method, route, *_ in rows_of(ENDPOINTS)}
@@ -273,6 +309,8 @@ class AdminModelTests(AccessTestCase):
             "tickets.transition": apps.get_model("tickets.Transition").objects.first(),
             "support.supportticket": self.support_ticket,
             "support.email": support_email,
+            "guests.guestlink": self.link,
+            "guests.guestemail": apps.get_model("guests.GuestEmail").objects.first(),
         }
 
     @staticmethod

@@ -87,6 +87,7 @@ class User(AbstractUser):
             ),
         ]
 
+    guest_link_id = None  # as of a Guest, see apps/guests/rights.py: this is a user
     password_disabled = False  # True once set_unusable_password was called on this instance
 
     @transaction.atomic  # a changed password and the end of the sessions come together, see apps.accounts.tokens

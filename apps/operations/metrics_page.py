@@ -25,9 +25,11 @@ from psycopg_pool import PoolTimeout
 
 from apps.common.jobs.queue import default_queue
 from apps.common.jobs.worker import live_workers
+from apps.common.mail.outbox import CHECK_AGAIN_AFTER, EmailState
 from apps.common.observability import metrics
 from apps.common.observability.unforeseen import PLACES
-from apps.support.models import Email, EmailState
+from apps.guests.models import GuestEmail
+from apps.support.models import Email
 from apps.tickets import stats
 from apps.tickets.delivery.pause import current_pause
 from apps.tickets.handover.archive import OUTCOMES
@@ -130,9 +132,11 @@ def collect_database() -> Iterator[Metric]:
         yield waiting
         oldest = (now() - found.oldest_accepted_at).total_seconds() if found.oldest_accepted_at else 0
         yield gauge("hopla_photos_oldest_waiting_seconds", "Since the oldest of them was accepted.", oldest)
-        emails = GaugeMetricFamily("hopla_emails", "E-mails of the desk that have not been sent.", labels=["state"])
-        for state in (EmailState.QUEUED, EmailState.FAILED):
-            emails.add_metric([state], Email.objects.filter(state=state).count())
+        emails = GaugeMetricFamily("hopla_emails", "E-mails that should have been sent by now.", labels=["state"])
+        soon = Q(due_at__lte=now() + CHECK_AGAIN_AFTER) | Q(attempts__gt=0)  # not those that are planned for later
+        for state, which in ((EmailState.QUEUED, soon), (EmailState.FAILED, Q())):
+            number = sum(model.objects.filter(which, state=state).count() for model in (Email, GuestEmail))
+            emails.add_metric([state], number)
         yield emails
         due, refused = Q(due_at__lte=now()), Q(attempts__gt=0)
         removals = AssetRemoval.objects.aggregate(due=Count("pk", filter=due), refused=Count("pk", filter=refused))

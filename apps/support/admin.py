@@ -4,13 +4,14 @@ from django import forms
 from django.contrib import admin, messages
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.common.admin.badge import badge
+from apps.common.admin.emails import OutgoingEmailAdmin
 from apps.common.admin.lists import FirstDayFilter, LargeAdmin, LastDayFilter
 from apps.support.conversations import change_status, write_message
-from apps.support.emails import send_again
+from apps.support.emails import outbox
 from apps.support.errors import SupportTicketClosedError
 from apps.support.models import Email, Event, Message, SupportStatus, SupportTicket
 
@@ -105,43 +106,15 @@ class SupportTicketAdmin(LargeAdmin):
 
 
 @admin.register(Email)
-class EmailAdmin(LargeAdmin):
-    """The e-mails of the desk: sent, waiting, failed. The permission to change them only allows sending again."""
+class EmailAdmin(OutgoingEmailAdmin):
+    """The e-mails of the desk."""
 
+    outbox = outbox
     list_display = ("id", "to", "ticket", "event", "state_badge", "attempts", "error", "due_at", "sent_at")
     list_filter = ("state", "audience")
     list_select_related = ("event__ticket",)
-    search_fields = ("to",)
-    ordering = ("-id",)
-    sortable_by = ()
-    actions = ["send_now"]
-
-    @admin.display(description=_("state"))
-    def state_badge(self, email):
-        return badge(email.state, email.get_state_display())
 
     @admin.display(description=_("support ticket"))
     def ticket(self, email):
         url = reverse("admin:support_supportticket_change", args=[email.event.ticket_id])
         return format_html('<a href="{}">{}</a>', url, email.event.ticket)
-
-    @admin.action(description=_("Send the selected e-mails now"), permissions=["send"])
-    def send_now(self, request, queryset):
-        owed = [email for email in queryset if send_again(email.pk)]
-        for email in owed:
-            self.log_change(request, email, gettext("Sent again."))
-        message = ngettext(
-            "%(number)d e-mail is on its way. One that was sent before is not sent twice.",
-            "%(number)d e-mails are on their way. One that was sent before is not sent twice.",
-            len(owed),
-        )
-        self.message_user(request, message % {"number": len(owed)}, messages.SUCCESS)
-
-    def has_send_permission(self, request):
-        return super().has_change_permission(request)
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False

@@ -9,6 +9,6 @@ class SupportConfig(AppConfig):
 
     def ready(self):
         from apps.common.jobs import periodic
-        from apps.support.emails import enqueue_due_emails
+        from apps.support.emails import outbox
 
-        periodic.register("queueing e-mails", enqueue_due_emails, every_seconds=1)
+        periodic.register("queueing e-mails", outbox.enqueue_due, every_seconds=1)

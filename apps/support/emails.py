@@ -1,38 +1,21 @@
-"""The desk's e-mails: who gets one for an event, what it says, and how it is sent exactly once.
-
-An e-mail is a row written with its event. The job sends it under the row's lock and marks it sent, so that a job that
-runs twice sends once. While the mail server is unavailable the worker tries again, and in the end marks it failed.
+"""The desk's e-mails: who gets one for an event, and what it says. apps/common/mail/outbox.py sends each exactly once.
 
 E-mails to an owner's address that is not verified contain no text that a user or staff wrote, and are few a day: anyone
 can open an account with any address.
 """
 
-import logging
-from datetime import timedelta
-from smtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
-
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.db import connection, transaction
 from django.template.loader import render_to_string
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from apps.common.jobs.backoff import Backoff
-from apps.common.jobs.queue import default_queue, job_function, jobs
-from apps.common.observability.request_id import has_no_words, on_behalf_of
-from apps.support.models import Audience, Email, EmailState, Event, EventKind
-from apps.support.subscriptions import unsubscribe_url
-
-logger = logging.getLogger(__name__)
-
-# 30 s, 1 min, 2 min … at most an hour apart: about a day in all.
-BACKOFF = Backoff(base_seconds=30, cap_seconds=60 * 60)
-MAX_ATTEMPTS = 30
-# If the job is lost, the worker enqueues another after this time.
-CHECK_AGAIN_AFTER = timedelta(seconds=60)
-BATCH = 100
+from apps.common.jobs.queue import job_function
+from apps.common.mail.outbox import Outbox
+from apps.common.mail.subscriptions import one_click
+from apps.common.observability.request_id import has_no_words
+from apps.support.models import Audience, Email, Event, EventKind
+from apps.support.subscriptions import links
 
 
 def announce(event: Event) -> None:
@@ -46,81 +29,18 @@ def announce(event: Event) -> None:
 
 
 def _write(event: Event, audience: str, *, to: str, language: str) -> None:
-    email = Email.objects.create(
-        event=event, audience=audience, to=to, language=language, due_at=timezone.now() + CHECK_AGAIN_AFTER
-    )
-    # Robust: with the queue unavailable the event is kept, and the worker enqueues the mail later.
-    transaction.on_commit(lambda: enqueue_email(email.pk), robust=True)
-
-
-def enqueue_email(email_id: int) -> None:
-    default_queue().enqueue(send_email, email_id, result_ttl=0)
+    outbox.post(event=event, audience=audience, to=to, language=language)
 
 
 @job_function
 def send_email(email_id: int) -> None:
     """Job: send the mail if it is still queued. Safe to run twice and at the same time."""
-    if not _may_be_sent(email_id):
-        return
-    with transaction.atomic():
-        skip_locked = connection.features.has_select_for_update_skip_locked
-        owed = Email.objects.select_for_update(skip_locked=skip_locked, of=("self",)).filter(state=EmailState.QUEUED)
-        email = owed.select_related("event__ticket__owner", "event__message").filter(pk=email_id).first()
-        if email is None:
-            return
-        with on_behalf_of(email.event.request_id):
-            _attempt(email)
-        email.save()
+    outbox.send(email_id)
 
 
-def _may_be_sent(email_id: int) -> bool:
-    """Whether its address may get another mail today. Not in a transaction that may be rolled back with its count."""
-    owed = Email.objects.filter(pk=email_id, state=EmailState.QUEUED).select_related("event__ticket__owner").first()
-    if owed is None:
-        return False
-    owner = owed.event.ticket.owner
-    if owed.audience != Audience.OWNER or owner.may_be_mailed(owed.to, mail_id=f"support-{owed.pk}"):
-        return True
-    withheld = {"state": EmailState.WITHHELD, "due_at": None, "error": "not verified, and had its mails of the day"}
-    Email.objects.filter(pk=email_id, state=EmailState.QUEUED).update(**withheld)
-    logger.warning("e-mail %s: withheld, its address is not verified and has had its mails of the day", owed.pk)
-    return False
-
-
-def _attempt(email: Email) -> None:
-    email.attempts += 1
-    try:
-        with transaction.atomic():  # rolls back a code that could not be sent
-            mail = compose(email)
-            with jobs.away():
-                mail.send()
-    except (SMTPException, OSError) as error:
-        _postpone_or_fail(email, error)
-    else:
-        email.state, email.sent_at, email.due_at, email.error = EmailState.SENT, timezone.now(), None, ""
-        logger.info("e-mail %s of support ticket %s: sent", email.pk, email.event.ticket_id)
-
-
-def enqueue_due_emails() -> int:
-    """Enqueue the mails that are due again, and return how many. The worker calls it every second."""
-    now = timezone.now()
-    due = Email.objects.filter(state=EmailState.QUEUED, due_at__lte=now).order_by("due_at")
-    pks = list(due.values_list("pk", flat=True)[:BATCH])
-    # Postpone each before it is enqueued, so that two workers do not both take it.
-    mine = [pk for pk in pks if Email.objects.filter(pk=pk, due_at__lte=now).update(due_at=now + CHECK_AGAIN_AFTER)]
-    for pk in mine:
-        enqueue_email(pk)
-    return len(mine)
-
-
-def send_again(email_id: int) -> bool:
-    """Queue the mail again, failed or not, with all its attempts. Returns False for one that was sent."""
-    with transaction.atomic():
-        owed = Email.objects.filter(pk=email_id).exclude(state=EmailState.SENT)
-        if not owed.update(state=EmailState.QUEUED, attempts=0, due_at=timezone.now() + CHECK_AGAIN_AFTER):
-            return False
-        transaction.on_commit(lambda: enqueue_email(email_id), robust=True)
-    return True
+def _may_be_sent(email: Email) -> bool:
+    owner = email.event.ticket.owner
+    return email.audience != Audience.OWNER or owner.may_be_mailed(email.to, mail_id=f"support-{email.pk}")
 
 
 def compose(email: Email) -> EmailMultiAlternatives:
@@ -138,7 +58,7 @@ def compose(email: Email) -> EmailMultiAlternatives:
             "for_owner": for_owner,
             "old_status": event.get_old_status_display(),
             "new_status": event.get_new_status_display(),
-            "unsubscribe_url": unsubscribe_url(ticket) if for_owner else "",
+            "unsubscribe_url": links.url_of(ticket.pk) if for_owner else "",
         }
         title = " ".join(ticket.title.split()) if with_texts else _("Your ticket")
         subject = _("[hopla #{number}] {title}").format(number=ticket.pk, title=title)
@@ -167,26 +87,13 @@ def _headers(email: Email, unsubscribe: str) -> dict:
         "Auto-Submitted": "auto-generated",
         "X-Request-ID": email.event.request_id,
     }
-    if unsubscribe:  # RFC 8058
-        headers["List-Unsubscribe"] = f"<{unsubscribe}>"
-        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    return headers
+    return headers | one_click(unsubscribe) if unsubscribe else headers
 
 
-def _postpone_or_fail(email: Email, error: Exception) -> None:
-    email.error = f"{type(error).__name__}: {error}"[:500]
-    if email.attempts >= MAX_ATTEMPTS or _is_permanent(error):
-        email.state, email.due_at = EmailState.FAILED, None
-        logger.error("e-mail %s: given up after %s attempts, %s", email.pk, email.attempts, type(error).__name__)
-        return
-    seconds = BACKOFF.seconds_after(email.attempts)
-    email.due_at = timezone.now() + timedelta(seconds=seconds)
-    logger.warning("e-mail %s: again in %s seconds, %s", email.pk, seconds, type(error).__name__)
-
-
-def _is_permanent(error: Exception) -> bool:
-    """Whether the server refused the mail for good (5xx), so that a retry is of no use."""
-    if isinstance(error, SMTPRecipientsRefused):
-        return all(code >= 500 for code, _ in error.recipients.values())
-    # A refused log-in (535) is a fault of our configuration, which can be mended before the next attempt.
-    return isinstance(error, SMTPResponseException) and error.smtp_code >= 500 and error.smtp_code != 535
+outbox = Outbox(
+    model=Email,
+    job=lambda: send_email,
+    compose=compose,
+    may_be_sent=_may_be_sent,
+    related=("event__ticket__owner", "event__message"),
+)

@@ -6,6 +6,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from apps.common.mail.outbox import OutgoingEmail
 from apps.common.observability.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
 from apps.common.observability.request_id import current_request_id
 
@@ -111,34 +112,19 @@ class Audience(models.TextChoices):
     SUPPORT = "support", _("support")
 
 
-class EmailState(models.TextChoices):
-    QUEUED = "queued", _("queued")
-    SENT = "sent", _("sent")
-    FAILED = "failed", _("failed")
-    WITHHELD = "withheld", _("withheld")  # its address is not verified and got as many mails as it may today
-
-
-class Email(models.Model):
+class Email(OutgoingEmail):
     """An e-mail about an event: created with the event, sent by a job, at most once for each audience."""
 
     event = models.ForeignKey(Event, on_delete=models.CASCADE, related_name="emails")
     audience = models.CharField(_("audience"), max_length=8, choices=Audience)
-    to = models.EmailField(_("to"))
-    language = models.CharField(_("language"), max_length=8)
-    state = models.CharField(_("state"), max_length=8, choices=EmailState, default=EmailState.QUEUED)
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    error = models.CharField(_("error"), max_length=500, blank=True)
-    due_at = models.DateTimeField(_("due at"), null=True)  # when it is enqueued again; null unless it is queued
-    sent_at = models.DateTimeField(_("sent at"), null=True, editable=False)
 
-    class Meta:
-        verbose_name = _("e-mail")
-        verbose_name_plural = _("e-mails")
+    class Meta(OutgoingEmail.Meta):
         constraints = [models.UniqueConstraint(fields=["event", "audience"], name="email_once_per_event")]
         indexes = [
             models.Index(fields=["due_at"], condition=models.Q(state="queued"), name="email_due"),
             models.Index(fields=["id"], condition=models.Q(state="failed"), name="email_failed"),
         ]
 
-    def __str__(self):
-        return self.to
+    @property
+    def request_id(self) -> str:
+        return self.event.request_id

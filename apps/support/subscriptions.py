@@ -1,25 +1,15 @@
 """Owners unsubscribe from the e-mails of a ticket and subscribe again: by the link in each mail, or through the API."""
 
-from django.conf import settings
-from django.core.signing import BadSignature, Signer
-from django.urls import reverse
-
+from apps.common.mail.subscriptions import SubscriptionLinks
 from apps.support.models import SupportTicket
 
-_signer = Signer(salt="support-subscription")
-
-
-def unsubscribe_url(ticket: SupportTicket) -> str:
-    """Return the link to the subscription page of this ticket, which works without logging in."""
-    return settings.PUBLIC_URL.rstrip("/") + reverse("support-subscription", kwargs={"token": _signer.sign(ticket.pk)})
+links = SubscriptionLinks("support-subscription", route="support-subscription")
 
 
 def ticket_of(token: str) -> SupportTicket | None:
     """Return the ticket of a link's token, or None if the token is not signed by hopla."""
-    try:
-        return SupportTicket.objects.filter(pk=_signer.unsign(token)).first()
-    except BadSignature:
-        return None
+    pk = links.pk_in(token)
+    return None if pk is None else SupportTicket.objects.filter(pk=pk).first()
 
 
 def set_subscribed(ticket: SupportTicket, subscribed: bool) -> None:

@@ -1,8 +1,7 @@
 """The API of the support desk, and the page behind the link to unsubscribe."""
 
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404
 from django.utils.translation import get_language
-from django.views import View
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_yasg.utils import swagger_auto_schema
 from rest_framework import status
@@ -14,6 +13,7 @@ from rest_framework.views import APIView
 
 from apps.common.api.list_query import ListQueryMixin
 from apps.common.api.pagination import NumberedPages
+from apps.common.mail import subscriptions
 from apps.support import schema
 from apps.support.conversations import change_status, open_ticket, write_message
 from apps.support.filters import SupportTicketFilter
@@ -132,22 +132,7 @@ class SubscribeView(SubscriptionView):
         return self.set(request, support_ticket_id)
 
 
-class SubscriptionPage(View):
-    """The page behind the link in an e-mail. GET shows two buttons (mail scanners follow links); POST is also what a
-    mail program's own unsubscribe button sends (RFC 8058): no log-in, no cookie, no CSRF token.
-    """
-
-    def get(self, request, token):
-        return self._show(request, token)
-
-    def post(self, request, token):
-        ticket = ticket_of(token)
-        if ticket is not None:
-            set_subscribed(ticket, request.POST.get("subscribe") == "yes")
-        return self._show(request, token)
-
-    @staticmethod
-    def _show(request, token):
-        ticket = ticket_of(token)
-        context = {"ticket": ticket}
-        return render(request, "support/subscription.html", context, status=200 if ticket else 404)
+class SubscriptionPage(subscriptions.SubscriptionPage):
+    find = staticmethod(ticket_of)
+    set_subscribed = staticmethod(set_subscribed)
+    template = "support/subscription.html"

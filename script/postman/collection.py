@@ -2,6 +2,7 @@
 
 from script.postman import items
 from script.postman.accounts import JWT, LEAVING, SIGNING_IN, YOU
+from script.postman.guests import GUESTS
 from script.postman.photos import OWN_FILES, UPLOADING
 from script.postman.refusals import REFUSALS
 from script.postman.staff import STAFF
@@ -39,6 +40,7 @@ COLLECTION = items.collection(
     REFUSALS,
     STAFF,
     SUPPORT,
+    GUESTS,
     LEAVING,
     variables=LOCAL,
 )

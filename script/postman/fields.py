@@ -1,11 +1,13 @@
 """The fields that responses have, at least: those of tickets and images are the serializers' own."""
 
+from apps.guests.serializers import GuestLinkSerializer, ShownOnceSerializer
 from apps.tickets.api.handover_schema import ManifestSerializer
 from apps.tickets.api.serializers import (
     ImageSerializer,
     KindSerializer,
     ProgressSerializer,
     TicketDetailSerializer,
+    TicketForGuestsSerializer,
     TicketSerializer,
     TicketStatusSerializer,
     TicketWithSlotsSerializer,
@@ -22,6 +24,9 @@ TICKET_STATUS = TicketStatusSerializer.names()
 KIND = KindSerializer.names()
 IMAGE = ImageSerializer.names()
 MANIFEST = ManifestSerializer.names()
+GUEST_LINK = GuestLinkSerializer.names()
+NEW_GUEST_LINK = ShownOnceSerializer.names()
+TICKET_FOR_GUESTS = TicketForGuestsSerializer.names()
 PAGE = ("count", "next", "previous", "results")
 CURSOR_PAGE = ("next", "previous", "results")
 SUPPORT_TICKET = ("id", "title", "body_text", "owner", "ticket", "status", "messages", "created_at", "updated_at")

@@ -23,9 +23,9 @@ def bearer(variable: str) -> dict:
     return {"type": "bearer", "bearer": [{"key": "token", "value": variable_text(variable), "type": "string"}]}
 
 
-def token(variable: str) -> dict:
-    """The opaque token that this variable holds."""
-    values = {"key": "Authorization", "value": f"Token {variable_text(variable)}", "in": "header"}
+def token(variable: str, *, scheme: str = "Token") -> dict:
+    """The opaque token that this variable holds; with `scheme="Guest"` that of a guest link."""
+    values = {"key": "Authorization", "value": f"{scheme} {variable_text(variable)}", "in": "header"}
     return {
         "type": "apikey",
         "apikey": [{"key": key, "value": value, "type": "string"} for key, value in values.items()],

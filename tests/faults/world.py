@@ -34,6 +34,7 @@ QUICK = {
     "THROTTLE_REGISTER": "",
     "THROTTLE_TICKETS": "",
     "THROTTLE_UPLOADS": "",
+    "THROTTLE_GUESTS": "",
     "WEB_CONCURRENCY": "2",
     "DEBUG": "on",
     "LOG_FORMAT": "plain",

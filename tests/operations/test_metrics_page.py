@@ -9,9 +9,10 @@ from django.test import SimpleTestCase, override_settings
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from apps.common.mail.outbox import EmailState
 from apps.common.observability import metrics
 from apps.common.redis.client import redis_at
-from apps.support.models import Email, EmailState
+from apps.support.models import Email
 from apps.tickets.delivery.job import deliver_photo
 from apps.tickets.lifecycle import outcomes
 from apps.tickets.lifecycle.endings import cancel_ticket

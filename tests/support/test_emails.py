@@ -8,9 +8,10 @@ from django.test import override_settings
 from django.utils import timezone
 from rq import SimpleWorker
 
+from apps.common.mail.outbox import MAX_ATTEMPTS, EmailState
 from apps.support.conversations import change_status, open_ticket, write_message
-from apps.support.emails import MAX_ATTEMPTS, enqueue_due_emails, send_email
-from apps.support.models import Email, EmailState, SupportTicket
+from apps.support.emails import outbox, send_email
+from apps.support.models import Email, SupportTicket
 from tests.case import CommittingTestCase, at_once, default_queue
 from tests.makers import client_for, make_user
 from tests.support.mail_server import running_mail_server
@@ -166,8 +167,8 @@ class OnceTests(EmailTestCase):
         default_queue().connection.flushdb()
         Email.objects.update(due_at=timezone.now() - timedelta(seconds=1))
 
-        self.assertEqual(enqueue_due_emails(), 2)
-        self.assertEqual(enqueue_due_emails(), 0)
+        self.assertEqual(outbox.enqueue_due(), 2)
+        self.assertEqual(outbox.enqueue_due(), 0)
         self.run_jobs()
         self.assertEqual(len(self.mailbox.mails), 2)
 
@@ -176,7 +177,7 @@ class TroubleTests(EmailTestCase):
     def open_while(self, answer) -> Email:
         self.mailbox.answer = answer
         make_support_ticket(self.owner)
-        with self.assertLogs("apps.support.emails"):
+        with self.assertLogs("apps.common.mail.outbox"):
             self.run_jobs()
         return Email.objects.get(audience="owner")
 
@@ -188,7 +189,7 @@ class TroubleTests(EmailTestCase):
 
         self.mailbox.answer = None
         Email.objects.update(due_at=timezone.now())
-        enqueue_due_emails()
+        outbox.enqueue_due()
         self.run_jobs()
         email.refresh_from_db()
         self.assertEqual((email.state, email.error, email.due_at), (EmailState.SENT, "", None))
@@ -197,7 +198,7 @@ class TroubleTests(EmailTestCase):
     def test_server_away_is_trouble_too(self):
         with override_settings(EMAIL_PORT=9):
             make_support_ticket(self.owner)
-            with self.assertLogs("apps.support.emails"):
+            with self.assertLogs("apps.common.mail.outbox"):
                 self.run_jobs()
         self.assertEqual(Email.objects.get(audience="owner").state, EmailState.QUEUED)
 
@@ -210,7 +211,7 @@ class TroubleTests(EmailTestCase):
         self.mailbox.answer = "451 Try later"
         make_support_ticket(self.owner)
         Email.objects.update(attempts=MAX_ATTEMPTS - 1)
-        with self.assertLogs("apps.support.emails", "ERROR"):
+        with self.assertLogs("apps.common.mail.outbox", "ERROR"):
             self.run_jobs()
         self.assertEqual(set(Email.objects.values_list("state", flat=True)), {EmailState.FAILED})
 

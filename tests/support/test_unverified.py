@@ -4,9 +4,10 @@ import re
 
 from apps.accounts.models import EmailCode, User
 from apps.accounts.verification import verify_by_code
+from apps.common.mail.outbox import EmailState
 from apps.support.conversations import change_status, write_message
-from apps.support.emails import enqueue_due_emails, send_again
-from apps.support.models import Email, EmailState
+from apps.support.emails import outbox
+from apps.support.models import Email
 from tests.makers import client_for, make_user
 from tests.support.makers import DESK, SUPPORT_EMAIL, make_support_ticket
 from tests.support.test_emails import EmailTestCase
@@ -66,7 +67,7 @@ class UnverifiedTests(EmailTestCase):
     def test_code_of_a_mail_that_could_not_be_sent_is_none(self):
         self.mailbox.answer = "451 Try later"
         self.make_ticket()
-        with self.assertLogs("apps.support.emails"):
+        with self.assertLogs("apps.common.mail.outbox"):
             self.run_jobs()
 
         self.assertFalse(EmailCode.objects.exists())
@@ -96,7 +97,7 @@ class UnverifiedTests(EmailTestCase):
     def test_sixth_of_a_day_is_withheld_and_staff_see_why(self):
         for _ in range(7):
             self.make_ticket()
-        with self.assertLogs("apps.support.emails", "WARNING"):
+        with self.assertLogs("apps.common.mail.outbox", "WARNING"):
             self.run_jobs()
 
         self.assertEqual(len(self.to_owner()), 5)
@@ -106,7 +107,7 @@ class UnverifiedTests(EmailTestCase):
         self.assertEqual(len([mail for mail in self.mailbox.mails if mail["To"] == SUPPORT_EMAIL]), 7)
 
         User.objects.filter(pk=self.owner.pk).update(verified_email=self.owner.email)
-        self.assertTrue(send_again(withheld[0].pk))
+        self.assertTrue(outbox.send_again(withheld[0].pk))
         self.run_jobs()
         self.assertEqual(len(self.to_owner()), 6)
 
@@ -114,10 +115,10 @@ class UnverifiedTests(EmailTestCase):
         self.mailbox.answer = "451 Try later"
         self.make_ticket()
         for _ in range(7):
-            with self.assertLogs("apps.support.emails"):
+            with self.assertLogs("apps.common.mail.outbox"):
                 self.run_jobs()
             Email.objects.update(due_at="2026-01-01T00:00:00Z")
-            enqueue_due_emails()
+            outbox.enqueue_due()
         self.mailbox.answer = None
         self.run_jobs()
 

@@ -4,8 +4,9 @@ The schema.py of each app describes its operations; this module adds what they h
 """
 
 import copy
+import re
 from collections import defaultdict
-from functools import singledispatch
+from functools import cache, singledispatch
 
 import django_filters
 from csp.constants import SELF, UNSAFE_INLINE
@@ -125,6 +126,7 @@ class CompleteFieldInspector(FieldInspector):
         return result
 
 
+PLACEHOLDER = re.compile(r"<(?:\w+:)?(\w+)>")  # in a route
 MAY_BE_EMPTY = {"allow_empty_value": True}  # as forms send it; an empty value counts as not sent
 
 
@@ -176,6 +178,26 @@ class TypedFilterInspector(FilterInspector):
             openapi.Parameter(name, openapi.IN_QUERY, str(filter.extra.get("help_text", "")), **form_of(filter))
             for name, filter in filters.items()
         ]
+
+
+def no_refusals(route_name: str, method: str) -> list[type]:
+    """An authenticator may have such a method, for the errors that it raises there besides BAD_CREDENTIALS."""
+    return []
+
+
+@cache
+def route_names() -> dict[str, str]:
+    """The names of the routes, by their paths as the schema has them."""
+    return dict(_names_of(get_resolver(URLCONF).url_patterns, "/"))
+
+
+def _names_of(routes, prefix: str):
+    for route in routes:
+        path = prefix + PLACEHOLDER.sub(r"{\1}", str(route.pattern))
+        if hasattr(route, "url_patterns"):
+            yield from _names_of(route.url_patterns, path)
+        else:
+            yield path, route.name
 
 
 class HoplaAutoSchema(SwaggerAutoSchema):
@@ -235,6 +257,9 @@ class HoplaAutoSchema(SwaggerAutoSchema):
             yield NO_CREDENTIALS
         if self.view.get_authenticators():  # also on public operations, which refuse wrong credentials
             yield from BAD_CREDENTIALS
+            for authenticator in self.view.get_authenticators():
+                errors = getattr(authenticator, "refusals", no_refusals)(route_names()[self.path], self.method)
+                yield from map(Refusal.of, errors)
         if "{" in self.path:
             yield NOT_FOUND
         if self.should_page():
@@ -260,6 +285,7 @@ TAGS = [  # in the order of the pages
         "description": "A ticket says how many photos make a set complete, and how far it is.",
     },
     {"name": "images", "description": "The photos of a ticket, on their way to Cloudinary and there."},
+    {"name": "guests", "description": "Links for people without an account, each good for the photos of one ticket."},
     {"name": "uploads", "description": "Photos sent in pieces, which go on where a bad network cut them off."},
     {"name": "auth", "description": "Users and their tokens."},
     {"name": "support", "description": "Conversations with the people who run this service."},
@@ -335,7 +361,8 @@ def tell_input_from_answers(schema: openapi.Swagger) -> None:
                 field: each for field, each in definition.properties.items() if not each.get("readOnly")
             }
         elif name != "Problem" and not name.endswith("Page"):
-            definition.required = list(definition.properties)
+            optional = definition.get("x-not-for-guests", ())
+            definition.required = [field for field in definition.properties if field not in optional]
             for each in definition.properties.values():
                 as_answered(each)
 
@@ -377,7 +404,9 @@ Collect a declared set of photos and know for certain when the set is complete: 
 one by one, and the ticket is `completed` when the last one is stored.
 
 **Credentials.** `POST auth/login/` answers a token; send it as `Authorization: Token <token>`. A JWT of
-`POST auth/jwt/create/` goes into `Authorization: Bearer <access>`.
+`POST auth/jwt/create/` goes into `Authorization: Bearer <access>`. The token of a guest link goes into
+`Authorization: Guest <token>`: it may read its ticket (without `reference` and `metadata`), the ticket's images and all
+kinds, and send photos; anything else is 403 `guest_not_allowed`.
 
 **Form.** JSON in UTF-8, moments in ISO 8601 and UTC, paths with a final slash. Every answer carries `X-Request-ID`: the
 client's own, when it sent one of 1 to 128 letters, digits and `._:-`. What is sent may be written in more ways: moments

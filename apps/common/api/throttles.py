@@ -13,27 +13,27 @@ from rest_framework.throttling import BaseThrottle
 from apps.common.mail.addresses import one_form
 from apps.common.redis.client import redis_at
 
+GUESTS = "guests"  # the scope of requests by a guest link
+
 
 class ScopedThrottle(BaseThrottle):
     """Limits the POST requests of a scope by user, or before log-in by address and, where one is named, by account.
 
     The address is that of the connection or, behind proxies, TRUSTED_PROXY_HOPS hops back (NUM_PROXIES of REST
-    framework). A refusal is a 429 with Retry-After.
+    framework). A refusal is a 429 with Retry-After. Guests have a scope of their own, whatever the view's is, and are
+    limited by link and by address.
     """
 
     def allow_request(self, request, view) -> bool:
-        rate = settings.THROTTLE_RATES.get(getattr(view, "throttle_scope", None))
-        if not rate or request.method != "POST":
-            return True
-        limit = parse(rate)
+        scope = getattr(view, "throttle_scope", None)
         self._wait = None
-        for who in self._who(request):
-            key = (view.throttle_scope, who)
-            if not _limiter().hit(limit, *key):
-                resets_at = _limiter().get_window_stats(limit, *key).reset_time
-                self._wait = max(1, math.ceil(resets_at - time.time()))
-                return False
-        return True
+        if scope is not None and request.method == "POST":
+            link = getattr(request.user, "guest_link_id", None)  # an anonymous user has none
+            if link is None:
+                self._wait = seconds_to_wait(scope, self._who(request))
+            else:
+                self._wait = seconds_to_wait(GUESTS, [f"link:{link}", f"address:{self.get_ident(request)}"])
+        return self._wait is None
 
     def wait(self):
         return self._wait
@@ -54,6 +54,19 @@ class ScopedThrottle(BaseThrottle):
             return ""
         name = request.data.get("username") or request.data.get("email")
         return one_form(name) if isinstance(name, str) else ""
+
+
+def seconds_to_wait(scope: str, who: list[str]) -> int | None:
+    """Count a request by each of these. Returns None if all of them may have it, or else when one may have another."""
+    rate = settings.THROTTLE_RATES.get(scope)
+    if not rate:
+        return None
+    limit = parse(rate)
+    for each in who:
+        if not _limiter().hit(limit, scope, each):
+            resets_at = _limiter().get_window_stats(limit, scope, each).reset_time
+            return max(1, math.ceil(resets_at - time.time()))
+    return None
 
 
 def _limiter() -> MovingWindowRateLimiter:

@@ -3,8 +3,10 @@
 import logging
 
 from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
 
 from apps.common.observability.request_id import current_request_id
+from apps.common.observability.secret_paths import masked, masked_all
 
 # A message may quote what a client sent, such as a path, which must not start a new line or change the colour.
 CONTROL_CHARACTERS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
@@ -15,7 +17,7 @@ FORMATTERS = {
         "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
     },
     "json": {
-        "()": "pythonjsonlogger.json.JsonFormatter",
+        "()": "apps.common.observability.logs.JsonLineFormatter",
         "format": "%(asctime)s %(levelname)s %(name)s %(process)d %(request_id)s %(message)s",
         "rename_fields": FIELDS,
         "reserved_attrs": [*RESERVED_ATTRS, "request"],  # it would show the query string
@@ -29,9 +31,18 @@ def logging_config(log_format: str) -> dict:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": "apps.common.observability.logs.RequestIdFilter"}},
+        "filters": {
+            "request_id": {"()": "apps.common.observability.logs.RequestIdFilter"},
+            "secret_paths": {"()": "apps.common.observability.logs.SecretPathsFilter"},
+        },
         "formatters": {"line": FORMATTERS[log_format]},
-        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]}},
+        "handlers": {
+            "console": {
+                "class": "logging.StreamHandler",
+                "formatter": "line",
+                "filters": ["request_id", "secret_paths"],
+            }
+        },
         "root": {"handlers": ["console"], "level": "INFO"},
         "loggers": {
             "django": {"handlers": [], "level": "INFO", "propagate": True},
@@ -39,6 +50,7 @@ def logging_config(log_format: str) -> dict:
             "django.request": {"level": "ERROR"},
             "apps.common.jobs.worker.runner": {"level": "WARNING"},
             # These come with their own handlers and format.
+            "django.server": {"handlers": [], "propagate": True},
             "gunicorn.error": {"handlers": [], "level": "INFO", "propagate": True},
             "rq": {"handlers": [], "propagate": True},
         },
@@ -53,7 +65,26 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
-class PlainFormatter(logging.Formatter):
+class SecretPathsFilter(logging.Filter):
+    """Masks the tokens in the paths that a line tells of, as Django and gunicorn do when a view crashes."""
+
+    def filter(self, record):
+        record.msg, record.args = masked_all(record.msg), masked_all(record.args)
+        return True
+
+
+class MaskedTracebacks:
+    """Mixin of formatters: an exception may quote a secret path, too."""
+
+    def formatException(self, ei):
+        return masked(super().formatException(ei))
+
+
+class JsonLineFormatter(MaskedTracebacks, JsonFormatter):
+    pass
+
+
+class PlainFormatter(MaskedTracebacks, logging.Formatter):
     def formatMessage(self, record):
         record.message = record.message.translate(CONTROL_CHARACTERS)
         return super().formatMessage(record)

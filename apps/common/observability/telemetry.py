@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from rq.job import Job
 
 from apps.common.observability.request_id import current_request_id
+from apps.common.observability.secret_paths import masked_all
 
 # The extra fields of a log line that are sent; Django's lines also carry the request, query string included.
 SENT_FIELDS = {"ticket", "image", "attempt", "code", "route", "status", "seconds"}
@@ -62,6 +63,7 @@ def _without_secrets(event: dict, hint: dict) -> dict:
     fields = event.pop("extra", {})
     event["extra"] = {name: value for name, value in fields.items() if name in SENT_FIELDS}
     event.setdefault("tags", {})["request_id"] = fields.get("request_id", "-")
+    event |= {part: masked_all(event[part]) for part in ("logentry", "exception") if part in event}
     return event
 
 

@@ -84,7 +84,9 @@ class ImagesView(ListQueryMixin, ListAPIView):
             require_digest(digest, photo_sha256=photo.sha256, body_sha256=body_sha256)
             size_is(photo.size)
             if key is None:
-                image = acceptance.accept_photo(ticket_id=ticket.pk, photo=photo, position=slot.position)
+                image = acceptance.accept_photo(
+                    ticket_id=ticket.pk, photo=photo, position=slot.position, guest_link_id=user.guest_link_id
+                )
             else:
                 response = self._accept_once(ticket, photo, slot, key)
         # Out here: what fails from now on must not take the bytes of a photo that has its place.
@@ -98,7 +100,13 @@ class ImagesView(ListQueryMixin, ListAPIView):
             fingerprint = idempotency.fingerprint_of_photo(photo.sha256, slot=slot.name)
             keep(responses[0], self.request, key, fingerprint, image=image)
 
-        acceptance.accept_photo(ticket_id=ticket.pk, photo=photo, position=slot.position, also=respond_and_keep)
+        acceptance.accept_photo(
+            ticket_id=ticket.pk,
+            photo=photo,
+            position=slot.position,
+            guest_link_id=self.request.user.guest_link_id,
+            also=respond_and_keep,
+        )
         return responses[0]
 
     def _replay(self, kept, ticket: Ticket) -> Response:

@@ -386,7 +386,16 @@ class ImageSerializer(ShownSerializer):
 class TicketDetailSerializer(TicketWithSlotsSerializer):
     """A ticket as `read_ticket_with_images` reads it."""
 
+    class Meta:
+        swagger_schema_fields = {"x-not-for-guests": ["reference", "metadata"]}
+
     images = shown(ImageSerializer, [ImageSerializer.example()], read=attrgetter("images_read"), many=True)
+
+
+class TicketForGuestsSerializer(TicketDetailSerializer):
+    """Likewise, without what is the owner's own."""
+
+    reference = metadata = None
 
 
 class TicketStatusSerializer(ShownSerializer):

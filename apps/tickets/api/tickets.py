@@ -20,6 +20,7 @@ from apps.tickets.api.pagination import TicketPages
 from apps.tickets.api.serializers import (
     NewTicketSerializer,
     TicketDetailSerializer,
+    TicketForGuestsSerializer,
     TicketSerializer,
     TicketStatusSerializer,
     TicketWithSlotsSerializer,
@@ -134,6 +135,10 @@ def is_known(request, etag: str) -> bool:
 class TicketView(ReadTicketView):
     serializer_class = TicketDetailSerializer
     read_whole = staticmethod(read_ticket_with_images)
+
+    def get_serializer_class(self):
+        is_guest = getattr(self.request.user, "guest_link_id", None) is not None  # the schema's request has no user
+        return TicketForGuestsSerializer if is_guest else TicketDetailSerializer
 
     @swagger_auto_schema(**schema.READ_TICKET)
     def get(self, request, ticket_id):

@@ -7,12 +7,12 @@ from functools import cached_property
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from jwt.api_jws import PyJWS
 from jwt.exceptions import PyJWTError
 from jwt.utils import base64url_decode, base64url_encode
+
+from apps.common.encryption import derived_key
 
 ALGORITHM = "EdDSA"
 # What was signed cannot pass for a token of any other kind, nor one of those for a manifest.
@@ -58,7 +58,7 @@ class SigningKey:
 
 def signing_keys() -> list[SigningKey]:
     """Those of MANIFEST_SIGNING_KEY, the first of which signs; without any, one derived from SECRET_KEY."""
-    return [SigningKey(seed) for seed in settings.MANIFEST_SIGNING_KEY or [_derived_seed(settings.SECRET_KEY)]]
+    return [SigningKey(seed) for seed in settings.MANIFEST_SIGNING_KEY or [derived_key(DERIVED_FOR)]]
 
 
 def sign(payload: bytes) -> str:
@@ -100,7 +100,3 @@ def _is_base64url(part: str) -> bool:
         return base64url_encode(base64url_decode(part)).decode() == part
     except ValueError:
         return False
-
-
-def _derived_seed(secret: str) -> bytes:
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=DERIVED_FOR).derive(secret.encode())

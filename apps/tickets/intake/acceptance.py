@@ -44,17 +44,24 @@ def find_ticket(*, ticket_id: int, owner) -> Ticket:
 
 
 def accept_photo(
-    *, ticket_id: int, photo: StagedPhoto, position: int | None = None, also: Callable[[Image], None] | None = None
+    *,
+    ticket_id: int,
+    photo: StagedPhoto,
+    position: int | None = None,
+    guest_link_id: int | None = None,
+    also: Callable[[Image], None] | None = None,
 ) -> Image:
     """Give the staged photo a place on the ticket and hand it to delivery. Returns the image, `queued`.
 
-    `position`: that of the slot it is for; without, it takes the first free place that has no name. `also` is called
+    `position`: that of the slot it is for; without, it takes the first free place that has no name. `guest_link_id`: of
+    whoever sent it, a user or a guest. `also` is called
     with the image in the transaction that takes the place, and undoes it by raising. Raises the refusals of
     `free_position`, and Ticket.DoesNotExist.
     """
     image = Image(
         id=photo.image_id,
         ticket_id=ticket_id,
+        guest_link_id=guest_link_id,
         filename=photo.filename,
         content_type=photo.header.content_type,
         size=photo.size,

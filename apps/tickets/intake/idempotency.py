@@ -42,12 +42,18 @@ FORGET_BATCH = 1000
 
 
 def key_of(request) -> str | None:
-    """Returns the request's Idempotency-Key, checked, or None without one. Raises IdempotencyKeyInvalidError."""
+    """Returns the request's Idempotency-Key, checked, or None without one. Raises IdempotencyKeyInvalidError.
+
+    A guest's is another than the same key of the ticket's owner or of another guest, although all are kept for the
+    owner: it begins with a space, as no client's does.
+    """
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
     if not re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?", key):
         raise IdempotencyKeyInvalidError
+    if (link := request.user.guest_link_id) is not None:
+        return f" guest {link} {hashlib.sha256(key.encode()).hexdigest()}"
     return key
 
 
@@ -125,7 +131,7 @@ def keep_answer(*, user, key: str, **answer) -> None:
     Call it in the transaction that makes it true, so that of two requests that raced one is undone. Raises
     IdempotencyInFlightError in that one.
     """
-    kept = IdempotencyKey(user=user, key=key, **answer)
+    kept = IdempotencyKey(user_id=user.pk, key=key, **answer)
     if not _KEEP.run(**values_to_insert(kept), too_old=kept.created_at - KEPT_FOR):
         raise IdempotencyInFlightError
 

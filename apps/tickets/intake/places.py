@@ -182,7 +182,11 @@ def _remember_contended(ticket_id: int) -> None:
 def _take_at_once(image: Image, *, position: int | None, locks_first: bool = False) -> Outcome:
     now = timezone.now()
     begun = new_move(
-        ticket_id=image.ticket_id, from_status=TicketStatus.PENDING, to_status=TicketStatus.IN_PROGRESS, at=now
+        ticket_id=image.ticket_id,
+        from_status=TicketStatus.PENDING,
+        to_status=TicketStatus.IN_PROGRESS,
+        at=now,
+        actor=_guest(image),
     )
     take = partial(_take().first_after, _lock()) if locks_first else _take().first
     row = take(
@@ -201,7 +205,7 @@ def _take_at_once(image: Image, *, position: int | None, locks_first: bool = Fal
     image.position, image.duplicate_of_id = taken, twin
     image._state.adding, image._state.db = False, connection.alias
     if status_before == TicketStatus.PENDING:
-        begun.actor = f"user {owner_id}"
+        begun.actor = begun.actor or f"user {owner_id}"
         transaction.on_commit(lambda: log_transition(begun, {}), robust=True)
     return Outcome.TAKEN
 
@@ -210,9 +214,14 @@ def _take_in_steps(image: Image, ticket: Ticket, *, position: int) -> None:
     twin = _TWIN.first(ticket_id=ticket.pk, sha256=image.sha256)
     image.position, image.duplicate_of_id = position, twin and twin[0]
     insert(image)
-    with acting_as(f"user {ticket.owner_id}"):
+    with acting_as(_guest(image) or f"user {ticket.owner_id}"):
         if not begin(ticket):
             ticket.touch()
+
+
+def _guest(image: Image) -> str:
+    """The actor, if a guest has sent it; "" if its owner has."""
+    return "" if image.guest_link_id is None else f"guest link {image.guest_link_id}"
 
 
 # For the same bytes, the first such photo that holds a place is the original.
@@ -264,7 +273,9 @@ def _compile_take() -> tuple[str, list]:
     insert_image, image_parameters = insert_sql(
         Image, position="place.position", duplicate_of_id="place.twin", **NOT_YET
     )
-    insert_transition, transition_parameters = insert_sql(Transition, actor="'user ' || place.owner_id")
+    insert_transition, transition_parameters = insert_sql(
+        Transition, actor="coalesce(nullif(%s, ''), 'user ' || place.owner_id)"
+    )
     sql = TAKE.format(
         seen=seen,
         held=held,

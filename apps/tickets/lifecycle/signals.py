@@ -16,6 +16,7 @@ image_failed = Signal()  # sender=Image, image: Image, ticket: Ticket (locked)
 image_rejected = Signal()  # sender=Image, image: Image, ticket: Ticket (locked)
 ticket_approved = Signal()  # sender=Ticket, ticket: Ticket (locked)
 ticket_reopened = Signal()  # sender=Ticket, ticket: Ticket (locked): completed before, it takes photos again
+retake_requested = Signal()  # sender=Ticket, ticket: Ticket (locked): once for each review, after all its rejections
 ticket_completed = Signal()  # sender=Ticket, ticket: Ticket (locked)
 
 

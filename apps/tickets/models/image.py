@@ -62,6 +62,9 @@ class Image(models.Model):
         verbose_name=_("ticket"),
     )
     position = models.PositiveIntegerField(_("position"))
+    # The link by which a guest sent it; null of the owner's own. Links are of another app, so it is no foreign key: a
+    # link is deleted only with its ticket, and so are its photos.
+    guest_link_id = models.BigIntegerField(_("guest link"), null=True, editable=False)
     status = models.CharField(_("status"), max_length=16, choices=ImageStatus, default=ImageStatus.QUEUED)
 
     # The id of the request that posted it: attempts to deliver it include the id in their log lines.
@@ -146,6 +149,9 @@ class Image(models.Model):
             models.Index(fields=["duplicate_of"], condition=Q(duplicate_of__isnull=False), name="image_duplicate_of"),
             models.Index(
                 fields=["status", "next_check_at"], condition=Q(status__in=["queued", "uploading"]), name="image_due"
+            ),
+            models.Index(
+                fields=["guest_link_id"], condition=Q(guest_link_id__isnull=False), name="image_of_guest_link"
             ),
             # For recently stored or failed images: see stats.py.
             models.Index(fields=["stored_at"], condition=Q(status="stored"), name="image_stored_at"),

@@ -25,10 +25,10 @@ FILTERED_BY = ["status", "created_at"]
 class TicketQuerySet(models.QuerySet):
     def visible_to(self, user):
         """Returns the tickets this user may read: the user's own, and for staff all."""
-        return self if user.is_staff else self.filter(owner=user)
+        return self if user.is_staff else self.owned_by(user)
 
     def owned_by(self, user):
-        return self.filter(owner=user)
+        return self.filter(owner_id=user.pk)
 
     def waiting_for_review(self):
         """Returns the completed tickets that staff have not reviewed, the one that waits the longest first."""

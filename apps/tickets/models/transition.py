@@ -25,7 +25,9 @@ _actor: ContextVar[str] = ContextVar("actor", default="")
 
 @contextmanager
 def acting_as(actor: str):
-    """Inside, moves are recorded as made by this actor: `user 5`, `staff 2 (ana)`, `job <id>`, `reconcile`."""
+    """Inside, moves are recorded as made by this actor: `user 5`, `guest link 12`, `staff 2 (ana)`, `job <id>`,
+    `reconcile`.
+    """
     token = _actor.set(actor[:ACTOR_MAX_LENGTH])
     try:
         yield

@@ -40,6 +40,7 @@ def begin(*, ticket: Ticket, user, length: int | None, filename: str = "", **des
         user_id=user.pk,
         length=length,
         filename=clean_filename(filename),
+        guest_link_id=user.guest_link_id,
         **described,
     )
     allowance.take(upload)  # first: a lease without an upload runs out, an upload without a lease would be free

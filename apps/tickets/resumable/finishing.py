@@ -120,6 +120,8 @@ def _accept_once(hold: Hold, photo: StagedPhoto) -> Image:
             return image
         hold.require()
         position = ticket.position_of(upload.slot) if upload.slot else None
-        image = acceptance.accept_photo(ticket_id=ticket.pk, photo=photo, position=position)
+        image = acceptance.accept_photo(
+            ticket_id=ticket.pk, photo=photo, position=position, guest_link_id=upload.guest_link_id
+        )
     metrics.count("hopla_resumable_uploads", event="finished")
     return image

@@ -88,6 +88,7 @@ class Upload:
     metadata: str = ""  # as the client gave it, to be shown again
     sha256: str = ""  # of the whole, in hex, if the client has said
     expires_at: int = 0  # seconds since 1970
+    guest_link_id: int | None = None  # of the guest who began it
 
     @property
     def is_whole(self) -> bool:
@@ -118,6 +119,7 @@ def begin(upload: Upload) -> Upload:
         "slot": upload.slot,
         "metadata": upload.metadata,
         "sha256": upload.sha256,
+        "guest_link": upload.guest_link_id or "",
     }
     pairs = [part for pair in fields.items() for part in pair]
     expires_at = _run(BEGIN, upload.id, [key_of(upload.id)], settings.RESUMABLE_TTL_SECONDS, *pairs)
@@ -205,6 +207,7 @@ def _upload_of(upload_id: uuid.UUID, fields: list[bytes]) -> Upload:
         metadata=found["metadata"],
         sha256=found["sha256"],
         expires_at=int(found["expires_at"]),
+        guest_link_id=int(found["guest_link"]) if found["guest_link"] else None,
     )
 
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.common.observability import metrics
 from apps.tickets.lifecycle import moves
-from apps.tickets.lifecycle.signals import image_rejected, ticket_approved, ticket_reopened
+from apps.tickets.lifecycle.signals import image_rejected, retake_requested, ticket_approved, ticket_reopened
 from apps.tickets.models import Image, Ticket
 from apps.tickets.models.statuses import ImageStatus, TicketStatus
 from apps.tickets.upkeep.staff_actions import ActionNotAllowed
@@ -66,6 +66,7 @@ def request_retakes(ticket_id: int, rejections: Iterable[Rejection], *, expires_
         moves.request_retake(ticket)
         if was_completed:
             ticket_reopened.send(sender=Ticket, ticket=ticket)
+        retake_requested.send(sender=Ticket, ticket=ticket)
 
 
 def _require_reviewable(ticket: Ticket, expires_at: datetime | None) -> None:

@@ -232,7 +232,7 @@ class DefaultTests(SimpleTestCase):
         _, made = load_settings({})
         rates = literal_eval(made["THROTTLE_RATES"])
 
-        self.assertEqual(rates.keys(), {"login", "register", "verification", "tickets", "uploads"})
+        self.assertEqual(rates.keys(), {"login", "register", "verification", "tickets", "uploads", "guests"})
         for scope, default in rates.items():
             with self.subTest(scope):
                 self.assertTrue(default)

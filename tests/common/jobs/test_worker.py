@@ -26,7 +26,7 @@ from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 from apps.common.jobs.queue import job_function
 from apps.common.jobs.worker import LIVENESS_SECONDS, REDIS_TIMEOUT_SECONDS, ThreadedWorker
 from apps.common.observability import metrics
-from apps.support.emails import enqueue_due_emails
+from apps.support.emails import outbox
 from apps.support.models import Email
 from apps.tickets.models import Image
 from apps.tickets.upkeep.reconcile import reconcile
@@ -308,7 +308,7 @@ class ForeignJobTests(WorkerTestCase):
         make_due(image)
         Email.objects.update(due_at=timezone.now() - timedelta(seconds=1))
         reconcile()
-        enqueue_due_emails()
+        outbox.enqueue_due()
         self.drain()
 
         self.assertEqual((Image.objects.get().status, Email.objects.get().state), ("stored", "sent"))

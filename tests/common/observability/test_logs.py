@@ -4,7 +4,7 @@ import http.client
 import io
 import json
 import logging.config
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from django.test import RequestFactory, SimpleTestCase, override_settings
@@ -14,12 +14,13 @@ from apps.accounts.models import User
 from apps.common.http.timing import observe
 from apps.common.observability.logs import logging_config
 from apps.common.observability.request_id import on_behalf_of
+from apps.guests.links import token_of
 from apps.tickets.models.transition import Transition
 from hopla.gunicorn_conf import NoNeedlessAccessLog, logconfig_dict
 from tests.faults.case import FaultsTestCase
 from tests.faults.clients import photo
 from tests.faults.world import ONE_WEB_PROCESS
-from tests.makers import make_user, token_for
+from tests.makers import make_guest_link, make_user, token_for
 
 PASSWORD = "never-in-a-log-1"
 
@@ -105,6 +106,12 @@ class ProductionLogTests(FaultsTestCase):
         self.send("GET", f"/api/v1/tickets/?page={token}", Authorization=f"Token {token}")
         self.send("GET", "/api/v1/tickets/", Authorization=f"Bearer {token}")
         self.send("GET", "/api/v1/no-such-path/", Authorization=f"Token {token}")
+        guest = token_of(make_guest_link())
+        for path in (f"/u/{guest}/", f"/u/{guest}", f"/u/{guest}/no-such-path/"):
+            self.send("GET", path, Referer=f"http://localhost/u/{guest}/")
+            self.send("POST", path, "x=1", **{"Content-Type": "application/x-www-form-urlencoded"})
+        self.send("GET", "/api/v1/tickets/", Authorization=f"Guest {guest}")
+        self.send("GET", "/api/v1/tickets/", Authorization=f"Token {guest}")
         self.sandbox.misbehave("wrong_credentials", times=1)
         self.post(1)
         self.wait_until(lambda: "credentials" in self.world.workers[0].output)
@@ -112,7 +119,7 @@ class ProductionLogTests(FaultsTestCase):
         written = self.world.web.output + self.world.workers[0].output
 
         secret = urlsplit(self.sandbox.cloudinary_url).password
-        for value in (PASSWORD, token, secret, "signature="):
+        for value in (PASSWORD, token, guest, secret, "signature="):
             self.assertNotIn(value, written)
 
 
@@ -144,6 +151,15 @@ class LineTests(SimpleTestCase):
         (line,) = self.written("json", write).splitlines()
         self.assertIn("ValueError: it broke", json.loads(line)["exc_info"])
 
+    def test_token_of_a_secret_path_is_masked(self):
+        for path in ("/u/s3cret-_/", "/u/s3cret-_", "/verify-email/s3cret-_/", "/support/subscription/s3cret-_:x/"):
+            for log_format in ("plain", "json"):
+                line = self.written(log_format, lambda log, path=path: log.error("Not Found: %s", path))
+                self.assertNotIn("s3cret", line)
+                self.assertIn("Not Found: /", line)
+        line = self.written("plain", lambda log: log.info("GET /api/v1/tickets/7/ of http://x/u/s3cret/?y"))
+        self.assertIn("GET /api/v1/tickets/7/ of http://x/u/…/?y", line)
+
     def test_line_keeps_an_id_that_it_was_given(self):
         with on_behalf_of("of-now"):
             own = self.written("json", lambda log: log.warning("x", extra={"request_id": "of-then"}))
@@ -172,6 +188,19 @@ class AccessLogTests(SimpleTestCase):
 
     def test_access_log_that_was_asked_for_is_written(self):
         self.assertTrue(self.logger(accesslog="-").access_log_enabled)
+
+    def test_token_of_a_secret_path_is_in_no_part_of_a_line(self):
+        class Response:
+            status, sent, headers = "200 OK", 10, ()
+
+        class Request:
+            headers = (("REFERER", "http://localhost/u/s3cret/"),)
+
+        environ = {"REQUEST_METHOD": "GET", "RAW_URI": "/u/s3cret/?x", "SERVER_PROTOCOL": "HTTP/1.1"}
+        environ |= {"PATH_INFO": "/u/s3cret/", "HTTP_REFERER": "http://localhost/u/s3cret/"}
+        atoms = self.logger(accesslog="-").atoms(Response, Request, environ, timedelta(seconds=1))
+        self.assertEqual(atoms["r"], "GET /u/…/?x HTTP/1.1")
+        self.assertNotIn("s3cret", str(atoms))
 
 
 class SlowRequestTests(SimpleTestCase):

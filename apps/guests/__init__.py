@@ -1,0 +1,1 @@
+"""Guest links: people without an account take the photos of one ticket."""
