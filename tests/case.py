@@ -99,6 +99,7 @@ class CommittingTestCase(HoplaAssertions, FlushedTestCase):
 
     def _somebody_waits(self) -> bool:
         with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_stat_clear_snapshot()")  # or a transaction sees what it saw first
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )
