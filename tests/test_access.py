@@ -1,6 +1,7 @@
 """Holds the code to tests/access_table.py: walks every route of the URL configuration as everyone the table names."""
 
 import re
+from uuid import uuid4
 
 from django.apps import apps
 from django.conf import settings
@@ -136,6 +137,7 @@ class AccessTestCase(ApiTestCase):
             "u/<str:token>/": f"u/{token_of(self.link)}/",
             "guest-emails/<str:token>/": guest_email_links.url_of(self.link.pk).partition("//")[2].partition("/")[2],
             "<any_case_uuid:image_id>": self.image.pk,
+            "<any_case_uuid:upload_id>": uuid4(),
             "<int:support_ticket_id>": self.support_ticket.pk,
             "support/subscription/<str:token>/": support_links.url_of(self.support_ticket.pk)
             .partition("//")[2]

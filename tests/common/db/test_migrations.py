@@ -16,7 +16,12 @@ from django_migration_linter import MigrationLinter
 from tests.flush import FlushedTestCase
 
 # The last migrations of the first release: no process served before them.
-FIRST_RELEASE = {"accounts": "0003_operators_make_kinds", "support": "0001_initial", "tickets": "0005_review"}
+FIRST_RELEASE = {
+    "accounts": "0003_operators_make_kinds",
+    "guests": "0004_roles_of_emails",
+    "support": "0002_dropped_emails",
+    "tickets": "0006_guests",
+}
 LOCK_A_TABLE = ["CREATE_INDEX", "CREATE_INDEX_EXCLUSIVE"]
 EXAMPLES = {"MIGRATION_MODULES": settings.MIGRATION_MODULES | {"support": "tests.common.db.example_migrations"}}
 
