@@ -74,7 +74,8 @@ class WireTestCase(TusMixin, CommittingTestCase):
 class WrongOffsetTests(WireTestCase):
     def test_bytes_that_would_come_in_vain_are_not_waited_for(self):
         client = self.sending(5)
-        self.assertEqual(client.answer().status, 409)
+        answer = client.answer()
+        self.assertEqual((answer.status, json.loads(answer.read())["code"]), (409, "upload_offset_mismatch"))
         with suppress(OSError):
             client.send(PHOTO[5:])
             client.send_head("HEAD", self.path, Authorization=f"Token {self.token}", Tus_Resumable="1.0.0")
