@@ -20,7 +20,7 @@ from script import browser, servers
 from script.children import Child, ChildFailed, Children, StopAsked
 from script.install import ROOT
 
-NOT_EVERYWHERE = (browser.NEEDED, "needs promtool", "needs requirements-observability.txt")
+NOT_EVERYWHERE = (browser.NEEDED, "needs axe", "needs promtool", "needs requirements-observability.txt")
 EXPECTED_SKIPS = {
     "postgres": ("needs SQLite", "needs PgBouncer", "needs network namespaces", "needs pg_trgm", *NOT_EVERYWHERE),
     "sqlite": ("needs PostgreSQL", "Database doesn't support feature", *NOT_EVERYWHERE),

@@ -136,6 +136,7 @@ class AccessTestCase(ApiTestCase):
             "u/<str:token>/": f"u/{token_of(self.link)}/",
             "guest-emails/<str:token>/": guest_email_links.url_of(self.link.pk).partition("//")[2].partition("/")[2],
             "<any_case_uuid:image_id>": self.image.pk,
+            "<any_case_uuid:upload_id>": begin(ticket=self.ticket, user=self.owner, length=1000).id,
             "<int:support_ticket_id>": self.support_ticket.pk,
             "support/subscription/<str:token>/": support_links.url_of(self.support_ticket.pk)
             .partition("//")[2]
