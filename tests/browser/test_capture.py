@@ -31,7 +31,8 @@ SLOTS = [
     slot_as_kept("back", title="The back", source="camera"),
 ]
 LARGE = 1_000_000
-WITHOUT_STORAGE = "Object.defineProperty(window, 'indexedDB', {get() { throw new Error('private mode') }})"
+WITHOUT_SUBTLE = "Object.defineProperty(crypto, 'subtle', {value: undefined});"  # as pages have it that came by http
+WITHOUT_STORAGE = "Object.defineProperty(window, 'indexedDB', {get() { throw new Error('private mode') }});"
 
 
 def is_patch(request) -> bool:
@@ -250,7 +251,7 @@ class SendingTests(CaptureTestCase):
         self.assertEqual(Image.objects.get().sha256, first.page.evaluate(SHA256_OF_FIRST, list(photo(1)["buffer"])))
 
     def test_storage_refused(self):
-        phone = self.phone(script=WITHOUT_STORAGE)
+        phone = self.phone(script=WITHOUT_STORAGE + WITHOUT_SUBTLE)
         phone.open(self.path)
         phone.wait_for_words("keeps nothing on the phone", "#warning")
         phone.page.context.set_offline(True)
