@@ -51,7 +51,7 @@ async function start(): Promise<void> {
     await look();
     setInterval(() => void look(), LOOK_MILLISECONDS);
     addEventListener("online", wake);
-    addEventListener("offline", () => sender.pause());
+    addEventListener("offline", () => sender.lose());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && wake());
     addEventListener("pageshow", wake);
     addEventListener("pagehide", () => void shelf.leaveLead());
@@ -200,7 +200,7 @@ function hear(ticket: ServerTicket): void {
     end(ends[ticket.status] ?? "open");
 }
 
-/** Of what the server has the phone needs nothing any more; nor of what another phone has sent. */
+/** Of what the server has the phone needs nothing any more; nor of what another phone has sent, or nobody needs. */
 function settle(): void {
     if (!server) return;
     const ids = new Set(server.images.map((image) => image.id));
@@ -209,10 +209,10 @@ function settle(): void {
         if (ids.has(id)) {
             void sender.drop({ ...photo, sent: true });
             photos.delete(photo.id);
-        } else if (photo.slot && !photo.sent && !photo.refusal && sender.leads) {
+        } else if (!photo.sent && (server.status === "completed" || photo.slot)) {
             const holder = holders().find((image) => image.slot === photo.slot);
-            if (!holder) continue;
-            if (holder.sha256 !== photo.sha256) notes.set(photo.place, words.taken);
+            if (server.status !== "completed" && !holder) continue;
+            if (holder && holder.sha256 !== photo.sha256 && !photo.refusal) notes.set(photo.place, words.taken);
             photos.delete(photo.id);
             void sender.drop(photo);
         }
@@ -286,7 +286,7 @@ function renderEnd(): void {
 
 function renderLine(): void {
     const waiting = unsent();
-    const isOffline = !navigator.onLine || !sender.reaches;
+    const isOffline = !sender.reaches;
     let text = "";
     if (state === "open" && waiting.length) {
         const isKept = !waiting.some((photo) => shelf.isInMemoryAlone(photo.id));

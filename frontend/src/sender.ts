@@ -55,7 +55,8 @@ export class Sender {
     /** Begin what may begin. Call it whenever something has changed. */
     pump(): void {
         clearTimeout(this.timer);
-        if (this.stopped || !this.leads || !navigator.onLine) return;
+        // Some browsers take themselves for offline and are not: then one try shows it.
+        if (this.stopped || !this.leads || (!navigator.onLine && !this.reaches)) return;
         let next = Infinity;
         for (const photo of this.photos.values()) {
             if (this.sending.size >= AT_ONCE) break;
@@ -72,6 +73,12 @@ export class Sender {
     hurry(): void {
         this.notBefore.clear();
         this.pump();
+    }
+
+    /** The network is gone, as the phone says. */
+    lose(): void {
+        this.reaches = false;
+        this.pause();
     }
 
     /** Let go of all, for now. What has come stays at the server. */

@@ -2,7 +2,10 @@
 
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
+from unittest import SkipTest
 
+from django.conf import settings
 from django.utils import timezone
 
 from apps.guests.links import revoke, token_of
@@ -11,14 +14,25 @@ from apps.tickets.delivery.job import deliver_photo
 from apps.tickets.models import Image, slot_as_kept
 from apps.tickets.upkeep.review import Rejection, request_retakes
 from tests.browser.case import PHONE, BrowserTestCase, Tab
-from tests.makers import jpeg_bytes, make_guest_link, make_ticket
+from tests.makers import jpeg_bytes, make_guest_link, make_image, make_ticket
 
+NARROW = {"width": 320, "height": 568}
+AXE = Path(settings.BASE_DIR) / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+# What is pressed, and smaller than a thumb.
+TOO_SMALL = """
+[...document.querySelectorAll("label.take > span:first-child, .send, .example-link")]
+    .filter(each => each.checkVisibility())
+    .map(each => [each.textContent, each.getBoundingClientRect()])
+    .filter(([_text, box]) => box.height < 44 || box.width < 44)
+    .map(([text]) => text)
+"""
 SLOTS = [
     slot_as_kept("front", title="The front", source="camera"),
     slot_as_kept("back", title="The back", source="camera"),
 ]
 LARGE = 1_000_000
-WITHOUT_STORAGE = "Object.defineProperty(window, 'indexedDB', {get() { throw new Error('private mode') }})"
+WITHOUT_SUBTLE = "Object.defineProperty(crypto, 'subtle', {value: undefined});"  # as pages have it that came by http
+WITHOUT_STORAGE = "Object.defineProperty(window, 'indexedDB', {get() { throw new Error('private mode') }});"
 
 
 def is_patch(request) -> bool:
@@ -237,7 +251,7 @@ class SendingTests(CaptureTestCase):
         self.assertEqual(Image.objects.get().sha256, first.page.evaluate(SHA256_OF_FIRST, list(photo(1)["buffer"])))
 
     def test_storage_refused(self):
-        phone = self.phone(script=WITHOUT_STORAGE)
+        phone = self.phone(script=WITHOUT_STORAGE + WITHOUT_SUBTLE)
         phone.open(self.path)
         phone.wait_for_words("keeps nothing on the phone", "#warning")
         phone.page.context.set_offline(True)
@@ -333,6 +347,44 @@ class PlainTests(CaptureTestCase):
         with phone.page.expect_navigation():
             tile.locator("button").tap()
         self.assertIn("JPEG", tile.locator("[role=alert]").inner_text())
+
+
+class LookTests(CaptureTestCase):
+    def test_it_looks_right_on_any_phone_and_in_any_language(self):
+        for language, scheme, size in (("en", "light", PHONE), ("es", "dark", NARROW), ("pl", "light", NARROW)):
+            with self.subTest(language, scheme=scheme):
+                phone = self.phone(language=language, scheme=scheme)
+                phone.page.set_viewport_size(size)
+                self.assertEqual(phone.open(self.path), [])
+                self.assertEqual((phone.overflow(), phone.is_dark()), (0, scheme == "dark"))
+                self.assertEqual(phone.page.evaluate(TOO_SMALL), [])
+                phone.page.context.set_offline(True)
+                phone.take(1, photo(1))
+                phone.wait_for(1, "waiting")
+                self.assertEqual(phone.overflow(), 0)
+
+    def test_camera_is_opened_by_the_keyboard(self):
+        phone = self.opened()
+        with phone.page.expect_file_chooser() as chooser:
+            phone.page.locator("#place-1 input[type=file]").focus()
+            phone.page.keyboard.press("Enter")
+        self.assertFalse(chooser.value.is_multiple())
+        self.assertEqual(chooser.value.element.get_attribute("capture"), "environment")
+        gallery = phone.tile(3).locator("input").last
+        self.assertIsNone(gallery.get_attribute("capture"))
+        self.assertEqual(phone.tile(1).locator("input").count(), 1)
+
+    def test_axe_finds_nothing(self):
+        if not AXE.exists():
+            raise SkipTest("needs axe: script/frontend gets it")
+        make_image(self.ticket, status="rejected", rejection_reason="blurred", asset_version=1)
+        for scheme in ("light", "dark"):
+            phone = self.phone(scheme=scheme)
+            phone.open(self.path)
+            phone.wait_for_words("Another photo is wanted. It is blurred.", "#place-1")
+            phone.page.evaluate(AXE.read_text())
+            found = phone.page.evaluate("axe.run().then(report => report.violations.map(each => each.id))")
+            self.assertEqual(found, [], scheme)
 
 
 SHA256_OF_FIRST = """async bytes => {

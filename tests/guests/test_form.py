@@ -1,8 +1,13 @@
 """The page's plain forms, which need no JavaScript: what they show of each place, and a photo sent by one."""
 
+import gzip
+import json
 import re
 from html import unescape
+from pathlib import Path
 
+from django.conf import settings
+from django.contrib.staticfiles import finders
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client, override_settings
 from django.utils import timezone
@@ -193,6 +198,24 @@ class SendingTests(FormTestCase):
         self.assertEqual(refused.status_code, 429)
         self.assertGreaterEqual(int(refused["Retry-After"]), 1)
         self.assertEqual(Image.objects.count(), 1)
+
+
+class ScriptTests(FormTestCase):
+    def test_script_and_styles_are_small(self):
+        files = [Path(finders.find(f"guests/capture.{kind}")).read_bytes() for kind in ("js", "css")]
+        self.assertLess(sum(len(gzip.compress(each)) for each in files), 60 * 1024)
+
+    def test_it_gets_its_words_in_the_readers_language_with_every_plural(self):
+        for language, plurals in (("en", 2), ("es", 2), ("pl", 3)):
+            page = self.client.get(self.path, HTTP_ACCEPT_LANGUAGE=language).content.decode()
+            told = json.loads(re.search(r'<script id="hopla" type="application/json">(.*?)</script>', page)[1])
+            self.assertEqual(len(set(told["words"]["kept_offline"].values())), plurals)
+            self.assertEqual(told["status"], f"/api/v1/tickets/{self.ticket.pk}/status/")
+            self.assertNotIn(token_of(self.link), page)
+
+    def test_lock_file_names_no_registry(self):
+        lock = (settings.BASE_DIR / "frontend" / "package-lock.json").read_text()
+        self.assertNotIn('"resolved"', lock)
 
 
 class LookTests(FormTestCase):
