@@ -316,7 +316,6 @@ function shownOf(tile: Tile, loose: Map<Tile, Photo>): Shown {
         state: "missing",
         percent: 0,
         trouble: [],
-        isUrgent: false,
         thumbnail: null,
         preview: null,
         takes: isOpen,
