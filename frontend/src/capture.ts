@@ -70,6 +70,7 @@ function wake(): void {
 
 /** See what is on the shelf, where another tab may have put something, and whether it is for this one to send. */
 async function look(): Promise<void> {
+    if (document.visibilityState !== "visible" && !unsent().length && !sender.isBusy) return;
     const changes = shelf.changes;
     const listed = await shelf.list();
     if (listed && changes === shelf.changes) {
@@ -315,7 +316,6 @@ function shownOf(tile: Tile, loose: Map<Tile, Photo>): Shown {
         state: "missing",
         percent: 0,
         trouble: [],
-        isUrgent: false,
         thumbnail: null,
         preview: null,
         takes: isOpen,

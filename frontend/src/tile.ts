@@ -7,7 +7,6 @@ export interface Shown {
     state: State;
     percent: number;
     trouble: string[]; // in lines: the last may be a note of staff
-    isUrgent: boolean; // the trouble is told as an alert would be
     thumbnail: string | null;
     preview: HTMLCanvasElement | null;
     takes: boolean; // a photo

@@ -134,7 +134,9 @@ class CaptureTestCase(BrowserTestCase):
         return list(Image.objects.order_by("position").values_list("position", "status"))
 
 
-class SendingTests(CaptureTestCase):
+class CapturePageTests(CaptureTestCase):
+    """In one class, so that one server and one browser serve them all."""
+
     def test_whole_set(self):
         phone = self.opened()
 
@@ -260,8 +262,6 @@ class SendingTests(CaptureTestCase):
         phone.page.context.set_offline(False)
         phone.wait_for(1, "received")
 
-
-class RefusalTests(CaptureTestCase):
     def test_refused_photo_says_why_and_another_is_taken(self):
         phone = self.phone(language="es")
         phone.open(self.path)
@@ -320,8 +320,6 @@ class RefusalTests(CaptureTestCase):
         phone.take(1, photo(1))
         phone.wait_for_words("This link was withdrawn")
 
-
-class PlainTests(CaptureTestCase):
     def test_whole_set_without_javascript(self):
         phone = self.phone(java_script_enabled=False)
         page = phone.page
@@ -348,8 +346,6 @@ class PlainTests(CaptureTestCase):
             tile.locator("button").tap()
         self.assertIn("JPEG", tile.locator("[role=alert]").inner_text())
 
-
-class LookTests(CaptureTestCase):
     def test_it_looks_right_on_any_phone_and_in_any_language(self):
         for language, scheme, size in (("en", "light", PHONE), ("es", "dark", NARROW), ("pl", "light", NARROW)):
             with self.subTest(language, scheme=scheme):

@@ -19,6 +19,7 @@ from apps.tickets.models import Image, Ticket, slot_as_kept
 from apps.tickets.models.statuses import ImageStatus, TicketStatus
 from tests.case import ApiTestCase, staged_photos
 from tests.makers import jpeg_bytes, make_guest_link, make_image, make_ticket
+from tests.scripts.test_environment import error_of_settings
 
 FORM = re.compile(r'<form method="post" enctype="multipart/form-data" action="([^"]+)">.*?</form>', re.DOTALL)
 
@@ -233,6 +234,15 @@ class LookTests(FormTestCase):
         self.assertIn("immutable", response["Cache-Control"])
         with override_settings(GUEST_PAGE_ACCENT="#ff0000"):
             self.assertNotIn(address, self.page())
+
+    def test_what_the_page_could_not_show_stops_the_start(self):
+        for variable, value in (
+            ("GUEST_PAGE_LOGO_URL", "https://elsewhere.example/logo.svg"),
+            ("GUEST_PAGE_LOGO_URL", "//elsewhere.example/logo.svg"),
+            ("GUEST_PAGE_ACCENT", "red"),
+        ):
+            with self.subTest(value):
+                self.assertIn(f"{variable} is", error_of_settings({variable: value}))
 
     def test_any_colour_can_be_read(self):
         for accent in ("#ffffff", "#000000", "#ffee00", "#4f46e5", "#777777", "#00ff00", "#0000ff"):

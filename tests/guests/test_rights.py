@@ -140,6 +140,20 @@ class SendingTests(GuestTestCase):
         self.assertEqual(response.status_code, 202)
         self.assertEqual(Image.objects.get().guest_link_id, self.link.pk)
 
+    def test_in_pieces(self):
+        content = jpeg_bytes()
+        tus = {"HTTP_TUS_RESUMABLE": "1.0.0"}
+        begun = self.guest.post(f"{self.path}uploads/", HTTP_UPLOAD_LENGTH=str(len(content)), **tus)
+        self.assertEqual(begun.status_code, 201)
+        path, type_ = begun["Location"], "application/offset+octet-stream"
+        for start, stop in ((0, 100), (100, len(content))):
+            self.assertEqual(self.guest.head(path, **tus)["Upload-Offset"], str(start))
+            headers = tus | {"HTTP_UPLOAD_OFFSET": str(start)}
+            sent = self.guest.generic("PATCH", path, content[start:stop], type_, **headers)
+            self.assertEqual(sent.status_code, 204)
+        self.assertEqual(Image.objects.get().guest_link_id, self.link.pk)
+        self.assert_problem(self.guest.delete(path, **tus), 403, "upload_finished")
+
     def test_photos_of_users_are_of_no_link(self):
         self.send(client_for(self.owner))
         self.assertIsNone(Image.objects.get().guest_link_id)
