@@ -49,6 +49,7 @@ class UnknownParameterTests(QueryTestCase):
             f"/api/v1/support/tickets/{desk.pk}/messages/",
             "/api/v1/auth/users/",
             "/api/v1/kinds/",
+            f"{TICKETS}{ticket.pk}/guest-links/",
         ]
 
     def assert_unknown(self, response, *names):
@@ -75,7 +76,7 @@ class UnknownParameterTests(QueryTestCase):
             for label, operation in operations_of(read_schema(self.client))
             if label.startswith("GET ")
         ]
-        ends = ("/tickets/", "/images/", "/support/tickets/", "/messages/", "/auth/users/", "/kinds/")
+        ends = ("/tickets/", "/images/", "/support/tickets/", "/messages/", "/auth/users/", "/kinds/", "/guest-links/")
         urls = dict(zip(ends, self.lists, strict=True))
         tried = 0
         for label, names in lists:

@@ -259,7 +259,7 @@ class UnderWayTests(CommittingTestCase):
     def delete_during_upload(self, thing) -> None:
         delivery = threading.Thread(target=at_once, args=(deliver_photo, [str(self.image.pk)]))
         delivery.start()
-        self.wait_until(lambda: Image.objects.filter(status="uploading").exists())
+        self.wait_until(lambda: self.sandbox.requests["upload"])
         thing.delete()
         delivery.join()
 
