@@ -68,6 +68,9 @@ NOT_FOR_PHONES = """
 On this machine alone: `script/server --lan` makes a link that a phone can open.
 """
 
+# White on black, whatever the colours of the terminal are.
+ON_BLACK, PLAIN = "\033[97;40m", "\033[0m"
+
 OPENED = """
 --lan: EVERYONE IN THIS NETWORK CAN REACH THIS DEVELOPMENT SERVER, at {lan_url}. They can log in as {username}
 with the password above, who may do everything; DEBUG is on, so that its error pages show code and settings; and nothing
@@ -104,15 +107,16 @@ def welcome(
 
 def guest_page(*, link: str, columns: int) -> str:
     """With its QR code where that fits: in a log, and broken into lines, it would be of no use."""
-    code = qr_code(link)
-    return GUEST.format(link=link) + (f"\n{code}" if len(code.partition("\n")[0]) <= columns else "")
+    lines = qr_code(link)
+    fits = len(lines[0]) <= columns
+    return GUEST.format(link=link) + ("\n" + "".join(f"{ON_BLACK}{line}{PLAIN}\n" for line in lines) if fits else "")
 
 
-def qr_code(link: str) -> str:
-    """In half blocks, light on the terminal's dark ground; apps that scan read it the other way round as well."""
-    lines = io.StringIO()
-    segno.make(link, error="l", micro=False).terminal(lines, border=2, compact=True)
-    return lines.getvalue()
+def qr_code(link: str) -> list[str]:
+    """Lines of blocks, which are the light modules."""
+    written = io.StringIO()
+    segno.make(link, error="l", micro=False).terminal(written, compact=True)
+    return written.getvalue().splitlines()
 
 
 def database_of(settings, *, started: dict[str, str]) -> str:

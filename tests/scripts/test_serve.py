@@ -75,6 +75,15 @@ class MissingServicesTests(SimpleTestCase):
         prepare.tell("/u/token/", file=file)
         self.assertEqual((file.read_text(), file.stat().st_mode & 0o777), ("/u/token/", 0o600))
 
+    def test_terminal_has_columns_where_it_can_show_every_character(self):
+        for encoding, shows in (("utf-8", True), ("iso8859-2", False)):
+            master, slave = os.openpty()
+            self.addCleanup(os.close, master)
+            with open(slave, "w", encoding=encoding) as terminal, contextlib.redirect_stdout(terminal):
+                self.assertEqual(serve.columns_of_terminal() > 0, shows)
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.assertEqual(serve.columns_of_terminal(), 0)
+
     def test_readiness_is_checked_under_an_allowed_host_name(self):
         self.assertEqual(serve.public_host([".hopla.example"]), "hopla.example")
         self.assertEqual(serve.public_host(["*"]), "localhost")
