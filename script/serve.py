@@ -1,8 +1,10 @@
 """Starts hopla: migrates the database, and runs the web server, a worker, and the servers that no variable names."""
 
+import argparse
 import http.client
 import os
 import random
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -14,7 +16,8 @@ from script import servers
 from script.children import Child, ChildFailed, Children, StopAsked
 from script.install import ROOT, say
 from script.kept_postgres import KeptPostgres, Unfit
-from script.prepare import WITH_A_TICKET
+from script.lan import FIND, LOOPBACK, address_in_network, open_to_network
+from script.prepare import WITH_DEMO_TICKETS
 from script.servers import CannotStart
 from script.welcome import welcome
 
@@ -25,43 +28,82 @@ REDIS_BYTES_PER_STAGED_BYTE = 1.5
 REDIS_SPARE_BYTES = 128 * 1024 * 1024
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
+    options = parse(arguments)
     os.chdir(ROOT)
     environ.Env.read_env(ROOT / ".env")
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")  # with glibc's default, 64 uploads take half as much memory again
-    port = chosen_port()
+    in_development = environ.Env().bool("DEBUG", default=True)
+    lan = options.lan and lan_address(options.lan, in_development=in_development)
+    addresses = list(dict.fromkeys([LOOPBACK, lan or LOOPBACK]))
+    port = chosen_port(addresses)
+    if lan:
+        open_to_network(lan, port=port)
     with servers.private_folder() as folder, KeptPostgres() as postgres, Children() as children:
-        in_development = environ.Env().bool("DEBUG", default=True)
-        started = start_what_is_missing(children, folder=folder, postgres=postgres) if in_development else {}
+        started = {}
+        if in_development:
+            started = start_what_is_missing(children, folder=folder, postgres=postgres, address=addresses[-1])
         settings = valid_settings()
-        # Never to an account of somebody's.
-        with_a_ticket = [WITH_A_TICKET] if "CLOUDINARY_URL" in started else []
-        children.run("prepare", [sys.executable, "-m", "script.prepare", *with_a_ticket])
+        guest_path = prepare(children, folder=folder, started=started)
         gunicorn = [sys.executable, "-m", "gunicorn", "--config", "hopla/gunicorn_conf.py"]
-        web = children.start("web", [*gunicorn, "--bind", f"127.0.0.1:{port}", "hopla.wsgi"])
+        bound = [f"--bind={address}:{port}" for address in addresses]
+        web = children.start("web", [*gunicorn, *bound, "hopla.wsgi"])
         children.start("worker", [*MANAGE, "rqworker", "default"])
         wait_until_ready(children, web, port=port, host=public_host(settings.ALLOWED_HOSTS))
-        print(welcome(url=f"http://127.0.0.1:{port}", settings=settings, started=started), flush=True)
+        print(
+            welcome(
+                url=f"http://{LOOPBACK}:{port}",
+                lan_url=f"http://{lan}:{port}" if lan else "",
+                settings=settings,
+                started=started,
+                guest_path=guest_path,
+                columns=columns_of_terminal(),
+            ),
+            flush=True,
+        )
         children.echoes_output = True
         while True:
             children.watch(seconds=1)
 
 
-def chosen_port() -> int:
-    """PORT, or 8000; CannotStart when it is no port or is in use."""
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="script/server",
+        description=__doc__,
+        epilog="Everything else is said by variables, in the environment or in .env: see .env.example.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--lan",
+        nargs="?",
+        const=FIND,
+        metavar="ADDRESS",
+        help="also listen at this machine's address in its network, for phones: everyone there can reach it then",
+    )
+    return parser.parse_args(arguments)
+
+
+def lan_address(named: str, *, in_development: bool) -> str:
+    if not in_development:
+        raise CannotStart("--lan is for development, and DEBUG is off: docs/deploying.md says how to open hopla then.")
+    return address_in_network(named)
+
+
+def chosen_port(addresses: list[str]) -> int:
+    """PORT, or 8000; CannotStart when it is no port or is in use at one of the addresses."""
     port = os.environ.get("PORT") or "8000"
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise CannotStart(f"PORT is {port!r}, which is not a port number from 1 to 65535.")
-    if not is_free(int(port)):
+    if not all(is_free(int(port), address) for address in addresses):
         raise CannotStart(f"Port {port} is in use. Stop what listens there, or name another: PORT=8001 script/server")
     return int(port)
 
 
-def is_free(port: int) -> bool:
+def is_free(port: int, address: str = LOOPBACK) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as gunicorn does: a port just left counts as free
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((address, port))
         except PermissionError as error:
             raise CannotStart(f"Port {port} is not for you to open ({error}). Name one above 1023.") from error
         except OSError:
@@ -69,16 +111,19 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port() -> int:
+def free_port(address: str = LOOPBACK) -> int:
     """Not one of those that systems give to connections, any of which may be taken before ours is opened."""
-    while not is_free(port := random.randrange(15_000, 30_000)):
+    while not is_free(port := random.randrange(15_000, 30_000), address):
         pass
     return port
 
 
-def start_what_is_missing(children: Children, *, folder: Path, postgres: KeptPostgres) -> dict[str, str]:
+def start_what_is_missing(
+    children: Children, *, folder: Path, postgres: KeptPostgres, address: str = LOOPBACK
+) -> dict[str, str]:
     """Starts a PostgreSQL, a Redis and the Cloudinary sandbox where the environment names none, writes them into it,
-    and returns their URLs by variable. Where no PostgreSQL fits, hopla's own default remains: SQLite."""
+    and returns their URLs by variable. Where no PostgreSQL fits, hopla's own default remains: SQLite. The sandbox
+    listens at `address`, as browsers load the photos from it."""
     started = {}
     if not os.environ.get("DATABASE_URL"):
         try:
@@ -91,11 +136,11 @@ def start_what_is_missing(children: Children, *, folder: Path, postgres: KeptPos
         url = servers.start_redis(children, folder=folder, max_bytes=max_bytes)
         os.environ["REDIS_URL"] = started["REDIS_URL"] = url
     if not os.environ.get("CLOUDINARY_URL"):
-        port = free_port()  # not a fixed one: two hoplas that start together would both find it free
-        url = f"http://127.0.0.1:{port}"
+        port = free_port(address)  # not a fixed one: two hoplas that start together would both find it free
+        url = f"http://{address}:{port}"
         os.environ["CLOUDINARY_URL"] = f"cloudinary://sandbox-key:sandbox-secret@sandbox?upload_prefix={url}"
         os.environ["CLOUDINARY_DELIVERY_URL"] = os.environ.get("CLOUDINARY_DELIVERY_URL") or url
-        children.start("sandbox", [*MANAGE, "sandbox", "--host=127.0.0.1", f"--port={port}"], serves_others=True)
+        children.start("sandbox", [*MANAGE, "sandbox", f"--host={address}", f"--port={port}"], serves_others=True)
         started["CLOUDINARY_URL"] = url
     return started
 
@@ -112,10 +157,30 @@ def valid_settings():
     return settings
 
 
+def prepare(children: Children, *, folder: Path, started: dict[str, str]) -> str:
+    """Migrates, and makes what there is to try. Returns the path of a page for guests; empty: there is none."""
+    told = folder / "guest-path"  # it holds a token, which is for no log
+    # Never to an account of somebody's.
+    demo_tickets = [WITH_DEMO_TICKETS, told] if "CLOUDINARY_URL" in started else []
+    children.run("prepare", [sys.executable, "-m", "script.prepare", *demo_tickets])
+    if not told.exists():
+        return ""
+    path = told.read_text()
+    told.unlink()
+    return path
+
+
 def public_host(allowed_hosts: list[str]) -> str:
     """A host name that the web server accepts."""
     named = [host.lstrip(".") for host in allowed_hosts if host != "*"]
     return named[0] if named else "localhost"
+
+
+def columns_of_terminal() -> int:
+    """0 when the output goes elsewhere, or to a terminal that cannot show every character."""
+    if not sys.stdout.isatty() or sys.stdout.encoding.lower() != "utf-8":
+        return 0
+    return shutil.get_terminal_size().columns
 
 
 def wait_until_ready(children: Children, web: Child, *, port: int, host: str) -> None:
@@ -123,7 +188,7 @@ def wait_until_ready(children: Children, web: Child, *, port: int, host: str) ->
 
     def is_ready() -> bool:
         nonlocal last_answer
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
         try:
             connection.request("GET", "/readyz", headers={"Host": host})
             response = connection.getresponse()
@@ -142,7 +207,7 @@ def wait_until_ready(children: Children, web: Child, *, port: int, host: str) ->
 
 if __name__ == "__main__":
     try:
-        main()
+        main(sys.argv[1:])
     except StopAsked:
         print("hopla: stopped.", file=sys.stderr)
     except (CannotStart, ChildFailed, servers.NotInstalled) as error:

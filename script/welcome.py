@@ -1,8 +1,11 @@
 """What script/server prints once everything is up: where everything is, and a first session to paste."""
 
+import io
 import os
 import shlex
 import sys
+
+import segno
 
 from apps.accounts.management.commands.make_demo_user import PASSWORD, USERNAME
 from script.install import ROOT
@@ -54,9 +57,34 @@ done
 curl -s "$API/tickets/$TICKET/" -H "$AUTH" | {python} -m json.tool
 """
 
+GUEST = """
+The page for guests, who need no account. This link to it is for a damaged car, and is good until the set is
+complete, for a month at most:
 
-def welcome(*, url: str, settings, started: dict[str, str]) -> str:
-    """`started`: the URLs of the servers that script/server started, by the variable that would name another."""
+  {link}
+"""
+
+NOT_FOR_PHONES = """
+On this machine alone: `script/server --lan` makes a link that a phone can open.
+"""
+
+# White on black, whatever the colours of the terminal are.
+ON_BLACK, PLAIN = "\033[97;40m", "\033[0m"
+
+OPENED = """
+--lan: EVERYONE IN THIS NETWORK CAN REACH THIS DEVELOPMENT SERVER, at {lan_url}. They can log in as {username}
+with the password above, who may do everything; DEBUG is on, so that its error pages show code and settings; and nothing
+is encrypted on its way. Use it in a network that you trust, for photos that anyone may see, and stop it with Ctrl-C.
+A phone that finds nothing there may be in another network, or kept out by a firewall of this machine.
+"""
+
+
+def welcome(
+    *, url: str, settings, started: dict[str, str], guest_path: str = "", lan_url: str = "", columns: int = 0
+) -> str:
+    """`started`: the URLs of the servers that script/server started, by the variable that would name another.
+    `guest_path`: of the page for guests, if there is one to try. `columns`: of the terminal; 0 if it is none.
+    """
     places = PLACES.format(
         url=url,
         database=database_of(settings, started=started),
@@ -70,7 +98,25 @@ def welcome(*, url: str, settings, started: dict[str, str]) -> str:
     if started:
         variables = " ".join(f"{name}={shlex.quote(os.environ[name])}" for name in started)
         places += SAME_SERVERS.format(variables=variables)
-    return places + SESSION.format(url=url, username=USERNAME, password=PASSWORD, python=shlex.quote(sys.executable))
+    places += SESSION.format(url=url, username=USERNAME, password=PASSWORD, python=shlex.quote(sys.executable))
+    if guest_path:
+        places += guest_page(link=(lan_url or url) + guest_path, columns=columns)
+        places += "" if lan_url else NOT_FOR_PHONES
+    return places + (OPENED.format(lan_url=lan_url, username=USERNAME) if lan_url else "")
+
+
+def guest_page(*, link: str, columns: int) -> str:
+    """With its QR code where that fits: in a log, and broken into lines, it would be of no use."""
+    lines = qr_code(link)
+    fits = len(lines[0]) <= columns
+    return GUEST.format(link=link) + ("\n" + "".join(f"{ON_BLACK}{line}{PLAIN}\n" for line in lines) if fits else "")
+
+
+def qr_code(link: str) -> list[str]:
+    """Lines of blocks, which are the light modules."""
+    written = io.StringIO()
+    segno.make(link, error="l", micro=False).terminal(written, compact=True)
+    return written.getvalue().splitlines()
 
 
 def database_of(settings, *, started: dict[str, str]) -> str:
