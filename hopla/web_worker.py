@@ -28,7 +28,9 @@ from apps.common.http.unread_body import read_off
 # likewise. Three times as long shares no better, and costs a fifth of the requests that come on new connections. With
 # SO_REUSEPORT in its place, a process that restarts resets the connections in its queue: 1 in 130 here.
 COURTESY_SECONDS = 0.001
-LINGER_MILLISECONDS = 5
+# A thread that waits costs nothing, there are many; and a client that makes its next photo ready, or a proxy on a busy
+# machine, often takes longer than a few milliseconds.
+LINGER_MILLISECONDS = 30
 MOST_IN_A_ROW = 16  # then it is another connection's turn, should there be more of them than threads
 
 FIRST_BYTES_SECONDS = 7  # after connecting, until the first byte
