@@ -6,7 +6,7 @@ the roles that a migration made are gone afterwards.
 Private parts of Django 5.2.19: `django.test.TransactionTestCase._fixture_setup`, `._fixture_teardown`.
 """
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test import TransactionTestCase
 
 
@@ -26,7 +26,21 @@ class FlushedTestCase(TransactionTestCase):
         if _database() not in self._rows_before or not _may_go_without_triggers():
             super()._fixture_teardown()  # such as the first test on a database that its class has started
         else:
-            _flush(self._rows_before[_database()])
+            _flush_in_spite_of_others(self._rows_before[_database()])
+
+
+def _flush_in_spite_of_others(rows_before: dict[str, set[tuple]]) -> None:
+    """A process that the test has killed may have left a statement that PostgreSQL still runs: of a deadlock with it,
+    that one is gone the next time.
+    """
+    for more_tries in (True, True, False):
+        try:
+            _flush(rows_before)
+        except OperationalError:
+            if not more_tries:
+                raise
+        else:
+            return
 
 
 def _flush(rows_before: dict[str, set[tuple]]) -> None:
