@@ -84,6 +84,7 @@ INSTALLED_APPS = [
     "apps.tickets",
     "apps.support",
     "apps.guests",
+    "apps.integrations",
 ]
 if DEBUG:
     INSTALLED_APPS.append("apps.sandbox")

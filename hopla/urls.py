@@ -23,6 +23,7 @@ urlpatterns = [
     path("api/v1/", include("apps.tickets.urls")),
     path("api/v1/", include("apps.support.urls")),
     path("api/v1/", include("apps.guests.urls")),
+    path("api/v1/", include("apps.integrations.urls")),
     re_path(r"^api/", no_such_endpoint),
     path("guest-page.css", theme_css, name="guest-page-theme"),
     path("u/<str:token>/", GuestPage.as_view(), name="guest-page"),

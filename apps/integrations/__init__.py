@@ -1,0 +1,1 @@
+"""What integrators connect: events, webhooks, a feed to catch up from, and API keys."""

@@ -1,0 +1,1 @@
+"""Webhooks, events and keys in the admin."""

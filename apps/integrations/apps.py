@@ -1,0 +1,11 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class IntegrationsConfig(AppConfig):
+    name = "apps.integrations"
+    label = "integrations"
+    verbose_name = _("Integrations")
+
+    def ready(self):
+        from apps.integrations.events import occasions  # noqa: F401  connects receivers

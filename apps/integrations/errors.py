@@ -1,0 +1,1 @@
+"""Errors of the integrations' API, with their stable codes."""

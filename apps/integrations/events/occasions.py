@@ -1,0 +1,1 @@
+"""The occasions of events: receivers of the signals of tickets and images, in the transactions that send them."""

@@ -1,0 +1,8 @@
+"""The tables: events, the endpoints that get them, one delivery for each of both, and API keys."""
+
+from apps.integrations.models.api_key import ApiKey
+from apps.integrations.models.delivery import Delivery, DeliveryStatus
+from apps.integrations.models.endpoint import DisabledReason, Endpoint
+from apps.integrations.models.event import Event, EventType
+
+__all__ = ["ApiKey", "Delivery", "DeliveryStatus", "DisabledReason", "Endpoint", "Event", "EventType"]

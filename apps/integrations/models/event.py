@@ -1,0 +1,80 @@
+"""Something that happened, told to the owner of what it happened to. Never changed."""
+
+import os
+import threading
+import time
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from apps.common.observability.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
+from apps.common.observability.request_id import current_request_id
+
+
+class EventType(models.TextChoices):
+    TICKET_CREATED = "ticket.created"
+    TICKET_COMPLETED = "ticket.completed"
+    TICKET_REOPENED = "ticket.reopened"
+    TICKET_APPROVED = "ticket.approved"
+    TICKET_CANCELLED = "ticket.cancelled"
+    TICKET_EXPIRED = "ticket.expired"
+    IMAGE_STORED = "image.stored"
+    IMAGE_FAILED = "image.failed"
+    IMAGE_REJECTED = "image.rejected"
+    WEBHOOK_DISABLED = "webhook.disabled"
+    PING = "ping"
+
+
+_latest = 0
+_lock = threading.Lock()
+
+
+def new_event_id() -> uuid.UUID:
+    """Returns a UUID of version 7 (RFC 9562): the milliseconds since the epoch, then their fraction in 12 bits, then
+    chance. Ids made one after the other by a process grow, whatever its clock does.
+    """
+    global _latest
+    with _lock:
+        _latest = max(_latest + 1, (time.time_ns() << 12) // 1_000_000)
+        milliseconds, fraction = _latest >> 12, _latest & 0xFFF
+    number = milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | int.from_bytes(os.urandom(8), "big") >> 2
+    return uuid.UUID(int=number)
+
+
+class Event(models.Model):
+    # Also the time at which it was written, by which old ones are found.
+    id = models.UUIDField(primary_key=True, default=new_event_id, editable=False)
+    # By which the feed is ordered: no event gets a lower one than that of an event that could be read before it.
+    position = models.BigIntegerField(default=0, editable=False)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,  # checking it would cost each photo a look-up
+        verbose_name=_("owner"),
+    )
+    type = models.CharField(_("type"), max_length=32, choices=EventType)
+    # Of what it tells, which may be deleted; null of events that are of no ticket.
+    ticket_id = models.BigIntegerField(_("ticket"), null=True, editable=False)
+    image_id = models.UUIDField(_("image"), null=True, editable=False)
+    at = models.DateTimeField(_("when"), default=timezone.now, editable=False)
+    request_id = models.CharField(
+        _("request id"), max_length=REQUEST_ID_MAX_LENGTH, default=current_request_id, editable=False
+    )
+    data = models.JSONField(_("data"), editable=False)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering = ["-position", "-id"]
+        indexes = [
+            models.Index(fields=["owner", "position", "id"], name="event_of_owner"),
+            models.Index(fields=["ticket_id", "position", "id"], name="event_of_ticket"),
+        ]
+
+    def __str__(self):
+        return f"{self.type} {self.pk}"

@@ -1,0 +1,1 @@
+"""Webhooks: endpoints, and how events are delivered to them."""
