@@ -49,7 +49,7 @@ class GuestLinksView(OwnLinks, ListQueryMixin, ListAPIView):
             return self._with_secrets(self._make(ticket))
         fingerprint = idempotency.fingerprint_of(request.data)
         with idempotency.held(user=request.user, key=key):
-            kept = idempotency.find_answer(user=request.user, key=key)
+            kept = idempotency.find_answer(user_id=request.user.pk, key=key)
             if kept is not None:
                 return self._with_secrets(replay(kept, request, fingerprint))
             with transaction.atomic():

@@ -66,10 +66,11 @@ class ImagesView(ListQueryMixin, ListAPIView):
         key = idempotency.key_of(request)
         if key is None:
             return self._take(ticket)
-        if kept := idempotency.find_answer(user=request.user, key=key):
+        if kept := idempotency.find_answer(user_id=request.user.pk, key=key):
             return self._replay(kept, ticket)
         with idempotency.held(user=request.user, key=key):
-            if kept := idempotency.find_answer(user=request.user, key=key):  # the first request has ended in between
+            # The first request may have ended in between.
+            if kept := idempotency.find_answer(user_id=request.user.pk, key=key):
                 return self._replay(kept, ticket)
             return self._take(ticket, key)
 

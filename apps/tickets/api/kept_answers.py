@@ -13,15 +13,22 @@ from apps.tickets.models import Image
 def keep(response: Response, request, key: str, fingerprint: str, image: Image | None = None) -> None:
     """Keep this response for repeats of the request. Call it in the transaction that makes it true."""
     idempotency.keep_answer(
-        user=request.user,
+        user_id=request.user.pk,
         key=key,
         path=request.path,
         fingerprint=fingerprint,
-        status_code=response.status_code,
-        answer=JSONRenderer().render(response.data).decode(),
-        location=response["Location"],
         image=image,
+        **told_by(response),
     )
+
+
+def told_by(response: Response) -> dict:
+    """Returns what is kept of a response itself."""
+    return {
+        "status_code": response.status_code,
+        "answer": JSONRenderer().render(response.data).decode(),
+        "location": response["Location"],
+    }
 
 
 def replay(kept, request, fingerprint: str) -> Response:

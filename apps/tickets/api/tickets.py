@@ -71,7 +71,7 @@ class TicketsView(ListQueryMixin, GenericAPIView):
             return self._open(self._checked(request.data))
         fingerprint = idempotency.fingerprint_of(request.data)
         with idempotency.held(user=request.user, key=key):
-            kept = idempotency.find_answer(user=request.user, key=key)
+            kept = idempotency.find_answer(user_id=request.user.pk, key=key)
             if kept is not None:
                 return replay(kept, request, fingerprint)
             fields = self._checked(request.data)  # what was good may no longer be: its kind is gone, its moment past

@@ -19,7 +19,7 @@ from apps.common.db.release import release_connection
 from apps.common.http.request_body import body_of
 from apps.common.observability import metrics
 from apps.tickets.api import ietf, tus, uploads_schema
-from apps.tickets.api.resumed_photo import accepted, skip_body
+from apps.tickets.api.resumed_photo import accepted, answer_to, skip_body
 from apps.tickets.errors import (
     TusVersionError,
     UploadFinishedError,
@@ -89,8 +89,14 @@ class ResumableView(APIView):
         """Take in the body of this request. Returns the image if that was the last byte."""
         checksum, digest = tus.checksum_in(self.request), announced_sha256(self.request)
         release_connection()
-        body = IncomingBody(self.request)
-        return sending.send(hold, body, checksums=[checksum] if checksum else [], digest=digest, is_last=is_last)
+        return sending.send(
+            hold,
+            IncomingBody(self.request),
+            answer_to=answer_to(self.request),
+            checksums=[checksum] if checksum else [],
+            digest=digest,
+            is_last=is_last,
+        )
 
     def require_type(self, content_type: str) -> None:
         if type_of(self.request) != content_type:
@@ -118,8 +124,8 @@ class UploadsView(ResumableView):
         length, metadata = tus.announced_length(request), tus.metadata_in(request)
         digest, key = announced_sha256(request, "Repr-Digest"), idempotency.key_of(request)
         named = [*request.query_params.getlist(SLOT), metadata.get(SLOT, "")]
-        asked = [request.path, length, metadata, named, digest]
-        with beginning.known_by(key, user=request.user, asked=asked) as (upload_id, keep):
+        asked = {"length": length, "sha256": digest, "named": named, "further": metadata}
+        with beginning.known_by(key, user=request.user, ticket=ticket, **asked) as (upload_id, keep):
             is_repeat = upload_id is not None
             if not is_repeat:
                 slot = look_for_a_place(ticket, named)
@@ -131,6 +137,7 @@ class UploadsView(ResumableView):
                     slot=slot.name,
                     metadata=request.headers.get("Upload-Metadata", ""),
                     sha256=digest or "",
+                    key=key or "",
                 ).id
                 keep(upload_id)
         headers = {"Location": reverse("upload", args=[ticket.pk, upload_id])}
@@ -165,7 +172,8 @@ class UploadView(ResumableView):
     def head(self, request, ticket_id, upload_id):
         with self.held_or_finished(upload_id) as (hold, image):
             if hold is not None and hold.upload.is_whole:
-                image = sending.finish(hold)  # of one that broke off before its photo was accepted
+                # It broke off before its photo was accepted.
+                image = sending.finish(hold, answer_to=answer_to(request))
             wire = tus if self.speaks_tus else ietf
             told = wire.told_of_finished(image) | place_of(image) if image else wire.told_of(hold.upload)
         if self.speaks_tus:

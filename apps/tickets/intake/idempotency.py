@@ -101,9 +101,9 @@ renewer = Daemon(
 )
 
 
-def find_answer(*, user, key: str) -> IdempotencyKey | None:
+def find_answer(*, user_id: int, key: str) -> IdempotencyKey | None:
     """Returns the kept response, if any, unless its photo has failed since: then the upload is taken anew."""
-    row = _ANSWER.first(user_id=user.pk, key=key, kept_since=timezone.now() - KEPT_FOR)
+    row = _ANSWER.first(user_id=user_id, key=key, kept_since=timezone.now() - KEPT_FOR)
     return row and instance_of(IdempotencyKey, row)
 
 
@@ -125,13 +125,13 @@ def require_same(answer: IdempotencyKey, *, path: str, fingerprint: str) -> None
         raise IdempotencyKeyReusedError
 
 
-def keep_answer(*, user, key: str, **answer) -> None:
+def keep_answer(*, user_id: int, key: str, **answer) -> None:
     """Keep a response: path, fingerprint, status_code, answer (its JSON), location, image.
 
     Call it in the transaction that makes it true, so that of two requests that raced one is undone. Raises
     IdempotencyInFlightError in that one.
     """
-    kept = IdempotencyKey(user_id=user.pk, key=key, **answer)
+    kept = IdempotencyKey(user_id=user_id, key=key, **answer)
     if not _KEEP.run(**values_to_insert(kept), too_old=kept.created_at - KEPT_FOR):
         raise IdempotencyInFlightError
 

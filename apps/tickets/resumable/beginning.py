@@ -1,7 +1,7 @@
 """A new upload: refused at once where its photo could only be refused, else written down before a byte comes.
 
-An Idempotency-Key brings a repeat to the same upload, unless its photo has failed since. It is kept in Redis: without
-it a repeat begins another upload, and only one of them will be sent.
+An Idempotency-Key brings a repeat to the same upload, as long as Redis knows of that: else it begins another, and only
+one of them will become a photo. Once one has, the database knows the key, see keys.py.
 """
 
 import hashlib
@@ -18,9 +18,10 @@ from apps.tickets.errors import IdempotencyKeyReusedError
 from apps.tickets.intake import idempotency
 from apps.tickets.intake.filenames import clean_filename
 from apps.tickets.intake.room import new_photo_id
-from apps.tickets.models import Image, Ticket
-from apps.tickets.models.statuses import ImageStatus
+from apps.tickets.intake.wanted_slot import WantedSlot
+from apps.tickets.models import Ticket
 from apps.tickets.resumable import allowance, state
+from apps.tickets.resumable.keys import photo_with
 from apps.tickets.resumable.state import Upload, require_length
 
 KEYS = "hopla:resumable-key:"
@@ -55,34 +56,43 @@ def begin(*, ticket: Ticket, user, length: int | None, filename: str = "", **des
 
 
 @contextmanager
-def known_by(key: str | None, *, user, asked: list):
-    """Yields the id of the upload that was begun with this key, None if there is none or it is gone, and a function to
-    call with the id of one that is begun inside.
+def known_by(
+    key: str | None, *, user, ticket: Ticket, length: int | None, sha256: str | None, named: list[str], further
+):
+    """Yields the id of the photo or the upload that this key was used for, None if there is none or it is gone, and a
+    function to call with the id of an upload that is begun inside.
 
-    `asked`: what the client asked for; other things with the same key raise IdempotencyKeyReusedError. Raises
-    IdempotencyInFlightError while another request with this key is under way.
+    `length`, `sha256`, `named`: of the photo to come, as far as the client says, and the slots it names; `further`:
+    what else makes its request this one, for JSON. Other things with the same key raise IdempotencyKeyReusedError.
+    Raises IdempotencyInFlightError while another request with this key is under way.
     """
     if key is None:
         yield None, lambda upload_id: None
         return
     name = f"{KEYS}{user.pk}:{hashlib.sha256(key.encode()).hexdigest()}"
-    fingerprint = idempotency.fingerprint_of(asked)
+    fingerprint = idempotency.fingerprint_of([ticket.pk, length, sha256, named, further])
     redis = redis_at(settings.REDIS_URL)
 
     def keep(upload_id: uuid.UUID) -> None:
         redis.set(name, json.dumps([fingerprint, str(upload_id)]), ex=idempotency.KEPT_FOR)
 
+    def known() -> uuid.UUID | None:
+        begun = _unfinished(redis.get(name))  # before the database is asked, which knows it from its end on
+        slot = WantedSlot(ticket, named).name
+        if image := photo_with(key, user_id=user.pk, ticket_id=ticket.pk, slot=slot, size=length, sha256=sha256):
+            return image.pk
+        if begun is None:
+            return None
+        fingerprint_then, upload_id = begun
+        if fingerprint_then != fingerprint:
+            raise IdempotencyKeyReusedError
+        return uuid.UUID(upload_id)
+
     with idempotency.held(user=user, key=key):
-        yield _living(redis.get(name), fingerprint), keep
+        yield known(), keep
 
 
-def _living(kept: bytes | None, fingerprint: str) -> uuid.UUID | None:
-    if kept is None:
-        return None
-    fingerprint_then, upload_id = json.loads(kept)
-    sound = Image.objects.filter(pk=upload_id).exclude(status=ImageStatus.FAILED)
-    if not state.is_unfinished(upload_id) and not sound.exists():
-        return None
-    if fingerprint_then != fingerprint:
-        raise IdempotencyKeyReusedError
-    return uuid.UUID(upload_id)
+def _unfinished(kept: bytes | None) -> tuple[str, str] | None:
+    """Returns what is kept for a key, as long as the upload may go on."""
+    fingerprint, upload_id = json.loads(kept) if kept else (None, None)
+    return (fingerprint, upload_id) if upload_id and state.is_unfinished(upload_id) else None

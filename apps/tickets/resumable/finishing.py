@@ -2,10 +2,12 @@
 
 The image has the upload's id. Under the ticket's lock its row is looked for, and whether this request still has the
 upload: so of two requests that end it at once, of a repeat after a lost answer, and of one whose process was killed
-between the two steps, a single image comes; and none after a client took its upload back.
+between the two steps, a single image comes; and none after a client took its upload back. There, too, an upload with an
+Idempotency-Key that has become a photo otherwise ends as that.
 """
 
 import uuid
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 
 from django.db import transaction
@@ -20,8 +22,9 @@ from apps.tickets.intake.photo_check import PhotoCheck
 from apps.tickets.intake.staged_upload import StagedUpload
 from apps.tickets.intake.stream import StagedPhoto
 from apps.tickets.models import Image, Ticket
-from apps.tickets.resumable import allowance
+from apps.tickets.resumable import allowance, keys
 from apps.tickets.resumable.holding import Hold
+from apps.tickets.resumable.state import Upload
 
 # What becomes of uploads, as it is counted: one is `resumed` by each request that goes on with its bytes.
 EVENTS = ("begun", "resumed", "finished", "refused", "taken_back", "expired")
@@ -41,6 +44,7 @@ REFUSALS = (
     errors.TicketCompletedError,
     errors.TicketCancelledError,
     errors.TicketExpiredError,
+    errors.IdempotencyKeyReusedError,
 )
 
 
@@ -79,11 +83,12 @@ def find_finished(upload_id: uuid.UUID, *, ticket_id: int) -> Image | None:
     return image if image is not None and image.ticket_id == ticket_id else None
 
 
-def finish(hold: Hold, check: PhotoCheck | None = None) -> Image:
+def finish(hold: Hold, check: PhotoCheck | None = None, *, answer_to: Callable[[Image], dict]) -> Image:
     """Returns the image of an upload whose last byte is in. Safe to run twice.
 
-    `check`: one that has seen all of its bytes; else they are read again from staging. Raises REFUSALS, and
-    UploadOvertakenError when a newer request has the upload.
+    `check`: one that has seen all of its bytes; else they are read again from staging. `answer_to`: what is kept for
+    the upload's Idempotency-Key, see keys.py. Raises REFUSALS, UploadOvertakenError when a newer request has the
+    upload, and IdempotencyInFlightError.
     """
     upload = hold.upload
     staged = StagedUpload(upload.id, expected_size=upload.length, user=upload.user_id, offset=upload.offset)
@@ -94,9 +99,12 @@ def finish(hold: Hold, check: PhotoCheck | None = None) -> Image:
     hold.require()
     staged.finish()
     photo = StagedPhoto(upload.id, upload.filename, check.size, check.sha256, header)
-    image = _accept_once(hold, photo)
+    image = _accept_once(hold, photo, answer_to)
     with suppress(RedisError, errors.UploadOvertakenError):  # the row is the truth; the rest expires
-        hold.forget()
+        if image.pk == upload.id:
+            hold.forget()
+        else:
+            hold.end()
         allowance.end(upload)
     return image
 
@@ -112,16 +120,37 @@ def _checked_again(staged: StagedUpload) -> PhotoCheck:
     return check
 
 
-def _accept_once(hold: Hold, photo: StagedPhoto) -> Image:
+def _accept_once(hold: Hold, photo: StagedPhoto, answer_to: Callable[[Image], dict]) -> Image:
     upload = hold.upload
+
+    def keep_key(image: Image) -> None:
+        image.ticket = ticket
+        keys.keep(upload, image, answer=answer_to(image))
+
     with transaction.atomic():
         ticket = Ticket.objects.lock(upload.ticket_id)
         if image := find_finished(upload.id, ticket_id=ticket.pk):
             return image
         hold.require()
-        position = ticket.position_of(upload.slot) if upload.slot else None
-        image = acceptance.accept_photo(
-            ticket_id=ticket.pk, photo=photo, position=position, guest_link_id=upload.guest_link_id
+        image = _photo_with_key_of(upload, sha256=photo.sha256) or acceptance.accept_photo(
+            ticket_id=ticket.pk,
+            photo=photo,
+            position=ticket.position_of(upload.slot) if upload.slot else None,
+            guest_link_id=upload.guest_link_id,
+            also=keep_key if upload.key else None,
         )
     metrics.count("hopla_resumable_uploads", event="finished")
     return image
+
+
+def _photo_with_key_of(upload: Upload, *, sha256: str) -> Image | None:
+    if not upload.key:
+        return None
+    return keys.photo_with(
+        upload.key,
+        user_id=upload.user_id,
+        ticket_id=upload.ticket_id,
+        slot=upload.slot,
+        size=upload.length,
+        sha256=sha256,
+    )

@@ -1,6 +1,7 @@
 """What one request does to an upload, whatever protocol it speaks: find it, bring bytes, end it."""
 
 import uuid
+from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, suppress
 
 from django.conf import settings
@@ -56,15 +57,16 @@ def send(
     hold: Hold,
     body: IncomingBody,
     *,
+    answer_to: Callable[[Image], dict],
     checksums: list[Checksum] = (),
     digest: str | None = None,
     is_last: bool = False,
 ) -> Image | None:
     """Take in a request's body, at the offset that the upload has. Returns the image if the last byte is in.
 
-    `digest`: the sha256 of the body, in hex, if the client has said. `is_last`: nothing follows, the upload ends where
-    the body does; UploadLengthInvalidError when that is not what was said. Raises as `receive` and `finish`, too; what
-    stands against the photo ends the upload.
+    `answer_to`: as of `finishing.finish`. `digest`: the sha256 of the body, in hex, if the client has said. `is_last`:
+    nothing follows, the upload ends where the body does; UploadLengthInvalidError when that is not what was said.
+    Raises as `receive` and `finish`, too; what stands against the photo ends the upload.
     """
     begins_at = hold.upload.offset
     try:
@@ -74,7 +76,7 @@ def send(
             require_digest(digest, photo_sha256=body.sha256, body_sha256=None)
             if is_last:
                 declare_length(hold, hold.upload.offset)
-            return finishing.finish(hold, check) if hold.upload.is_whole else None
+            return finishing.finish(hold, check, answer_to=answer_to) if hold.upload.is_whole else None
     finally:
         if hold.upload.offset > begins_at:
             _renew_allowance(hold)
@@ -82,10 +84,10 @@ def send(
                 metrics.count("hopla_resumable_uploads", event="resumed")
 
 
-def finish(hold: Hold) -> Image:
+def finish(hold: Hold, *, answer_to: Callable[[Image], dict]) -> Image:
     """Accept the photo of an upload that is whole, which was not done when its last byte came."""
     with gone_when_refused(hold):
-        return finishing.finish(hold)
+        return finishing.finish(hold, answer_to=answer_to)
 
 
 def _require_fit(hold: Hold, body: IncomingBody, *, is_last: bool) -> None:

@@ -89,6 +89,7 @@ class Upload:
     sha256: str = ""  # of the whole, in hex, if the client has said
     expires_at: int = 0  # seconds since 1970
     guest_link_id: int | None = None  # of the guest who began it
+    key: str = ""  # the Idempotency-Key it was begun with, as `idempotency.key_of` has it
 
     @property
     def is_whole(self) -> bool:
@@ -120,6 +121,7 @@ def begin(upload: Upload) -> Upload:
         "metadata": upload.metadata,
         "sha256": upload.sha256,
         "guest_link": upload.guest_link_id or "",
+        "key": upload.key,
     }
     pairs = [part for pair in fields.items() for part in pair]
     expires_at = _run(BEGIN, upload.id, [key_of(upload.id)], settings.RESUMABLE_TTL_SECONDS, *pairs)
@@ -208,6 +210,7 @@ def _upload_of(upload_id: uuid.UUID, fields: list[bytes]) -> Upload:
         sha256=found["sha256"],
         expires_at=int(found["expires_at"]),
         guest_link_id=int(found["guest_link"]) if found["guest_link"] else None,
+        key=found["key"],
     )
 
 

@@ -362,7 +362,7 @@ class AtOnceTests(CommittingTestCase):
 
         def keep():
             answer = {"fingerprint": "", "status_code": 201, "answer": "{}", "location": ""}
-            idempotency.keep_answer(user=owner, key=KEY, path=URL, **answer)
+            idempotency.keep_answer(user_id=owner.pk, key=KEY, path=URL, **answer)
 
         def late_one():
             try:

@@ -155,13 +155,13 @@ class LastStepTests(StateTestCase):
     def test_photo_that_another_request_has_had_accepted_is_found(self):
         with mock.patch.object(holding, "LET_GO_WITHIN_SECONDS", 0):
             self.assertEqual(self.offset_of(self.path), SIZE)
-        self.assertEqual(finishing._accept_once(self.hold, self.photo), Image.objects.get())
+        self.assertEqual(finishing._accept_once(self.hold, self.photo, None), Image.objects.get())
 
     def test_upload_that_was_taken_back_becomes_no_image(self):
         with mock.patch.object(holding, "LET_GO_WITHIN_SECONDS", 0):
             self.assertEqual(self.tus("DELETE", self.path).status_code, 204)
         with self.assertRaises(UploadOvertakenError):
-            finishing._accept_once(self.hold, self.photo)
+            finishing._accept_once(self.hold, self.photo, None)
         self.assert_nothing_kept()
 
 
