@@ -62,6 +62,7 @@ BODY_REFUSALS = [
     errors.StagingFullError,
 ]
 HOLD_REFUSALS = [errors.TusVersionError, errors.UploadOvertakenError, errors.UploadExpiredError]
+KEY_REFUSALS = [errors.IdempotencyInFlightError, errors.IdempotencyKeyReusedError]
 
 BEGIN_UPLOAD = operation(
     "uploads_create",
@@ -117,7 +118,7 @@ ASK_UPLOAD = operation(
         200: response("So far, by tus.", headers=OFFSET | EXPIRES | IMAGE_PATH | TUS_ANSWER),
         204: response("So far, by the IETF's.", headers=OFFSET | IETF_ANSWER),
     },
-    refusals=[*PLACE_REFUSALS, *PHOTO_REFUSALS, *HOLD_REFUSALS],
+    refusals=[*PLACE_REFUSALS, *PHOTO_REFUSALS, *KEY_REFUSALS, *HOLD_REFUSALS],
 )
 SEND_BYTES = operation(
     "uploads_send",
@@ -155,6 +156,7 @@ SEND_BYTES = operation(
         *PLACE_REFUSALS,
         *PHOTO_REFUSALS,
         *BODY_REFUSALS,
+        *KEY_REFUSALS,
         *HOLD_REFUSALS,
     ],
 )
