@@ -23,13 +23,13 @@ NAMED_BY_DJANGO = {"management", "commands", "migrations"}
 NOT_IN_GIT = {"var", "__pycache__", "staticfiles"}
 
 
-def section(title: str) -> str:
-    """What stands below a heading of README.md, up to the next heading."""
-    return README.partition(f"# {title}\n")[2].partition("\n#")[0]
+def section(title: str, page: str = README) -> str:
+    """What stands below a heading of README.md or another page, up to the next heading."""
+    return page.partition(f"# {title}\n")[2].partition("\n#")[0]
 
 
-def shell_lines(title: str) -> str:
-    return "".join(re.findall(r"```sh\n(.*?)```", section(title), re.DOTALL))
+def shell_lines(title: str, page: str = README) -> str:
+    return "".join(re.findall(r"```sh\n(.*?)```", section(title, page), re.DOTALL))
 
 
 @tag("slow")
@@ -43,6 +43,7 @@ class SessionTests(FlushedTestCase):
         self.addCleanup(server.terminate)
         read_until(server, "hopla is up")
         session = "".join(map(shell_lines, ("A first session", "Collect a named set", "Write a client")))
+        session += shell_lines("Clients", PAGES[ROOT / "docs" / "resumable.md"])
         session = session.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace(".venv/bin/python", sys.executable)
         pasted = subprocess.run(["sh"], input=session, cwd=ROOT, capture_output=True, text=True, timeout=60)
         self.assertEqual(pasted.stderr, "")
@@ -52,7 +53,10 @@ class SessionTests(FlushedTestCase):
         self.assertIn('"missing":["front"]', pasted.stdout)
         self.assertIn('"code":"slot_taken"', pasted.stdout)
         self.assertIn('"reference":"ORDER-12"', pasted.stdout)
-        self.assertRegex(pasted.stdout, r'202\n202\n202\n.*"stored":1,"failed":0.*\n304\n$')
+        session, _, resumed = pasted.stdout.partition("\n304\n")
+        self.assertRegex(session, r'202\n202\n202\n.*"stored":1,"failed":0.*$')
+        self.assertRegex(resumed, r"(?s)^HTTP/1.1 201 .*\n0 of (\d+) bytes are there\n.*\n[1-9]\d* of \1 bytes")
+        self.assertRegex(resumed, r"(?s)\nHTTP/1.1 204 .*\nContent-Location: .*\nIdempotent-Replayed: true\s$")
 
 
 class MapTests(SimpleTestCase):

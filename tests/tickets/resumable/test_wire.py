@@ -1,21 +1,15 @@
 """Uploads that break off, stall or are overtaken, on real connections to the real web server."""
 
 import json
-import os
-import re
 import socket
 import struct
-import subprocess
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 
 from django.test import tag
 
 from apps.tickets.models import Image
 from apps.tickets.resumable import state
 from apps.tickets.staging import store
-from script.install import ROOT
 from tests.case import CommittingTestCase, staging_redis
 from tests.makers import jpeg_bytes, token_for
 from tests.tickets.resumable.case import OFFSET_STREAM, TusMixin
@@ -201,27 +195,6 @@ class OvertakenTests(WireTestCase):
         self.assertIn(older.answer().status, (423, 503))
         self.assertEqual(self.open("HEAD", self.path).answer().status, 404)
         self.assert_nothing_kept()
-
-
-class DocumentationTests(WireTestCase):
-    def test_lines_for_curl_bring_a_photo_in(self):
-        page = (ROOT / "docs" / "resumable.md").read_text()
-        (lines,) = re.findall("```sh\n(.*?)```", page, re.DOTALL)
-        with tempfile.TemporaryDirectory() as folder:
-            Path(folder, "photo.jpg").write_bytes(PHOTO)
-            address = "http://{}:{}/api/v1".format(*self.address)
-            variables = {"API": address, "AUTH": f"Authorization: Token {self.token}", "TICKET": str(self.ticket.pk)}
-            ran = subprocess.run(
-                ["sh", "-euc", lines],
-                cwd=folder,
-                env=os.environ | variables,
-                capture_output=True,
-                text=True,
-                timeout=120,
-            )
-        self.assertIn("204 No Content", ran.stdout, ran.stderr)
-        image = Image.objects.get()
-        self.assertEqual((image.filename, bytes(store.read(image.pk, SIZE))), ("photo.jpg", PHOTO))
 
 
 @tag("slow")
