@@ -173,17 +173,20 @@ def insert_sql(model: type[Model], **computed: str) -> tuple[str, list]:
     quote, fields = connections[DEFAULT_DB_ALIAS].ops.quote_name, _fields_to_insert(model)
     columns = ", ".join(quote(field.column) for field in fields)
     values = {field: computed.get(field.column, "%s") for field in fields}
-    parameters = [Parameter(_parameter_of(field), field) for field, sql in values.items() if "%s" in sql]
+    names = dict(zip(fields, (name for name, _ in _parameters_of(model)), strict=True))
+    parameters = [Parameter(names[field], field) for field, sql in values.items() if "%s" in sql]
     return f"INSERT INTO {quote(model._meta.db_table)} ({columns}) SELECT {', '.join(values.values())}", parameters
 
 
 def values_to_insert(instance: Model) -> dict:
     """Returns the values of a new row for the parameters of `insert_sql`."""
-    return {_parameter_of(field): getattr(instance, field.attname) for field in _fields_to_insert(type(instance))}
+    return {name: getattr(instance, attribute) for name, attribute in _parameters_of(type(instance))}
 
 
-def _parameter_of(field) -> str:
-    return f"{field.model._meta.model_name}.{field.column}"
+@cache
+def _parameters_of(model: type[Model]) -> list[tuple[str, str]]:
+    """Returns the names of the parameters of a new row, and of the attributes that have their values."""
+    return [(f"{model._meta.model_name}.{field.column}", field.attname) for field in _fields_to_insert(model)]
 
 
 def insert(instance: Model) -> None:
