@@ -133,8 +133,10 @@ class ImagesView(ListQueryMixin, ListAPIView):
 
     def _accepted(self, image: Image, ticket: Ticket) -> Response:
         image.ticket = ticket  # whose slots name its place
-        location = self.request.build_absolute_uri(f"{self.request.path}{image.pk}/")
-        return Response(self.get_serializer(image).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
+        request = self.request._request
+        location = request.build_absolute_uri(f"{request.path}{image.pk}/")
+        shown = ImageSerializer().to_representation(image)
+        return Response(shown, status.HTTP_202_ACCEPTED, headers={"Location": location})
 
     def _announced_length(self) -> int | None:
         """Returns Content-Length, checked before a byte of the body is read; None for a body in chunks."""
