@@ -12,7 +12,6 @@ from rest_framework.response import Response
 
 from apps.common.api.list_query import ListQueryMixin
 from apps.common.api.pagination import NumberedPages
-from apps.common.db.release import release_connection
 from apps.common.db.snapshot import one_snapshot
 from apps.common.http.request_body import body_of
 from apps.tickets.api import ietf, schema
@@ -122,7 +121,7 @@ class ImagesView(ListQueryMixin, ListAPIView):
 
     def _read_body(self, stream, slot: WantedSlot):
         """Stream the body into `stream`. Returns what its close() does, and the body's sha256 if one was announced."""
-        release_connection()
+        uploads.hold_connection_only_with_a_turn()
         request = self.request
         # As request.data does it, which looks at the body's type five times.
         parser = request.negotiator.select_parser(request, request.parsers)
