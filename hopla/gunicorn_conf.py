@@ -42,6 +42,7 @@ limit_request_line = 8190
 # every request from 127.0.0.1, and so from every client of a proxy there that passes the header on.
 secure_scheme_headers = {}
 forwarder_headers = ""
+forwarded_allow_ips = ""  # so none is a proxy of gunicorn's, nor is it looked up for each request
 
 
 class NoNeedlessAccessLog(Logger):

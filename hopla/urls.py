@@ -15,12 +15,12 @@ from apps.support.views import SubscriptionPage
 from apps.tickets.api.handover import jwks
 
 urlpatterns = [
+    path("api/v1/", include("apps.tickets.urls")),  # first: Django tries them in this order
     path("", home, name="home"),
     path("healthz", healthz),
     path("readyz", readyz, name="readyz"),
     path(".well-known/jwks.json", jwks, name="jwks"),
     path("api/v1/", include("apps.accounts.urls")),
-    path("api/v1/", include("apps.tickets.urls")),
     path("api/v1/", include("apps.support.urls")),
     path("api/v1/", include("apps.guests.urls")),
     path("api/v1/", include("apps.integrations.urls")),

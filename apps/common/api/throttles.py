@@ -28,9 +28,10 @@ class ScopedThrottle(BaseThrottle):
         scope = getattr(view, "throttle_scope", None)
         self._wait = None
         if scope is not None and request.method == "POST":
-            link = getattr(request.user, "guest_link_id", None)  # an anonymous user has none
+            user = request.user  # asked for once: REST framework takes seven calls each time
+            link = getattr(user, "guest_link_id", None)  # an anonymous user has none
             if link is None:
-                self._wait = seconds_to_wait(scope, self._who(request))
+                self._wait = seconds_to_wait(scope, self._who(request, user))
             else:
                 self._wait = seconds_to_wait(GUESTS, [f"link:{link}", f"address:{self.get_ident(request)}"])
         return self._wait is None
@@ -38,9 +39,9 @@ class ScopedThrottle(BaseThrottle):
     def wait(self):
         return self._wait
 
-    def _who(self, request) -> list[str]:
-        if request.user and request.user.is_authenticated:
-            return [f"user:{request.user.pk}"]
+    def _who(self, request, user) -> list[str]:
+        if user and user.is_authenticated:
+            return [f"user:{user.pk}"]
         who = [f"address:{self.get_ident(request)}"]
         account = self._account(request)
         if account:

@@ -26,7 +26,7 @@ MOST_SECONDS = 60
 class RequestBodyMiddleware:
     """Gives Django a body that it can read: it takes a chunked body for empty, and waits for a slow one for ever.
 
-    It comes before anything that reads a body, and inside LocaleMiddleware.
+    It comes before anything that reads a body, and inside LanguageMiddleware.
     """
 
     def __init__(self, get_response):

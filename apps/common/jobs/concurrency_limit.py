@@ -43,6 +43,11 @@ class ConcurrencyLimit:
                 self._take(self._returning)
 
     @property
+    def has_one(self) -> bool:
+        """Whether this thread has a turn."""
+        return getattr(self._mine, "taken", False)
+
+    @property
     def waiting(self) -> int:
         """Returns how many threads wait for their turn."""
         return len(self._returning) + len(self._arriving)
@@ -67,7 +72,7 @@ class ConcurrencyLimit:
 
     def _give_back(self) -> bool:
         """Give back this thread's turn. Returns whether it had one."""
-        if not getattr(self._mine, "taken", False):
+        if not self.has_one:
             return False
         self._mine.taken = False
         with self._lock:

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 
 import django_rq
 from django.conf import settings
@@ -104,10 +105,10 @@ class JobTemplate:
         to the front, and the queue stays in the order of `enqueued_at`.
         """
         pattern, fields = self._pattern
-        moment = now()
+        moment = utcformat(now())
         fields = fields | {
-            "created_at": utcformat(moment),
-            "enqueued_at": utcformat(waiting_since or moment),
+            "created_at": moment,
+            "enqueued_at": utcformat(waiting_since) if waiting_since else moment,
             "data": zlib.compress(pattern.serializer.dumps((pattern.func_name, None, (argument,), {}))),
             "description": fields["description"].replace(repr(PLACEHOLDER), repr(argument)),
         }
@@ -119,7 +120,7 @@ class JobTemplate:
             ("MULTI",),
             *before,
             ("SADD", Queue.redis_queues_keys, Queue.redis_queue_namespace_prefix + pattern.origin),
-            ("HSET", Job.key_for(job_id), *(each for field in fields.items() for each in field)),
+            ("HSET", Job.key_for(job_id), *chain.from_iterable(fields.items())),
             ("LPUSH" if waiting_since else "RPUSH", Queue.redis_queue_namespace_prefix + pattern.origin, job_id),
             ("EXEC",),
         )

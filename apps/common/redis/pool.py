@@ -1,7 +1,8 @@
 """The connection pool that threads share for Redis.
 
 Private parts of redis 8.1.0: `redis.BlockingConnectionPool._checkpid`, `.make_connection`, `.owns_connection`,
-`redis.connection.Connection.should_reconnect`.
+`redis.connection.Connection._parser`, `.is_connected`, `.should_reconnect`,
+`redis._parsers.hiredis._HiredisParser.can_read`.
 """
 
 import os
@@ -33,8 +34,9 @@ class Pool(BlockingConnectionPool):
         except Empty:
             raise MaxConnectionsError("No connection available.") from None
         try:
-            connection.connect()
-            if _has_something_to_read(connection):
+            if not connection.is_connected:  # where it is, `connect` is four calls for nothing
+                connection.connect()
+            elif _has_something_to_read(connection):
                 connection.disconnect()
                 connection.connect()
         except BaseException:
@@ -43,16 +45,17 @@ class Pool(BlockingConnectionPool):
         return connection
 
     def release(self, connection):
-        if connection.should_reconnect() or not self.owns_connection(connection):
+        is_own = self.owns_connection(connection)
+        if connection.should_reconnect() or not is_own:
             connection.disconnect()
-        if self.owns_connection(connection):  # else it belongs to the parent process, from before the fork
+        if is_own:  # else it belongs to the parent process, from before the fork
             self.pool.put_nowait(connection)
 
 
 def _has_something_to_read(connection) -> bool:
     """Returns whether the server closed the connection, or it holds a reply that was never read."""
     try:
-        return connection.can_read()
+        return connection._parser.can_read()
     except (RedisConnectionError, RedisTimeoutError, OSError):
         return True
 

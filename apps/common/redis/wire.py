@@ -1,12 +1,15 @@
 """Commands and replies in Redis' own protocol, for what is done many times for each photo.
 
-Private parts of redis 8.1.0: `redis.connection.Connection._sock`, `.send_packed_command`, `.read_response`.
+Private parts of redis 8.1.0: `redis.connection.Connection._sock`, `._parser`, `.send_packed_command`,
+`redis._parsers.hiredis._HiredisParser._reader`, `.read_from_socket`, `.handle_push_response`.
 """
 
 import socket
 from functools import lru_cache
 
+from hiredis import PushNotification
 from redis import Redis
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -16,36 +19,64 @@ def exchange(client: Redis, *commands: tuple) -> list:
     """Returns the replies to these commands, which are sent together. An argument may be given in portions, as a tuple
     of bytes. The reply to a transaction that a WATCH aborted is None.
 
-    Written by hand, because it runs seven times for each photo: redis-py copies a large value five times before sending
+    Written by hand, because it runs six times for each photo: redis-py copies a large value five times before sending
     it, and takes as long for a small command as Redis does. Raises RedisError, also when one command of a transaction
     failed and the others ran; what was sent may then have been executed.
     """
-    packed = b"".join(part for command in commands for part in _packed(command))
+    packed = b"".join([part for command in commands for part in _packed(command)])
 
     def send_and_read() -> list:
         connection = client.connection_pool.get_connection()
         try:
             connection.send_packed_command([packed])
-            replies = [connection.read_response() for _ in commands]
+            return _replies(connection, len(commands))
         except BaseException:
             connection.disconnect()  # an unread reply would be taken for the next command's
             raise
         finally:
             client.connection_pool.release(connection)
-        for reply in replies:
+
+    return client.get_retry().call_with_retry(send_and_read, _do_nothing)
+
+
+def _do_nothing(error: Exception) -> None:
+    """Before the second try."""
+
+
+def _replies(connection, number: int) -> list:
+    """Returns the next replies on this connection. Raises the first error in them: EXEC returns a list that may contain
+    the errors of its commands.
+
+    redis-py takes five calls for each, and most are `QUEUED`.
+    """
+    parser = connection._parser
+    reader = parser._reader
+    replies = []
+    while len(replies) < number:
+        reply = reader.gets()
+        if reply is NOT_ENOUGH_DATA:
+            _receive_more(parser)
+        elif isinstance(reply, PushNotification):
+            parser.handle_push_response(reply)
+        else:
+            replies.append(reply)
+    _require_no_error(replies)
+    return replies
+
+
+def _receive_more(parser) -> None:
+    try:
+        parser.read_from_socket()
+    except OSError as exc:
+        raise RedisConnectionError("The connection to Redis failed.") from exc
+
+
+def _require_no_error(replies: list) -> None:
+    for reply in replies:
+        if isinstance(reply, list):
             _require_no_error(reply)
-        return replies
-
-    return client.get_retry().call_with_retry(send_and_read, lambda error: None)
-
-
-def _require_no_error(reply) -> None:
-    """Raise the first error in the reply: EXEC returns a list that may contain the errors of its commands."""
-    if isinstance(reply, list):
-        for part in reply:
-            _require_no_error(part)
-    elif isinstance(reply, RedisError):
-        raise reply
+        elif isinstance(reply, RedisError):
+            raise reply
 
 
 def receive(client: Redis, command: tuple, size: int) -> memoryview | None:
@@ -75,7 +106,7 @@ def receive(client: Redis, command: tuple, size: int) -> memoryview | None:
         finally:
             client.connection_pool.release(connection)
 
-    return client.get_retry().call_with_retry(send_and_receive, lambda error: None)
+    return client.get_retry().call_with_retry(send_and_receive, _do_nothing)
 
 
 def _receive_into(buffer: memoryview, sock: socket.socket) -> int:

@@ -12,7 +12,6 @@ from rest_framework.response import Response
 
 from apps.common.api.list_query import ListQueryMixin
 from apps.common.api.pagination import NumberedPages
-from apps.common.db.release import release_connection
 from apps.common.db.snapshot import one_snapshot
 from apps.common.http.request_body import body_of
 from apps.tickets.api import ietf, schema
@@ -123,7 +122,7 @@ class ImagesView(ListQueryMixin, ListAPIView):
 
     def _read_body(self, stream, slot: WantedSlot):
         """Stream the body into `stream`. Returns what its close() does, and the body's sha256 if one was announced."""
-        release_connection()
+        uploads.hold_connection_only_with_a_turn()
         request = self.request
         # As request.data does it, which looks at the body's type five times.
         parser = request.negotiator.select_parser(request, request.parsers)
@@ -134,8 +133,10 @@ class ImagesView(ListQueryMixin, ListAPIView):
 
     def _accepted(self, image: Image, ticket: Ticket) -> Response:
         image.ticket = ticket  # whose slots name its place
-        location = self.request.build_absolute_uri(f"{self.request.path}{image.pk}/")
-        return Response(self.get_serializer(image).data, status.HTTP_202_ACCEPTED, headers={"Location": location})
+        request = self.request._request
+        location = request.build_absolute_uri(f"{request.path}{image.pk}/")
+        shown = ImageSerializer().to_representation(image)
+        return Response(shown, status.HTTP_202_ACCEPTED, headers={"Location": location})
 
     def _announced_length(self) -> int | None:
         """Returns Content-Length, checked before a byte of the body is read; None for a body in chunks."""

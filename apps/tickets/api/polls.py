@@ -71,7 +71,7 @@ def is_unchanged(request) -> bool:
         return False
     number, version, language = etag.groups()
     match = _match(request.path_info, number)
-    if match is None or language != get_language_from_request(request):  # as LocaleMiddleware finds it
+    if match is None or language != get_language_from_request(request):  # as LanguageMiddleware finds it
         return False
     now = timezone.now()
     try:

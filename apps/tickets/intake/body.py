@@ -2,10 +2,12 @@
 
 import hashlib
 import time
+from contextlib import contextmanager
 
 from django.conf import settings
 
 from apps.common.api.errors import BodyIncompleteError, BodyMalformedError, BodyTooSlowError
+from apps.common.db.release import release_connection
 from apps.common.http.request_body import BodyMalformed, body_of
 from apps.common.http.slow_clients import forget, shut, watch
 from apps.common.jobs.concurrency_limit import ConcurrencyLimit
@@ -15,8 +17,27 @@ FIRST_WAIT_BYTES = 16 * 1024
 LONGEST_WAIT_SECONDS = 30  # at the slowest pace: what has come is staged before its time is over
 GRACE_SECONDS = 10  # before the average rate counts
 
-# Requests that take a photo in have turns, and give them back while they wait for the client.
-uploads = ConcurrencyLimit(3)
+
+class UploadTurns(ConcurrencyLimit):
+    """Requests that take a photo in have turns, and give them back while they wait for the client; and with the turn,
+    their connection to the database.
+
+    So a photo that is there already keeps its connection, and as many connections are held as there are turns.
+    """
+
+    @contextmanager
+    def away(self):
+        release_connection()
+        with super().away():
+            yield
+
+    def hold_connection_only_with_a_turn(self) -> None:
+        """Call it before a body is read: a thread that goes on without a turn, as one of many, holds no connection."""
+        if not self.has_one:
+            release_connection()
+
+
+uploads = UploadTurns(3)
 
 
 class IncomingBody:

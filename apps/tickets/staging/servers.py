@@ -95,6 +95,7 @@ class Server:
         return answer
 
     def _note_away(self, error: RedisError) -> None:
+        self._taken_until = 0.0
         if self._alone:
             return
         if self._away_until is None:
@@ -109,6 +110,13 @@ class Server:
     def note_taken(self, taken: int) -> None:
         """Remember for a moment how many bytes of its budget are taken."""
         self._taken, self._taken_until = taken, time.monotonic() + BELIEVED_SECONDS
+
+    def has_plenty(self, size: int) -> bool:
+        """Returns whether it said a moment ago that it would be at most half full with this photo, too: then it refuses
+        nobody. Of several servers each is asked, so that one that does not answer is found out before a photo comes.
+        """
+        is_believed = self._alone and time.monotonic() < self._taken_until
+        return is_believed and self._taken + size <= settings.STAGING_MAX_BYTES / 2
 
     def room(self) -> int:
         """Returns how many bytes it has room for, as far as is known here; of a full one still 1."""

@@ -87,27 +87,29 @@ local function refusal(more, user, limit, share)
   local first = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
   return {{0, tostring(over), tostring(rate), tostring(first[2] and (first[2] - now) or 0), taken}}
 end
-"""
-)
-
-# ARGV: bytes, user, limit, share. Returns {1, 0, 0, 0, bytes taken}, or the refusal of FIT.
-ASK = (
-    FIT
-    + f"""
-if ARGV[2] ~= '' then
-  redis.call('ZADD', KEYS[7], now, ARGV[2])
+local function note_that_asks(user)
+  if user == '' then return end
+  redis.call('ZADD', KEYS[7], now, user)
   redis.call('ZREMRANGEBYSCORE', KEYS[7], '-inf', now - {ASKED_OF_LATE_SECONDS})
   redis.call('EXPIRE', KEYS[7], {ASKED_OF_LATE_SECONDS})
 end
-return refusal(ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])) or {{1, 0, 0, 0, taken}}
+"""
+)
+
+# ARGV: bytes, user, limit, share. Returns {1, bytes taken}, or the refusal of FIT.
+ASK = (
+    FIT
+    + """
+note_that_asks(ARGV[2])
+return refusal(ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])) or {1, taken}
 """
 )
 
 # KEYS[8]: the photo's own key. KEYS[9]: one that a transaction watches, which is not to run when there is no room.
 # KEYS[10], with a fence: its HASH.
 # ARGV: id, where the piece begins and ends, bytes announced, whether it came at pace, user, limit, share, ttl; token.
-# Returns {bytes held}, the refusal of FIT, {-1} when what came before has been lost, or {-2} when the token is not that
-# of the fence.
+# Returns {bytes held, bytes taken}, without the latter when none were added; the refusal of FIT; {-1} when what came
+# before has been lost; or {-2} when the token is not that of the fence.
 HOLD = (
     FIT
     + f"""
@@ -133,8 +135,12 @@ if held < stop then
   end
   local full = refusal(room - held, ARGV[6], limit, tonumber(ARGV[8]))
   if full then return no(full) end
-  if held == 0 and ARGV[6] ~= '' then redis.call('HSET', KEYS[5], ARGV[1], ARGV[6]) end
+  if held == 0 and ARGV[6] ~= '' then
+    redis.call('HSET', KEYS[5], ARGV[1], ARGV[6])
+    note_that_asks(ARGV[6])
+  end
   add(KEYS[3], room - held)
+  taken = taken + room - held
   add_to_user(ARGV[1], room - held)
   redis.call('HSET', KEYS[2], ARGV[1], room)
   redis.call('SETRANGE', KEYS[8], length - 1, '\\0')
@@ -142,7 +148,7 @@ if held < stop then
 end
 redis.call('ZADD', KEYS[1], now + ARGV[9], ARGV[1])
 redis.call('EXPIRE', KEYS[8], ARGV[9])
-return {{held}}
+return {{held, taken}}
 """
 )
 
@@ -213,15 +219,17 @@ def connection_of(image_id) -> Redis:
 def require_room(size: int, *, user="") -> Server:
     """Returns a server with room for a photo of this size at the moment. It holds nothing yet.
 
-    Raises StagingFullError when all that answer are full, RedisError when none answers.
+    One that has plenty by what it answered to others is not asked again: whoever then writes the first piece is told if
+    that is no longer true. Raises StagingFullError when all that answer are full, RedisError when none answers.
     """
     full, away = [], None
     ask = ("EVAL", ASK, len(BUDGET_KEYS), *BUDGET_KEYS, size, user, settings.STAGING_MAX_BYTES, _share())
     for server in servers.by_room():
+        if server.has_plenty(size):
+            return server
         try:
             (reply,) = server.must_answer(exchange, server.client, ask)
-            server.note_taken(reply[-1])
-            _granted(reply)
+            _granted(reply, server)
         except StagingFullError as error:
             full.append(error)
         except RedisError as error:
@@ -250,7 +258,7 @@ def reserve(
     INCOMING_TTL_SECONDS. Raises NotTheHolderError when the `fence` is another's.
     """
     (reply,) = ask(image_id, _hold(image_id, offset, size, announced, at_pace, user, ttl, fence))
-    return _granted(reply)
+    return _granted(reply, server_of(image_id))
 
 
 def write(
@@ -315,7 +323,7 @@ def _write(
         ("EXEC",),
     )
     if hold:
-        held = _granted(asked[1])
+        held = _granted(asked[1], server_of(image_id))
     if fence and held and written is None:  # the holder has changed in between
         raise NotTheHolderError
     return held if written and written[0] and written[-1] else 0
@@ -341,10 +349,12 @@ def _share() -> int:
     return max(share, settings.IMAGE_MAX_BYTES + GROWTH_BYTES)
 
 
-def _granted(reply: list) -> int:
+def _granted(reply: list, server: Server) -> int:
     """Returns the bytes held; 0 when what came before has been lost. Raises StagingFullError, NotTheHolderError."""
     if reply[0] == -2:
         raise NotTheHolderError
+    if len(reply) > 1:
+        server.note_taken(reply[-1])
     if reply[0]:
         return max(0, reply[0])
     over, drained_a_second, seconds_to_expiry = (float(value) for value in reply[1:4])

@@ -2,13 +2,14 @@ import uuid
 from datetime import timedelta
 from unittest import skipUnless
 
-from django.db import connection
-from django.db.models import BigIntegerField, CharField, DateTimeField, F
+from django.db import DataError, IntegrityError, connection, transaction
+from django.db.models import BigIntegerField, CharField, DateTimeField, F, IntegerField
 from django.test import TestCase
 from django.utils import timezone
 
 from apps.common.db.compiled_queries import (
     CompiledQuery,
+    CompiledStatement,
     CompiledUpdate,
     Parameter,
     columns_of,
@@ -17,6 +18,7 @@ from apps.common.db.compiled_queries import (
     update,
 )
 from apps.tickets.models import Image
+from apps.tickets.models.statuses import ImageStatus
 from tests.makers import make_image, make_ticket
 
 
@@ -103,12 +105,40 @@ class CompiledQueryTests(TestCase):
     def test_server_keeps_the_plan(self):
         query = CompiledQuery(lambda: Image.objects.filter(size=Parameter("size", BigIntegerField())).values_list("pk"))
 
-        for size in (1, 2):
+        for size in (1, 70_000, 2**40):
             query.rows(size=size)
 
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE %s", ['%."size" = ($1)%'])
             self.assertEqual(cursor.fetchone(), (1,))
+
+    def test_values_that_are_only_like_those_of_a_column_are_taken_too(self):
+        by_status = CompiledQuery(
+            lambda: Image.objects.filter(status=Parameter("status", CharField())).values_list("pk")
+        )
+        by_id = CompiledQuery(lambda: Image.objects.filter(pk=Parameter("id", Image._meta.pk)).values_list("pk"))
+        image = self.images[0]
+
+        self.assertEqual(len(by_status.rows(status=ImageStatus.QUEUED)), 2)
+        self.assertEqual(by_id.rows(id=str(image.pk)), by_id.rows(id=image.pk))
+
+    def test_errors_are_those_of_django(self):
+        query = CompiledQuery(lambda: Image.objects.filter(filename=Parameter("name", CharField())).values_list("pk"))
+        query.compile()
+
+        with transaction.atomic():
+            transaction.set_rollback(True)
+            with self.assertRaises(transaction.TransactionManagementError):
+                query.rows(name="a")
+        with self.assertRaises(IntegrityError), transaction.atomic():
+            insert(Image.objects.get(pk=self.images[0].pk))
+
+    @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL")
+    def test_errors_of_the_server_are_those_of_django(self):
+        divide = CompiledStatement(lambda: ("SELECT 1 / %s", [Parameter("by", IntegerField())]))
+
+        with self.assertRaises(DataError), transaction.atomic():
+            divide.first(by=0)
 
     def test_times_are_compared_as_times(self):
         query = CompiledQuery(

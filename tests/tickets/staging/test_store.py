@@ -1,3 +1,4 @@
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -7,7 +8,7 @@ from django.conf import settings
 from django.test import SimpleTestCase, override_settings
 
 from apps.tickets.errors import StagingFullError
-from apps.tickets.staging import store
+from apps.tickets.staging import servers, store
 from apps.tickets.staging.servers import all_servers
 from tests.case import HoplaAssertions, staged_photos, staging_redis
 
@@ -311,6 +312,48 @@ class GrowthTests(StagingTestCase):
         with self.assertRaises(StagingFullError):
             store.require_room(101)
 
+    @override_settings(STAGING_MAX_BYTES=1000)
+    def test_server_that_has_just_said_that_it_has_plenty_is_not_asked_again(self):
+        self.fill(300)
+
+        store.require_room(100, user="ann")
+        self.assertFalse(self.has_asked("ann"))
+        store.require_room(201, user="ann")  # with which more than half would be taken
+        self.assertTrue(self.has_asked("ann"))
+
+    @override_settings(STAGING_MAX_BYTES=1000)
+    def test_what_it_said_is_not_believed_for_long(self):
+        self.fill(300)
+        staging_redis().incrby(store.BUDGET_KEYS[2], 700)  # by another process
+        store.require_room(100)
+
+        with self.clock_moved_by(servers.BELIEVED_SECONDS), self.assertRaises(StagingFullError):
+            store.require_room(100)
+
+    @override_settings(STAGING_MAX_BYTES=1000)
+    def test_piece_for_which_there_is_none_after_all_is_refused(self):
+        self.fill(300)
+        staging_redis().incrby(store.BUDGET_KEYS[2], 700)
+        store.require_room(100)
+
+        with self.assertRaises(StagingFullError):
+            store.write(self.id, b"x" * 100, offset=0, size=100)
+        with self.assertRaises(StagingFullError):  # and everyone else is asked from now on
+            store.require_room(100)
+        self.assertEqual(staging_redis().exists(store.key_of(self.id)), 0)
+
+    def test_whoever_writes_has_asked(self):
+        store.reserve(self.id, 100, user="ann")
+
+        self.assertTrue(self.has_asked("ann"))
+
+    def has_asked(self, user: str) -> bool:
+        return staging_redis().zscore(store.BUDGET_KEYS[6], user) is not None
+
+    def clock_moved_by(self, seconds: float):
+        moved = time.monotonic() + seconds
+        return mock.patch.object(servers.time, "monotonic", lambda: moved)
+
 
 MIB = 1024 * 1024
 USERS, UNFINISHED = store.BUDGET_KEYS[4], store.BUDGET_KEYS[5]
@@ -356,10 +399,8 @@ class ShareTests(StagingTestCase):
         with self.assertRaises(StagingFullError):
             store.require_room(MIB, user="bob")
 
-        for image_id in held[:7]:
+        for image_id in held[:3]:
             store.discard(image_id)
-        self.hold(*[MIB] * 4, user="bob")
-        self.hold(MIB)
         self.assert_refused(1)
 
     def test_whole_photos_are_no_part_of_it(self):
