@@ -145,11 +145,11 @@ def _compile() -> tuple[str, list]:
     insert_event, event_parameters = insert_sql(
         Event,
         position=CURRENT,
-        owner_id="ticket.owner_id",
-        ticket_id="ticket.id",
-        image_id="image.id",
-        at="ticket.updated_at",
-        request_id="coalesce(nullif(%s, ''), image.request_id, '')",
+        owner_id="row_of_ticket.owner_id",
+        ticket_id="row_of_ticket.id",
+        image_id="row_of_image.id",
+        at="row_of_ticket.updated_at",
+        request_id="coalesce(nullif(%s, ''), row_of_image.request_id, '')",
         text="NULL",
         facts=FACTS.format(without_a_place=without_a_place, missing_at_most=MISSING_AT_MOST),
     )
