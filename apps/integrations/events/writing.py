@@ -153,7 +153,9 @@ def _compile() -> tuple[str, list]:
         text="NULL",
         facts=FACTS.format(without_a_place=without_a_place, missing_at_most=MISSING_AT_MOST),
     )
-    insert_delivery, _ = insert_sql(Delivery, **{field.column: _of_new(field) for field in Delivery._meta.concrete_fields})
+    insert_delivery, _ = insert_sql(
+        Delivery, **{field.column: _of_new(field) for field in Delivery._meta.concrete_fields}
+    )
     sql = STATEMENT.format(
         insert_event=insert_event,
         ticket_columns=", ".join(f"row_of_ticket.{column}" for column in TICKET_COLUMNS),
