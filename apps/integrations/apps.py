@@ -10,7 +10,7 @@ class IntegrationsConfig(AppConfig):
 
     def ready(self):
         from apps.common.jobs import periodic
-        from apps.integrations.events import occasions  # noqa: F401  connects receivers
+        from apps.integrations.events import erasing, occasions  # noqa: F401  connect receivers
         from apps.integrations.events.forgetting import forget_old_events
         from apps.integrations.models.positions import keep_growing
 

@@ -36,7 +36,7 @@ FROM seen, (
     SELECT coalesce(bool_or(is_hidden), false) AS any_hidden,
            coalesce(max(age) FILTER (WHERE age < 2147483648), 0) AS oldest_age FROM others
 ) AS found
-"""
+"""  # noqa: S608 (our own name)
 
 
 class CurrentPosition(Func):
@@ -85,7 +85,7 @@ def keep_growing(*, using: str, **kwargs) -> None:
         cursor.execute("SELECT to_regclass('integrations_event'), to_regproc(%s)", [FUNCTION])
         if None in cursor.fetchone():
             return
-        cursor.execute(f"SELECT max(position), {CURRENT}, {FUNCTION}('0') FROM integrations_event")
+        cursor.execute(f"SELECT max(position), {CURRENT}, {FUNCTION}('0') FROM integrations_event")  # noqa: S608
         highest, current, added = cursor.fetchone()
         if highest is not None and highest > current:
             cursor.execute(MAKE_FUNCTION.format(added=added + highest - current))
