@@ -64,7 +64,8 @@ def drop_function(apps, schema_editor) -> None:
 
 
 def first_unsettled(connection) -> int:
-    """Returns a position before which no event is to come any more, for a statement that begins afterwards.
+    """Returns a position before which no event is to come any more, for a statement that begins afterwards. Outside a
+    transaction, in which PostgreSQL would answer with the sessions as they were when it was asked first.
 
     A transaction with a number below that of the snapshot's next has begun before it: if its session does not have it
     any more, it is over. Sessions of other roles may hide theirs; then what all databases wait for is waited for.
