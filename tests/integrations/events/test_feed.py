@@ -193,6 +193,7 @@ class OrderTests(FeedTestCase):
 
     def test_transactions_that_a_role_may_not_see_are_waited_for(self):
         _, commit = self.in_open_transaction("open")
+        self.write("later")
         its_own, role = first_unsettled(connection), f"hopla_plain_{os.getpid()}"
         with connection.cursor() as cursor:
             cursor.execute(f"CREATE ROLE {role}")
