@@ -15,7 +15,7 @@ from typing import NamedTuple
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
-from django.db.models import Count, F
+from django.db.models import Count, F, Q
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
@@ -125,7 +125,8 @@ def _begin(chosen: Counter) -> list[Delivery]:
     choose at the same time from passing a limit together; who finds one locked leaves the endpoint to the other.
     """
     with transaction.atomic():
-        found = Endpoint.objects.filter(pk__in=list(chosen), enabled=True).order_by("pk")
+        not_now = Q(enabled=False) | Q(not_before__gt=timezone.now())  # since the choice was made
+        found = Endpoint.objects.filter(pk__in=list(chosen)).exclude(not_now).order_by("pk")
         endpoints = found.select_for_update(skip_locked=True, no_key=True).in_bulk()
         _, of_endpoint = running(endpoints)
         due = []
