@@ -10,3 +10,18 @@ class WebhookUrlRefusedError(APIException):
     status_code = 400
     default_code = "webhook_url_refused"
     default_detail = _("Webhooks are not sent to this URL.")
+
+
+class UnknownEventError(APIException):
+    status_code = 400
+    default_code = "unknown_event"
+    default_detail = _("There is no event of yours with this id.")
+
+
+class EventsExpiredError(APIException):
+    status_code = 410
+    default_code = "events_expired"
+    default_detail = _(
+        "That event is older than what is kept, and so may be others that you have not seen. Read your tickets, and "
+        "begin anew without `after`."
+    )
