@@ -208,6 +208,10 @@ STAGING_USER_SHARE = env.float("STAGING_USER_SHARE", default=0.125)
 STAGING_TTL_SECONDS = env.int("STAGING_TTL_SECONDS", default=24 * 60 * 60)
 # An unfinished resumable upload is kept so long after its last byte.
 RESUMABLE_TTL_SECONDS = env.int("RESUMABLE_TTL_SECONDS", default=60 * 60)
+# Clients may post photos to Cloudinary themselves, which has to reach PUBLIC_URL with its notifications.
+DIRECT_UPLOADS = env.bool("DIRECT_UPLOADS", default=False)
+# So long a place is kept for one, and its signed form is good: an hour at most.
+DIRECT_UPLOAD_TTL_SECONDS = env.int("DIRECT_UPLOAD_TTL_SECONDS", default=15 * 60)
 UPLOAD_MAX_ATTEMPTS = env.int("UPLOAD_MAX_ATTEMPTS", default=12)
 UPLOAD_TIMEOUT_SECONDS = env.int("UPLOAD_TIMEOUT_SECONDS", default=30)
 UPLOAD_MIN_BYTES_PER_SECOND = env.int("UPLOAD_MIN_BYTES_PER_SECOND", default=4096)

@@ -140,7 +140,8 @@ def start_what_is_missing(
         url = f"http://{address}:{port}"
         os.environ["CLOUDINARY_URL"] = f"cloudinary://sandbox-key:sandbox-secret@sandbox?upload_prefix={url}"
         os.environ["CLOUDINARY_DELIVERY_URL"] = os.environ.get("CLOUDINARY_DELIVERY_URL") or url
-        children.start("sandbox", [*MANAGE, "sandbox", f"--host={address}", f"--port={port}"], serves_others=True)
+        command = [*MANAGE, "sandbox", f"--host={address}", f"--port={port}", f"--notify={address}"]
+        children.start("sandbox", command, serves_others=True)
         started["CLOUDINARY_URL"] = url
     return started
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.tickets.api.serializers import thumbnail_url_of
 from apps.tickets.models import Image, Ticket
-from apps.tickets.models.slots import slot_as_kept
+from apps.tickets.models.slots import slot_as_kept, status_of
 from apps.tickets.models.statuses import ImageStatus, RejectionReason, SlotSource, SlotStatus
 
 # Why staff want another photo, as whoever took it reads it.
@@ -23,6 +23,7 @@ REASONS = {
 }
 STATES = {
     SlotStatus.MISSING: _("Still missing"),
+    SlotStatus.AWAITING: _("Being sent"),
     SlotStatus.RECEIVED: _("Arrived, being stored"),
     SlotStatus.STORED: _("Arrived"),
 }
@@ -47,7 +48,7 @@ class Tile:
     def state(self) -> str:
         if self.image is None:
             return SlotStatus.MISSING
-        return SlotStatus.STORED if self.image.status == ImageStatus.STORED else SlotStatus.RECEIVED
+        return status_of(self.image.status)
 
     @property
     def state_in_words(self) -> str:

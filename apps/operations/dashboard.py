@@ -93,6 +93,7 @@ def dashboard_for(user) -> dict:
     return {
         "checks": checks,
         "in_flight": stats.in_flight(),
+        "awaited": stats.awaited(),
         "failed_in_a_day": stats.failed_since(timezone.now() - timedelta(days=1)),
         "reviews": stats.waiting_for_review(at_most=REVIEWS_COUNTED + 1),
         "reviews_counted": REVIEWS_COUNTED,

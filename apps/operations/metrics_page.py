@@ -35,6 +35,7 @@ from apps.integrations.webhooks.outcomes import OUTCOMES as WEBHOOK_OUTCOMES
 from apps.support.models import Email
 from apps.tickets import stats
 from apps.tickets.delivery.pause import current_pause
+from apps.tickets.direct.beginning import EVENTS as DIRECT_EVENTS
 from apps.tickets.handover.archive import OUTCOMES
 from apps.tickets.lifecycle.outcomes import ERROR_CODES
 from apps.tickets.models import AssetRemoval
@@ -52,6 +53,7 @@ FROM_THE_BEGINNING = {
     "hopla_unforeseen_errors": [(place,) for place in PLACES],
     "hopla_archives": [(outcome,) for outcome in OUTCOMES],
     "hopla_resumable_uploads": [(event,) for event in EVENTS],
+    "hopla_direct_uploads": [(event,) for event in DIRECT_EVENTS],
     "hopla_photos_rejected": [(reason,) for reason in RejectionReason.values],
     "hopla_webhook_attempts": [(outcome,) for outcome in WEBHOOK_OUTCOMES],
     "hopla_webhooks_disabled": [(DisabledReason.GONE,), (DisabledReason.FAILING,)],
@@ -137,6 +139,9 @@ def collect_database() -> Iterator[Metric]:
         yield waiting
         oldest = (now() - found.oldest_accepted_at).total_seconds() if found.oldest_accepted_at else 0
         yield gauge("hopla_photos_oldest_waiting_seconds", "Since the oldest of them was accepted.", oldest)
+        awaited = stats.awaited()
+        yield gauge("hopla_direct_uploads_awaited", "Direct uploads that are awaited.", awaited.number)
+        yield gauge("hopla_direct_uploads_overdue", "Of them those whose time has passed.", awaited.overdue)
         emails = GaugeMetricFamily("hopla_emails", "E-mails that should have been sent by now.", labels=["state"])
         soon = Q(due_at__lte=now() + CHECK_AGAIN_AFTER) | Q(attempts__gt=0)  # not those that are planned for later
         for state, which in ((EmailState.QUEUED, soon), (EmailState.FAILED, Q())):

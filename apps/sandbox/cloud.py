@@ -1,5 +1,6 @@
 """One cloud: its account, its assets, the journal of requests, and the faults in force."""
 
+import threading
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -21,6 +22,9 @@ class Cloud:
     journal: Journal = field(default_factory=Journal)
     latency_seconds: float = 0.0
     image_max_bytes: int = FREE_PLAN_IMAGE_MAX_BYTES
+    notifies: frozenset[str] = frozenset()  # hosts, besides this machine
+    notification_pauses: tuple[float, ...] = (1, 5, 15)  # seconds, before each repetition
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def delivery_url(self, asset: Asset, *, base_url: str) -> str:
         """Where the original can be fetched; signed when the asset's type is not public."""

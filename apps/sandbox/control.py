@@ -4,7 +4,7 @@
 |---|---|---|---|---|
 | `/_sandbox/faults` | rules and seed | replace them: `{"seed": 1, "rules": [{"kind", "action", "times", "rate", …}]}` | add one rule | lift all |
 | `/_sandbox/assets` | every asset | | | forget all |
-| `/_sandbox/requests` | counts by action, uploads received | | | forget all |
+| `/_sandbox/requests` | counts by action, uploads received, notifications | | | forget all |
 """  # noqa: E501
 
 import json
@@ -52,7 +52,8 @@ def _requests(cloud: Cloud, method: str, body: bytes) -> Response:
     elif method != "GET":
         raise Refused(405, "Method not allowed")
     uploads = [asdict(arrival) for arrival in cloud.journal.uploads]
-    return json_response({"counts": cloud.journal.requests, "uploads": uploads})
+    notices = [asdict(notice) for notice in cloud.journal.notices]
+    return json_response({"counts": cloud.journal.requests, "uploads": uploads, "notifications": notices})
 
 
 def _rule(asked) -> Fault:

@@ -10,7 +10,7 @@ from email.utils import formatdate
 
 from apps.sandbox.responses import HTML, Refused, Response, json_response
 
-ACTIONS = ("upload", "destroy", "admin", "delivery")
+ACTIONS = ("upload", "destroy", "admin", "delivery", "notification")
 API = ("upload", "destroy", "admin")  # what a rule for "any" means
 
 # Each kind with its parameters and their defaults. A fault that needs a stored photo, or a response to spoil, changes
@@ -42,9 +42,16 @@ KINDS: dict[str, dict] = {
     "wrong_public_id": {},
     "wrong_etag": {},
     "wrong_bytes": {},
+    # Of a notification.
+    "notification_lost": {},
+    "notification_doubled": {},  # both at once
+    "notification_forged": {},  # one with another size and no true signature comes before it
+    "notification_delayed": {"seconds": 5.0},
+    "notification_first": {},  # before the upload's own answer
 }
 COMPANIONS = ("latency", "admin_lag")  # all that fire apply; of the other kinds the first one that fires
-DEFAULT_ACTIONS = {"admin_lag": "admin", "wrong_credentials": "any"}
+OF_NOTIFICATIONS = {kind for kind in KINDS if kind.startswith("notification_")}
+DEFAULT_ACTIONS = {"admin_lag": "admin", "wrong_credentials": "any", **dict.fromkeys(OF_NOTIFICATIONS, "notification")}
 
 MESSAGES = {
     400: "Invalid image file",
@@ -107,6 +114,8 @@ def make_fault(kind: str, *, action: str | None = None, times: int | None = None
     action = action or DEFAULT_ACTIONS.get(kind, "upload")
     if action not in (*ACTIONS, "any"):
         raise FaultError(f"There is no action {action!r}. There are: any, {', '.join(ACTIONS)}.")
+    if (kind in OF_NOTIFICATIONS) != (action == "notification"):
+        raise FaultError(f"{kind} is no fault of {action}.")
     unknown = given.keys() - KINDS[kind].keys()
     if unknown:
         raise FaultError(f"{kind} takes no {', '.join(sorted(unknown))}.")

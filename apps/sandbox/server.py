@@ -6,6 +6,7 @@ import socket
 import socketserver
 import sys
 import threading
+from collections.abc import Iterable
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
@@ -15,7 +16,7 @@ from apps.sandbox.assets import DEFAULT_MAX_BYTES, AssetStore
 from apps.sandbox.cloud import FREE_PLAN_IMAGE_MAX_BYTES, Cloud
 from apps.sandbox.connection import Connection
 from apps.sandbox.faults import Fault, make_fault
-from apps.sandbox.journal import Arrival
+from apps.sandbox.journal import Arrival, Notice
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,8 @@ class SandboxServer:
 
     As a context manager it serves inside the block. `port=0` picks a free one, which `url` then names; after `stop`
     a second `start` comes back at the same address with the same assets. `image_max_bytes` is the largest photo
-    accepted, `max_bytes` what is kept of all of them; `folder` keeps them on disk instead of in memory.
+    accepted, `max_bytes` what is kept of all of them; `folder` keeps them on disk instead of in memory. Of uploads that
+    ask for it this machine is notified, and the hosts of `notifies`.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class SandboxServer:
         max_bytes: int = DEFAULT_MAX_BYTES,
         latency_seconds: float = 0.0,
         image_max_bytes: int = FREE_PLAN_IMAGE_MAX_BYTES,
+        notifies: Iterable[str] = (),
     ):
         self.host, self.port = host, port
         self.cloud = Cloud(
@@ -51,6 +54,7 @@ class SandboxServer:
             assets=AssetStore(folder=folder, max_bytes=max_bytes),
             latency_seconds=latency_seconds,
             image_max_bytes=image_max_bytes,
+            notifies=frozenset(notifies),
         )
         self._listener: Listener | None = None
 
@@ -75,6 +79,11 @@ class SandboxServer:
         return self.cloud.journal.uploads
 
     @property
+    def notices(self) -> list[Notice]:
+        """Every notification, in order."""
+        return self.cloud.journal.notices
+
+    @property
     def requests(self) -> dict[str, int]:
         """The number of requests of each action: upload, destroy, admin, delivery."""
         return self.cloud.journal.requests
@@ -92,6 +101,7 @@ class SandboxServer:
 
     def start(self) -> "SandboxServer":
         """Listen and serve. Raises PortInUseError."""
+        self.cloud.stopping.clear()
         try:
             self._listener = Listener(self.cloud, self.host, self.port)
         except OSError as exc:
@@ -105,6 +115,7 @@ class SandboxServer:
 
     def stop(self) -> None:
         """Stop listening and cut every connection, also one in the middle of a response. Safe to call twice."""
+        self.cloud.stopping.set()
         if self._listener:
             self._listener.stop()
             self._listener = None

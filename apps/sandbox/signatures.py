@@ -30,6 +30,11 @@ def sign(params: dict[str, str], secret: str, *, algorithm: str = "sha1", versio
     return _digest(string_to_sign(params, version=version) + secret, algorithm).hex()
 
 
+def sign_notification(body: bytes, timestamp: str, secret: str, *, algorithm: str) -> str:
+    """Hex digest of body, timestamp and secret."""
+    return hashlib.new(algorithm, body + f"{timestamp}{secret}".encode(), usedforsecurity=False).hexdigest()
+
+
 def check_signed(params: dict[str, str], account: Account) -> None:
     """Return when `params` are signed by `account` within the last hour.
 

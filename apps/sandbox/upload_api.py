@@ -10,9 +10,10 @@ from apps.sandbox.assets import Asset
 from apps.sandbox.cloud import Cloud, Request
 from apps.sandbox.faults import spoil_fields
 from apps.sandbox.forms import Photo
+from apps.sandbox.notifications import notify
 from apps.sandbox.pictures import ALIASES, NotAPicture, Picture, describe
 from apps.sandbox.responses import Refused, Response, json_response
-from apps.sandbox.signatures import check_basic, check_signed, sign
+from apps.sandbox.signatures import ALGORITHMS, check_basic, check_signed, sign
 
 TYPES = ("upload", "private", "authenticated")
 FORBIDDEN_IN_PUBLIC_ID = re.compile(r"[?&#\\%<>+]")
@@ -37,16 +38,19 @@ def upload(cloud: Cloud, request: Request) -> Response:
         fields["overwritten" if overwrite else "existing"] = True
     if request.misbehaviour.fault:
         fields = spoil_fields(fields, request.misbehaviour.fault)
+    if params.get("notification_url") and (overwrite or not existed):
+        notify(cloud, params["notification_url"], fields, algorithm=_algorithm_of(params))
     return json_response(fields)
 
 
-def destroy(cloud: Cloud, request: Request) -> Response:
-    """Delete the asset; `{"result": "ok"}`, or "not found", both with 200. Raises Refused."""
+def destroy(cloud: Cloud, request: Request, *, resource_type: str = "image") -> Response:
+    """Delete the asset; `{"result": "ok"}`, or "not found", both with 200: all are images here. Raises Refused."""
     _check_signer(cloud, request)
     public_id = request.params.get("public_id")
     if not public_id:
         raise Refused(400, "Missing required parameter - public_id")
-    removed = cloud.assets.remove(type=_type_of(request.params), public_id=public_id)
+    is_image = resource_type == "image"
+    removed = is_image and cloud.assets.remove(type=_type_of(request.params), public_id=public_id)
     return json_response({"result": "ok" if removed else "not found"})
 
 
@@ -55,6 +59,11 @@ def _check_signer(cloud: Cloud, request: Request) -> None:
         check_basic(request.headers["Authorization"], cloud.account)
     else:
         check_signed(request.params, cloud.account)
+
+
+def _algorithm_of(params: dict[str, str]) -> str:
+    """The one that the account uses, as far as the request's own signature shows it."""
+    return ALGORITHMS.get(len(params.get("signature", "")), "sha1")
 
 
 def _photo_of(cloud: Cloud, request: Request) -> Photo:

@@ -11,6 +11,7 @@ class TicketsConfig(AppConfig):
         from apps.common.jobs import periodic
         from apps.tickets import checks  # noqa: F401  registers them
         from apps.tickets.delivery.leases import leases
+        from apps.tickets.direct import allowance  # noqa: F401  connects receivers
         from apps.tickets.lifecycle import signals  # noqa: F401  connects receivers
         from apps.tickets.storage import removal  # noqa: F401  connects receivers
         from apps.tickets.storage.cloudinary import interrupt_calls

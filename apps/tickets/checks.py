@@ -7,6 +7,7 @@ from django.core.checks import Error, register
 
 from apps.tickets.delivery.backoff import retry_horizon_seconds
 from apps.tickets.staging.servers import all_servers
+from apps.tickets.storage.cloudinary import SIGNATURE_SECONDS
 
 POSITIVE = (
     "IMAGE_MAX_BYTES",
@@ -22,6 +23,7 @@ POSITIVE = (
     "STOP_TIMEOUT_SECONDS",
     "WEBHOOK_CONCURRENCY",
     "WEBHOOK_TIMEOUT_SECONDS",
+    "DIRECT_UPLOAD_TTL_SECONDS",
 )
 
 
@@ -97,6 +99,32 @@ def one_photo_fits_the_daily_quota(app_configs, **kwargs):
             "UPLOAD_BYTES_PER_DAY is smaller than IMAGE_MAX_BYTES.",
             hint="Raise it, or set it to 0 for no limit: the largest photo allowed could never be sent.",
             id="hopla.E005",
+        )
+    ]
+
+
+@register()
+def place_of_a_direct_upload_ends_with_its_signature(app_configs, **kwargs):
+    if settings.DIRECT_UPLOAD_TTL_SECONDS <= SIGNATURE_SECONDS:
+        return []
+    return [
+        Error(
+            f"DIRECT_UPLOAD_TTL_SECONDS is {settings.DIRECT_UPLOAD_TTL_SECONDS}.",
+            hint=f"Set it to {SIGNATURE_SECONDS} at most: for longer Cloudinary takes no signature.",
+            id="hopla.E008",
+        )
+    ]
+
+
+@register()
+def cloudinary_can_tell_of_direct_uploads(app_configs, **kwargs):
+    if not settings.DIRECT_UPLOADS or settings.PUBLIC_URL_IS_SET or settings.DEBUG:
+        return []
+    return [
+        Error(
+            "DIRECT_UPLOADS is on, and PUBLIC_URL is not set.",
+            hint="Set it to the address of this service: Cloudinary tells hopla there that a photo has come.",
+            id="hopla.E009",
         )
     ]
 

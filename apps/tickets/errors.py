@@ -260,6 +260,42 @@ class UploadTypeError(APIException):
     )
 
 
+class DirectUploadsOffError(APIException):
+    status_code = 403
+    default_code = "direct_uploads_off"
+    default_detail = _("Photos are not sent to Cloudinary directly here: post them to this API.")
+
+
+class DirectUploadSettledError(APIException):
+    status_code = 403
+    default_code = "upload_finished"
+    default_detail = _("The photo has come, or it was awaited no longer: there is nothing to take back.")
+
+
+class NotADirectUploadError(APIException):
+    status_code = 409
+    default_code = "not_a_direct_upload"
+    default_detail = _("This photo came through this API: there is nothing to confirm.")
+
+
+class ConfirmationSignatureError(APIException):
+    status_code = 400
+    default_code = "confirmation_signature_invalid"
+    default_detail = _("This is no answer that Cloudinary has signed for this photo.")
+
+
+class NotificationSignatureError(APIException):
+    status_code = 403
+    default_code = "notification_signature_invalid"
+    default_detail = _("This notification is not signed by this service's account at Cloudinary.")
+
+
+class NotificationTimeError(APIException):
+    status_code = 403
+    default_code = "notification_time_invalid"
+    default_detail = _("This notification is too old, or from the future.")
+
+
 class SlowUploadError(APIException):
     """Unlike 408, clients that resume take 503 for a reason to go on."""
 

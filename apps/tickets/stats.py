@@ -26,6 +26,14 @@ class InFlight:
 
 
 @dataclass(frozen=True)
+class Awaited:
+    """The direct uploads that are awaited."""
+
+    number: int
+    overdue: int  # whose time has passed, while Cloudinary cannot be asked
+
+
+@dataclass(frozen=True)
 class UploadError:
     image: Image  # only id, ticket_id and position
 
@@ -45,6 +53,12 @@ def in_flight() -> InFlight:
             oldest_accepted_at=Min("created_at"),
         )
     )
+
+
+def awaited() -> Awaited:
+    images = Image.objects.filter(status=ImageStatus.AWAITING_UPLOAD, next_check_at__isnull=False)
+    overdue = Count("pk", filter=Q(upload_expires_at__lt=timezone.now()))
+    return Awaited(**images.aggregate(number=Count("pk"), overdue=overdue))
 
 
 def stored_by_minute(*, minutes: int = 60) -> list[tuple[datetime, int]]:

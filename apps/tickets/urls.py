@@ -1,7 +1,7 @@
 from django.urls import path
 
 from apps.common.api import path_ids  # noqa: F401 (registers the converter)
-from apps.tickets.api import handover, images, kinds, tickets, uploads
+from apps.tickets.api import direct, handover, images, kinds, tickets, uploads
 
 urlpatterns = [
     # First, as Django tries them in this order, at four calls each.
@@ -16,4 +16,16 @@ urlpatterns = [
     path("tickets/<int:ticket_id>/uploads/", uploads.UploadsView.as_view(), name="ticket-uploads"),
     path("tickets/<int:ticket_id>/uploads/<any_case_uuid:upload_id>/", uploads.UploadView.as_view(), name="upload"),
     path("tickets/<int:ticket_id>/images/<any_case_uuid:image_id>/", images.ImageView.as_view(), name="image"),
+    path(
+        "tickets/<int:ticket_id>/images/<any_case_uuid:image_id>/confirm/",
+        direct.ConfirmationView.as_view(),
+        name="image-confirmation",
+    ),
+    path("tickets/<int:ticket_id>/direct-uploads/", direct.DirectUploadsView.as_view(), name="ticket-direct-uploads"),
+    path(
+        "tickets/<int:ticket_id>/direct-uploads/<any_case_uuid:image_id>/",
+        direct.DirectUploadView.as_view(),
+        name="direct-upload",
+    ),
+    path("cloudinary/notifications/", direct.NotificationsView.as_view(), name="cloudinary-notifications"),
 ]

@@ -95,7 +95,7 @@ def _no_place_given_twice(books):
     """declared >= received = stored + in flight"""
     tickets = list(Ticket.objects.all())
     for progress in progress_of(tickets).values():
-        if progress.declared < progress.received or progress.received != progress.stored + progress.in_flight:
+        if progress.declared < progress.received or progress.received != progress.stored + progress.unsettled:
             yield f"{progress}"
 
 

@@ -31,6 +31,8 @@ COUNTERS = {
     "hopla_photo_bytes_accepted": ("Bytes of the photos accepted.", ()),
     "hopla_photos_refused": ("Photos refused, by the code of the answer.", ("code",)),
     "hopla_resumable_uploads": ("Resumable uploads, by what became of them.", ("event",)),
+    "hopla_direct_uploads": ("Direct uploads, by what became of them.", ("event",)),
+    "hopla_notifications_refused": ("Cloudinary's notifications that were not taken for genuine.", ("code",)),
     "hopla_photos_stored": ("Photos that Cloudinary holds and the ticket counts.", ()),
     "hopla_photos_failed": ("Photos that failed for good, by code.", ("code",)),
     "hopla_upload_attempts": ("Attempts to bring a photo to Cloudinary.", ()),

@@ -57,8 +57,9 @@ class ImageAdmin(SearchByTicketOrPhoto, StatusBadge, ActingStaff, ReadOnly, Larg
         ("picture", "address"),
         ("filename", "content_type", "format"),
         ("size", "width", "height", "orientation"),
-        ("sha256", "duplicate_of"),
+        ("sha256", "md5", "duplicate_of"),
         ("asset_id", "asset_version", "asset_format"),
+        ("upload_expires_at",),
         ("created_at", "updated_at", "stored_at"),
         ("request_id",),
     )

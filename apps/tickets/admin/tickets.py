@@ -152,7 +152,7 @@ class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, ReviewAdmin, LargeAdm
         progress = getattr(ticket, "counted", None) or ticket.progress()
         told = gettext("%(stored)d of %(declared)d") % {"stored": progress.stored, "declared": progress.declared}
         more = [
-            gettext("%(number)d on their way") % {"number": progress.in_flight} if progress.in_flight else "",
+            gettext("%(number)d on their way") % {"number": progress.unsettled} if progress.unsettled else "",
             gettext("%(number)d failed") % {"number": progress.failed} if progress.failed else "",
             gettext("%(number)d rejected") % {"number": progress.rejected} if progress.rejected else "",
         ]

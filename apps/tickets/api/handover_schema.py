@@ -34,7 +34,13 @@ class ManifestPhotoSerializer(ShownSerializer):
     filename = shown(CharField, "kitchen.jpg")
     content_type = shown(CharField, "image/jpeg")
     size = shown(IntegerField, 3482911)
-    sha256 = shown(CharField, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
+    sha256 = shown(
+        CharField,
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        allow_null=True,
+        help_text="Null of a direct upload, whose bytes this service has not seen.",
+    )
+    md5 = shown(CharField, None, allow_null=True, help_text="Of a direct upload alone: what Cloudinary counted.")
     width = shown(IntegerField, 4032)
     height = shown(IntegerField, 3024)
     created_at = shown(DateTimeField, "2026-11-21T10:00:05.310000Z")
@@ -63,8 +69,9 @@ READ_MANIFEST = operation(
     "tickets_manifest",
     "Read the manifest of a ticket",
     "What the set consists of, at this moment and in any state: the stored photos alone, with the size and the sha256 "
-    "that hopla counted while they arrived. What a photo says of itself is apart from that, in `claims`. The JSON is "
-    "in the canonical form of RFC 8785: equal manifests have equal bytes.\n\n"
+    "that hopla counted while they arrived; of direct uploads with the size and the md5 that Cloudinary counted. What "
+    "a photo says of itself is apart from that, in `claims`. The JSON is in the canonical form of RFC 8785: equal "
+    "manifests have equal bytes.\n\n"
     "With `Accept: application/jose` the same bytes are returned signed, as a compact JWS (EdDSA with Ed25519): it "
     "proves later, offline, which bytes were complete when. The keys are at `/.well-known/jwks.json`.",
     tag="tickets",
@@ -84,7 +91,8 @@ READ_ARCHIVE = operation(
     "tickets_archive",
     "Download the photos of a ticket",
     "A zip, streamed, with Content-Length: the stored photos as they were sent, named by place and slot such as "
-    "`003-kitchen.jpg`, `manifest.json` and, signed, `manifest.jws`. The sha256 of each photo is compared on the way. "
+    "`003-kitchen.jpg`, `manifest.json` and, signed, `manifest.jws`. The sha256 of each photo, of a direct upload the "
+    "md5, is compared on the way. "
     "If one does not match, the download is broken off: the connection ends before Content-Length is reached. Discard "
     "what was received.\n\n"
     "HEAD returns the length. A server sends few archives at once, and disconnects a client that takes less than 32 "

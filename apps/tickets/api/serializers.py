@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from operator import attrgetter
 
 from django.conf import settings
+from django.core.validators import RegexValidator
 from django.utils import timezone
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
@@ -30,6 +31,7 @@ from apps.common.api.fields import MomentField, NullIsLeftOut, StrictCharField, 
 from apps.common.db.snapshot import one_snapshot
 from apps.tickets.api.new_slots import MetadataField, NewSlotSerializer, require_names_once
 from apps.tickets.api.shown import ShownSerializer, shown
+from apps.tickets.direct import settling
 from apps.tickets.kinds.copying import slots_in
 from apps.tickets.models import Image, Progress, Ticket, TicketKind, missing, slots_now
 from apps.tickets.models.kind import in_language
@@ -330,14 +332,42 @@ class ImageSerializer(ShownSerializer):
     slot = shown(CharField, None, allow_null=True, help_text="The name of its place; null where that has none.")
     status = shown(ChoiceField, "stored", choices=ImageStatus.values)
     filename = shown(CharField, "kitchen.jpg")
-    content_type = shown(CharField, "image/jpeg")
-    size = shown(IntegerField, 3482911)
-    sha256 = shown(CharField, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")
+    content_type = shown(
+        CharField,
+        "image/jpeg",
+        read=lambda image: image.content_type or None,
+        allow_null=True,
+        help_text="Null of a direct upload until it is stored, as are `width`, `height` and `format`.",
+    )
+    size = shown(
+        IntegerField,
+        3482911,
+        allow_null=True,
+        help_text="In bytes. Of a direct upload, until it is stored, what was announced; else null.",
+    )
+    sha256 = shown(
+        CharField,
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        read=lambda image: image.sha256 or None,
+        allow_null=True,
+        help_text="Null of a direct upload, whose bytes this service has not seen.",
+    )
+    md5 = shown(
+        CharField,
+        None,
+        read=lambda image: image.md5 or None,
+        allow_null=True,
+        help_text="Of a direct upload alone: what Cloudinary counted; until it is stored, what was announced.",
+    )
     duplicate_of = shown(UUIDField, None, source="duplicate_of_id", allow_null=True)
     width = shown(
-        IntegerField, 4032, help_text="In pixels, as a person sees the photo: turned and cropped as it asks for."
+        IntegerField,
+        4032,
+        allow_null=True,
+        help_text="In pixels, as a person sees the photo: turned and cropped as it asks for. Of a direct upload, as "
+        "Cloudinary says.",
     )
-    height = shown(IntegerField, 3024, help_text="Likewise.")
+    height = shown(IntegerField, 3024, allow_null=True, help_text="Likewise.")
     orientation = shown(
         IntegerField,
         1,
@@ -346,7 +376,7 @@ class ImageSerializer(ShownSerializer):
         help_text="How the photo is stored, in the numbers of EXIF: 1 is upright, 6 takes a quarter turn clockwise to "
         "be seen. From 5 on, the stored width is the `height` here.",
     )
-    format = shown(CharField, "jpeg")
+    format = shown(CharField, "jpeg", read=lambda image: image.format or None, allow_null=True)
     captured_at, location, camera = shown_claims()
     url = shown(
         URLField,
@@ -381,6 +411,97 @@ class ImageSerializer(ShownSerializer):
     )
     created_at = shown(DateTimeField, "2026-11-21T10:00:05.310000Z")
     stored_at = shown(DateTimeField, "2026-11-21T10:00:07.842000Z", allow_null=True)
+
+
+AWAITED_IMAGE = ImageSerializer.example(
+    status="awaiting_upload",
+    **dict.fromkeys(("content_type", "sha256", "width", "height", "format", "url", "thumbnail_url", "stored_at")),
+    **dict.fromkeys(("captured_at", "location", "camera")),
+    attempts=0,
+)
+
+
+class NewDirectUploadSerializer(NullIsLeftOut, serializers.Serializer):
+    """A photo that the client will post to Cloudinary itself."""
+
+    filename = StrictCharField(max_length=1000)
+    content_type = StrictCharField(max_length=255, required=False, allow_blank=True, default="")
+    size = StrictIntegerField(
+        min_value=0, required=False, default=None, help_text="In bytes. Another number that comes fails the photo."
+    )
+    md5 = StrictCharField(
+        required=False,
+        default=None,
+        validators=[RegexValidator(r"^[0-9a-fA-F]{32}\Z", _("An md5 has 32 hexadecimal digits."))],
+        help_text="In hexadecimal digits. Other bytes that come fail the photo.",
+    )
+    slot = StrictCharField(
+        required=False, allow_blank=True, default="", help_text="The name of the place that the photo is for."
+    )
+
+    class Meta:
+        swagger_schema_fields = {"example": {"filename": "kitchen.jpg", "size": 3482911, "slot": ""}}
+
+    def validate_md5(self, md5):
+        return (md5 or "").lower()
+
+
+class SignedFormSerializer(ShownSerializer):
+    """What to post to Cloudinary, as multipart/form-data: each of `fields` as it is, and then the photo as `file`."""
+
+    url = shown(
+        CharField,
+        "https://api.cloudinary.com/v1_1/demo/image/upload",
+        read=lambda it: it["form"].url,
+    )
+    method = shown(CharField, "POST", read=lambda it: "POST")
+    fields = shown(
+        DictField,
+        {
+            "public_id": "hopla/7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11",
+            "timestamp": "1795255201",
+            "signature": "bfd09f95…",
+        },
+        child=CharField(),
+        read=lambda it: it["form"].fields,
+        help_text="All signed: change none, and add none.",
+    )
+    expires_at = shown(
+        DateTimeField,
+        "2026-11-21T10:15:05Z",
+        read=lambda it: it["expires_at"],
+        help_text="Then the form ends, and the place is free unless the photo has come.",
+    )
+
+
+class DirectUploadSerializer(ShownSerializer):
+    """A direct upload that has begun."""
+
+    image = shown(ImageSerializer, AWAITED_IMAGE, read=lambda it: it["image"])
+    upload = shown(SignedFormSerializer, SignedFormSerializer.example(), read=lambda it: it["upload"])
+
+
+class ConfirmationSerializer(serializers.Serializer):
+    """Cloudinary's answer to an upload. What else it has is not read."""
+
+    public_id = StrictCharField(max_length=255, trim_whitespace=False)
+    version = StrictIntegerField(min_value=0, max_value=2**63 - 1)
+    signature = StrictCharField(max_length=64)
+
+    class Meta:
+        swagger_schema_fields = {
+            "example": {
+                "public_id": "hopla/7d0f8a34-52b5-4c5c-9a5c-1f6d3b9f0a11",
+                "version": 1795255201,
+                "signature": "bfd09f95f331f558cbd1320e67aa8d488770583e",
+            }
+        }
+
+
+class NotificationOutcomeSerializer(ShownSerializer):
+    """What a notification of Cloudinary's came to."""
+
+    outcome = shown(ChoiceField, "stored", choices=settling.OUTCOMES)
 
 
 class TicketDetailSerializer(TicketWithSlotsSerializer):

@@ -47,7 +47,8 @@ class Photo:
     asset_version: int
     asset_format: str
     size: int
-    sha256: str
+    digest: str
+    algorithm: str
 
     @classmethod
     def of(cls, image: Image) -> "Photo":
@@ -57,7 +58,8 @@ class Photo:
             asset_version=image.asset_version,
             asset_format=image.asset_format,
             size=image.size,
-            sha256=image.sha256,
+            digest=image.sha256 or image.md5,
+            algorithm="sha256" if image.sha256 else "md5",  # of a direct upload
         )
 
     def open(self) -> Original:
@@ -104,17 +106,20 @@ class Archive:
             self._zip.add(self._pieces_of(photo), folder + name_of(described), size=photo.size)
 
     def _pieces_of(self, photo: Photo) -> Iterator[bytes]:
-        received, sha256, held_back = 0, hashlib.sha256(), b""
+        received, held_back = 0, b""
+        digest = hashlib.new(photo.algorithm, usedforsecurity=False)
         for piece in self._original_of(photo).pieces():
             received += len(piece)
             if received > photo.size:
                 break
-            sha256.update(piece)
+            digest.update(piece)
             if held_back:
                 yield held_back
             held_back = piece
-        if (received, sha256.hexdigest()) != (photo.size, photo.sha256):
-            raise PhotoDiffersError(f"{photo.image_id} has another size or sha256 at Cloudinary than it came with")
+        if (received, digest.hexdigest()) != (photo.size, photo.digest):
+            raise PhotoDiffersError(
+                f"{photo.image_id} has another size or {photo.algorithm} at Cloudinary than it came with"
+            )
         yield held_back
         self.close()
 

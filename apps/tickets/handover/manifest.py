@@ -1,7 +1,8 @@
 """The manifest of a ticket: what the set consists of, byte for byte, as of one moment.
 
-What hopla knows by itself is in it: the size and sha256 that it counted as the photo came, and when. What a photo only
-says of itself stands apart, in `claims`. Photos that are not stored are no part of the set.
+What hopla knows by itself is in it: the size and sha256 that it counted as the photo came, and when. Of a direct upload
+it has what Cloudinary says instead, the size and an md5. What a photo only says of itself stands apart, in `claims`.
+Photos that are not stored are no part of the set.
 """
 
 from dataclasses import dataclass
@@ -63,7 +64,8 @@ def _photo(image: Image) -> dict:
         "filename": image.filename,
         "content_type": image.content_type,
         "size": image.size,
-        "sha256": image.sha256,
+        "sha256": image.sha256 or None,
+        "md5": image.md5 or None,
         "width": image.width,
         "height": image.height,
         "created_at": _moment(image.created_at),

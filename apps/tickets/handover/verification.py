@@ -18,7 +18,8 @@ from apps.tickets.handover.signing import NotVerifiedError, verified_payload
 READ_BYTES = 64 * 1024
 MANIFEST_MAX_BYTES = 64 * 1024 * 1024
 FIELDS = {"ticket_id": int, "num_images": int, "status": str, "issued_at": str, "photos": list}
-PHOTO_FIELDS = {"position": int, "filename": str, "content_type": str, "size": int, "sha256": str}
+PHOTO_FIELDS = {"position": int, "filename": str, "content_type": str, "size": int}
+DIGESTS = ("sha256", "md5")  # the first that a photo has
 BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError, RuntimeError)
 
 
@@ -35,7 +36,7 @@ def verified_manifest(jws: str, jwks: dict) -> dict:
         raise NotVerifiedError("What was signed is no JSON.") from exc
     if not is_canonical:
         raise NotVerifiedError("What was signed is not in canonical form (RFC 8785).")
-    if not _has(content, FIELDS) or not all(_has(photo, PHOTO_FIELDS) for photo in content["photos"]):
+    if not _has(content, FIELDS) or not all(_describes(photo) for photo in content["photos"]):
         raise NotVerifiedError("What was signed is no manifest: it lacks fields.")
     return content
 
@@ -85,13 +86,14 @@ def _differences_of_photo(name: str, photo: dict, opened: zipfile.ZipFile, entry
     if entry.file_size != photo["size"]:
         yield f"{name!r} has {entry.file_size} bytes, and the manifest says {photo['size']}."
         return
-    received, sha256 = 0, hashlib.sha256()
+    algorithm, expected = _digest_of(photo)
+    received, digest = 0, hashlib.new(algorithm, usedforsecurity=False)
     with opened.open(entry) as file:
         while received <= photo["size"] and (piece := file.read(READ_BYTES)):
             received += len(piece)
-            sha256.update(piece)
-    if (received, sha256.hexdigest()) != (photo["size"], photo["sha256"]):
-        yield f"{name!r} has not the sha256 that the manifest says."
+            digest.update(piece)
+    if (received, digest.hexdigest()) != (photo["size"], expected):
+        yield f"{name!r} has not the {algorithm} that the manifest says."
 
 
 def _differences_of_manifests(content: dict, opened: zipfile.ZipFile, entries: dict, jwks: dict) -> Iterator[str]:
@@ -113,6 +115,15 @@ def _text(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str:
         raise NotVerifiedError(f"{entry.filename!r} is too large for what it should be.")
     with opened.open(entry) as file:
         return file.read(MANIFEST_MAX_BYTES).decode()
+
+
+def _describes(photo) -> bool:
+    return _has(photo, PHOTO_FIELDS) and _digest_of(photo) is not None
+
+
+def _digest_of(photo: dict) -> tuple[str, str] | None:
+    """Returns the name of the photo's digest and its value."""
+    return next(((name, photo[name]) for name in DIGESTS if type(photo.get(name)) is str), None)
 
 
 def _has(content, fields: dict[str, type]) -> bool:

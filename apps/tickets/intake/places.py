@@ -71,9 +71,9 @@ MOST_CONTENDED = 1000  # tickets that this process remembers
 # each time that it is run.
 NOT_YET = {
     **dict.fromkeys(("asset_id", "asset_format", "error_code", "error_detail"), "''"),
-    **dict.fromkeys(("rejection_reason", "rejection_note"), "''"),
+    **dict.fromkeys(("rejection_reason", "rejection_note", "md5"), "''"),
     **dict.fromkeys(("attempts", "attempts_uncounted"), "0"),
-    **dict.fromkeys(("asset_version", "next_retry_at", "stored_at", "rejected_at"), "NULL"),
+    **dict.fromkeys(("asset_version", "next_retry_at", "stored_at", "rejected_at", "upload_expires_at"), "NULL"),
 }
 IS_OPEN = Q(status__in=OPEN_TICKET) & (Q(expires_at=None) | Q(expires_at__gt=NOW))
 
@@ -132,7 +132,7 @@ def choose_position(ticket: Ticket, *, taken: set[int], wanted: int | None = Non
 
 def free_position(ticket: Ticket, *, wanted: int | None = None) -> int:
     """Likewise, of a ticket that is locked, as its images are now."""
-    taken = set(ticket.images.holding_a_place().values_list("position", flat=True))
+    taken = {position for [position] in _POSITIONS.rows(ticket_id=ticket.pk)}
     return choose_position(ticket, taken=taken, wanted=wanted)
 
 
@@ -151,6 +151,13 @@ def take_place(image: Image, *, position: int | None = None) -> None:
             _take_at_once(image, position=position)
         else:
             _take_in_steps(image, ticket, position=position)
+
+
+def take_awaited_place(image: Image, *, position: int | None = None) -> Ticket:
+    """Likewise for a photo of which nothing is there yet. Returns the ticket, locked: call it in a transaction."""
+    ticket = Ticket.objects.lock(image.ticket_id)
+    _take_in_steps(image, ticket, position=free_position(ticket, wanted=position))
+    return ticket
 
 
 def _take_first_free(image: Image, *, position: int | None) -> bool:
@@ -211,8 +218,8 @@ def _take_at_once(image: Image, *, position: int | None, locks_first: bool = Fal
 
 
 def _take_in_steps(image: Image, ticket: Ticket, *, position: int) -> None:
-    twin = _TWIN.first(ticket_id=ticket.pk, sha256=image.sha256)
-    image.position, image.duplicate_of_id = position, twin and twin[0]
+    twin = image.sha256 and _TWIN.first(ticket_id=ticket.pk, sha256=image.sha256)
+    image.position, image.duplicate_of_id = position, twin[0] if twin else None
     insert(image)
     with acting_as(_guest(image) or f"user {ticket.owner_id}"):
         if not begin(ticket):
@@ -230,6 +237,11 @@ _TWIN = CompiledQuery(
     lambda: (
         Image.objects.holding_a_place().filter(_IS_TWIN, ticket=_TICKET_ID).order_by("created_at").values_list("pk")[:1]
     )
+)
+
+
+_POSITIONS = CompiledQuery(
+    lambda: Image.objects.holding_a_place().filter(ticket=_TICKET_ID).order_by().values_list("position")
 )
 
 

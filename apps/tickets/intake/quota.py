@@ -65,6 +65,14 @@ redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ' ' .. (redis.call('TIME')[1] + 
 return 1
 """
 
+# ARGV: upload, bytes that have come. Without a lease, which has run out, they count all the same.
+END_LEASE = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local leased = string.match(redis.call('HGET', KEYS[2], ARGV[1]) or '0', '%d+')
+redis.call('HINCRBY', KEYS[1], 'bytes', ARGV[2] - leased)
+return redis.call('HDEL', KEYS[2], ARGV[1])
+"""
+
 
 @contextmanager
 def taken_for_photo(user, size: int | None):
@@ -95,6 +103,13 @@ def renew_lease(user_id: int, upload_id, *, to_come: int, seconds: int, give_bac
     """So many of its bytes are still to come, and others never will. With none to come the lease ends."""
     if settings.UPLOAD_BYTES_PER_DAY:
         _run(CHANGE_LEASE, user_id, str(upload_id), to_come, seconds, give_back)
+
+
+def end_lease(user_id: int, upload_id, *, came: int) -> None:
+    """So many of its bytes have come, and no more will: the rest is given back. If Redis is away, all of it later."""
+    if settings.UPLOAD_BYTES_PER_DAY:
+        with suppress(RedisError):
+            _run(END_LEASE, user_id, str(upload_id), came)
 
 
 def _take(user_id: int, at_least: int, at_most: int, *lease) -> tuple[int, bytes]:

@@ -1,7 +1,7 @@
 """Tickets that end without completing: cancelled by staff, or expired.
 
-Photos in flight fail at once, since they are not needed any more. If an upload still succeeds, its asset is removed
-from Cloudinary.
+Photos in flight, and those that are awaited, fail at once, since they are not needed any more. If an upload still
+succeeds, its asset is removed from Cloudinary.
 """
 
 from django.db import transaction
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 from apps.tickets.lifecycle import moves, outcomes
 from apps.tickets.lifecycle.signals import ticket_cancelled, ticket_expired
 from apps.tickets.models import Ticket
-from apps.tickets.models.statuses import IN_FLIGHT, OPEN_TICKET
+from apps.tickets.models.statuses import OPEN_TICKET, UNSETTLED, ImageStatus
 
 EXPIRE_BATCH = 100
 
@@ -41,6 +41,8 @@ def _end(ticket_id: int, move, ended: Signal, *, code: str, detail: str) -> bool
         if not move(ticket):
             return False
         ended.send(sender=Ticket, ticket=ticket)
-        for image in ticket.images.filter(status__in=IN_FLIGHT):
-            outcomes.record_failed(image, code=code, detail=detail)
+        for image in ticket.images.filter(status__in=UNSETTLED):
+            is_awaited = image.status == ImageStatus.AWAITING_UPLOAD
+            record = outcomes.record_not_received if is_awaited else outcomes.record_failed
+            record(image, code=code, detail=detail)
     return True

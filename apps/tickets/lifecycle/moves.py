@@ -22,6 +22,19 @@ REASON = Parameter("reason", models.CharField())
 TROUBLE = {"error_code": CODE, "error_detail": Parameter("detail", models.CharField())}
 NO_TROUBLE = {"error_code": "", "error_detail": ""}
 SETTLED = {"next_retry_at": None, "next_check_at": None}
+POSITION = Parameter("position", models.PositiveIntegerField())
+ASSET = {
+    "asset_id": Parameter("asset_id", models.CharField()),
+    "asset_version": Parameter("asset_version", models.BigIntegerField()),
+    "asset_format": Parameter("asset_format", models.CharField()),
+    "stored_at": NOW,
+}
+# What hopla learns of a direct upload from Cloudinary alone.
+FACTS = {
+    **{name: Parameter(name, models.PositiveIntegerField()) for name in ("size", "width", "height")},
+    **{name: Parameter(name, models.CharField()) for name in ("md5", "content_type", "format")},
+    "duplicate_of": Parameter("duplicate_of", models.UUIDField()),
+}
 
 IS_DUE = Q(next_retry_at=None) | Q(next_retry_at__lte=NOW)
 # No other attempt has begun since the image was read, and staff have not had it tried again.
@@ -41,15 +54,25 @@ IMAGE_MOVES = {
     "store": ImageMove(
         IN_FLIGHT,
         ImageStatus.STORED,
-        {
-            "asset_id": Parameter("asset_id", models.CharField()),
-            "asset_version": Parameter("asset_version", models.BigIntegerField()),
-            "asset_format": Parameter("asset_format", models.CharField()),
-            "stored_at": NOW,
-        }
-        | NO_TROUBLE
-        | SETTLED,
+        ASSET | NO_TROUBLE | SETTLED,
         only_if=SAME_ATTEMPT,
+    ),
+    "receive": ImageMove(
+        [ImageStatus.AWAITING_UPLOAD], ImageStatus.STORED, ASSET | FACTS | SETTLED, only_if=SAME_ATTEMPT
+    ),
+    "receive_late": ImageMove(
+        [ImageStatus.FAILED],
+        ImageStatus.STORED,
+        ASSET | FACTS | NO_TROUBLE | SETTLED | {"position": POSITION},
+        only_if=SAME_ATTEMPT,
+        reason="late",
+    ),
+    "await_no_longer": ImageMove(
+        [ImageStatus.AWAITING_UPLOAD],
+        ImageStatus.FAILED,
+        TROUBLE | {"next_check_at": MOMENT},
+        only_if=SAME_ATTEMPT,
+        reason=CODE,
     ),
     "retry_at": ImageMove(
         [ImageStatus.UPLOADING],
@@ -78,7 +101,7 @@ IMAGE_MOVES = {
         [ImageStatus.FAILED],
         ImageStatus.QUEUED,
         {
-            "position": Parameter("position", models.PositiveIntegerField()),
+            "position": POSITION,
             "attempts_uncounted": F("attempts"),
             "next_check_at": MOMENT,
         }
@@ -151,6 +174,21 @@ def store(image: Image, *, asset_id: str, asset_version: int, asset_format: str)
     return IMAGE_MOVES["store"].make_of(
         image, asset_id=asset_id, asset_version=asset_version, asset_format=asset_format
     )
+
+
+def receive(image: Image, **facts) -> Ticket | None:
+    """Store a direct upload. `facts`: what Cloudinary says of it, ASSET and FACTS."""
+    return IMAGE_MOVES["receive"].make_of(image, **facts)
+
+
+def receive_late(image: Image, *, position: int, **facts) -> Ticket | None:
+    """Likewise one that has failed since it did not come in time, on a free place."""
+    return IMAGE_MOVES["receive_late"].make_of(image, position=position, **facts)
+
+
+def await_no_longer(image: Image, *, code: str, detail: str, look_again_at=None) -> Ticket | None:
+    """Fail a direct upload that has not come, or not as it should be, which frees its place."""
+    return IMAGE_MOVES["await_no_longer"].make_of(image, code=code, detail=detail[:500], moment=look_again_at)
 
 
 def retry_at(image: Image, moment, *, code: str, detail: str) -> Ticket | None:

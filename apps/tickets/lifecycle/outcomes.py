@@ -27,6 +27,13 @@ ERROR_CODES = (
     "ticket_expired",
     "asset_missing",
     "asset_changed",
+    "direct_upload_expired",
+    "direct_upload_given_up",
+    "direct_upload_size_mismatch",
+    "direct_upload_md5_mismatch",
+    "direct_upload_too_large",
+    "direct_upload_too_many_pixels",
+    "direct_upload_unsupported",
 )
 # Failures with these codes are final. The bytes of others are kept for a while: see upkeep/staff_actions.py.
 NOT_TO_BE_TRIED_AGAIN = {"ticket_cancelled"}
@@ -34,7 +41,9 @@ NOT_TO_BE_TRIED_AGAIN = {"ticket_cancelled"}
 
 def may_be_tried_again(image: Image) -> bool:
     """Returns whether the image has failed and staff may try it again."""
-    return image.status == ImageStatus.FAILED and image.error_code not in NOT_TO_BE_TRIED_AGAIN
+    # Of a direct upload hopla has never had the bytes.
+    is_final = image.error_code in NOT_TO_BE_TRIED_AGAIN or image.is_direct
+    return image.status == ImageStatus.FAILED and not is_final
 
 
 def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_format: str) -> bool:
@@ -65,6 +74,41 @@ def record_failed(image: Image, *, code: str, detail: str) -> bool:
             _discard_on_commit(image)
         else:
             transaction.on_commit(lambda: quarantine.put(image.pk, image.size), robust=True)
+        transaction.on_commit(lambda: metrics.count("hopla_photos_failed", code=code), robust=True)
+    return True
+
+
+def record_received(image: Image, *, facts: dict, late_at: int | None = None) -> bool:
+    """Mark a direct upload as stored, and complete its ticket if it was the last. Returns whether this call did.
+
+    `facts`: what Cloudinary says of it, see moves.FACTS. `late_at`: the free place for one that has failed since it did
+    not come in time.
+    """
+    with transaction.atomic():
+        if late_at is None:
+            ticket = moves.receive(image, **facts)
+        else:
+            ticket = moves.receive_late(image, position=late_at, **facts)
+        if ticket is None:
+            return False
+        image_stored.send(sender=Image, image=image, ticket=ticket)
+        transaction.on_commit(lambda: metrics.count("hopla_photos_stored"), robust=True)
+    return True
+
+
+def record_not_received(image: Image, *, code: str, detail: str, look_again_at=None) -> bool:
+    """Mark a direct upload as failed, and free its place. Returns whether this call did.
+
+    Its asset is removed, now and once more when its signed form can bring none any more; or, with `look_again_at`,
+    Cloudinary is asked at that time whether it has come after all.
+    """
+    with transaction.atomic():
+        ticket = moves.await_no_longer(image, code=code, detail=detail, look_again_at=look_again_at)
+        if ticket is None:
+            return False
+        if look_again_at is None:
+            remove_asset_of(image)
+        image_failed.send(sender=Image, image=image, ticket=ticket)
         transaction.on_commit(lambda: metrics.count("hopla_photos_failed", code=code), robust=True)
     return True
 

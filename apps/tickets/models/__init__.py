@@ -2,7 +2,7 @@
 
 from apps.tickets.models.asset_removal import AssetRemoval
 from apps.tickets.models.idempotency_key import IdempotencyKey
-from apps.tickets.models.image import LEASE_SLACK_SECONDS, Image, next_check_at_the_latest
+from apps.tickets.models.image import LATE_UPLOAD_SECONDS, LEASE_SLACK_SECONDS, Image, next_check_at_the_latest
 from apps.tickets.models.kind import ExamplePicture, KindSlot, TicketKind
 from apps.tickets.models.progress import Progress
 from apps.tickets.models.reading import progress_of, read_ticket, read_ticket_counted, read_ticket_with_images
@@ -12,6 +12,7 @@ from apps.tickets.models.ticket import Ticket
 from apps.tickets.models.transition import Transition
 
 __all__ = [
+    "LATE_UPLOAD_SECONDS",
     "LEASE_SLACK_SECONDS",
     "AssetRemoval",
     "ExamplePicture",

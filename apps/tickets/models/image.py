@@ -25,6 +25,9 @@ from apps.tickets.models.ticket import Ticket
 # How long past its own deadline an attempt may take to record its outcome before another worker may take over.
 LEASE_SLACK_SECONDS = 5
 REJECTION_NOTE_MAX_LENGTH = 1000
+# How long after its form has ended a direct upload may still come: one that began in time may take long.
+LATE_UPLOAD_SECONDS = 60 * 60
+MAY_BE_LOOKED_FOR = (ImageStatus.AWAITING_UPLOAD, ImageStatus.FAILED)
 
 
 class ImageQuerySet(models.QuerySet):
@@ -38,7 +41,7 @@ class ImageQuerySet(models.QuerySet):
 
     def that_may_have_an_asset(self):
         """Returns those whose asset is wanted, if it is there or comes yet."""
-        return self.exclude(status=ImageStatus.FAILED)
+        return self.exclude(status=ImageStatus.FAILED, next_check_at=None)
 
     def due(self, number: int) -> "list[Image]":
         """Returns images in flight whose `next_check_at` has passed, at most `number`.
@@ -48,6 +51,11 @@ class ImageQuerySet(models.QuerySet):
         due = self.filter(next_check_at__lte=timezone.now()).order_by("next_check_at")
         lapsed = list(due.filter(status=ImageStatus.UPLOADING)[:number])
         return lapsed + list(due.filter(status=ImageStatus.QUEUED)[: number - len(lapsed)])
+
+    def to_look_for(self, number: int) -> "list[Image]":
+        """Returns direct uploads of which Cloudinary is to be asked by now, at most `number`."""
+        due = self.filter(next_check_at__lte=timezone.now(), status__in=MAY_BE_LOOKED_FOR)
+        return list(due.order_by("next_check_at")[:number])
 
 
 class Image(models.Model):
@@ -72,9 +80,12 @@ class Image(models.Model):
         _("request id"), max_length=REQUEST_ID_MAX_LENGTH, default=current_request_id, db_default="", editable=False
     )
     filename = models.CharField(_("file name"), max_length=255, blank=True)
-    content_type = models.CharField(_("content type"), max_length=32)
-    size = models.PositiveIntegerField(_("size in bytes"))
-    sha256 = models.CharField(max_length=64)
+    # Of a direct upload these and what follows, but for the sha256, are what Cloudinary says once it has the photo:
+    # before that empty or null, except for the size and the md5 that the client announced.
+    content_type = models.CharField(_("content type"), max_length=32, blank=True)
+    size = models.PositiveIntegerField(_("size in bytes"), null=True)
+    sha256 = models.CharField(max_length=64, blank=True)  # empty of a direct upload, whose bytes hopla has not seen
+    md5 = models.CharField(max_length=32, blank=True, default="", db_default="", editable=False)  # of those alone
     duplicate_of = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -83,9 +94,9 @@ class Image(models.Model):
         db_index=False,  # image_duplicate_of covers it, without the many nulls
         verbose_name=_("duplicate of"),
     )
-    format = models.CharField(_("format"), max_length=8)
-    width = models.PositiveIntegerField(_("width"))
-    height = models.PositiveIntegerField(_("height"))
+    format = models.CharField(_("format"), max_length=8, blank=True)
+    width = models.PositiveIntegerField(_("width"), null=True)
+    height = models.PositiveIntegerField(_("height"), null=True)
     # How the pixels are stored, in EXIF's numbers; width and height are those of the upright photo.
     orientation = models.SmallIntegerField(_("orientation"), default=1, db_default=1)
 
@@ -96,6 +107,9 @@ class Image(models.Model):
     longitude = models.FloatField(null=True, editable=False)
     camera = models.CharField(_("camera"), max_length=100, null=True, editable=False)  # noqa: DJ001
 
+    # Of a direct upload: when the place is free again unless the photo has come, and the signed form ends; null of a
+    # photo that came through hopla.
+    upload_expires_at = models.DateTimeField(_("awaited until"), null=True, editable=False)
     asset_id = models.CharField(_("Cloudinary asset id"), max_length=64, blank=True)
     asset_version = models.BigIntegerField(_("Cloudinary version"), null=True)
     asset_format = models.CharField(_("Cloudinary format"), max_length=16, blank=True)
@@ -109,7 +123,8 @@ class Image(models.Model):
     error_code = models.CharField(_("error code"), max_length=64, blank=True)
     error_detail = models.CharField(_("error"), max_length=500, blank=True)
     next_retry_at = models.DateTimeField(_("next retry at"), null=True)
-    # When reconcile checks this row if nothing has happened to it by then; null once it is settled.
+    # When reconcile checks this row if nothing has happened to it by then; null once it is settled. A direct upload
+    # that did not come in time is looked for once more after its form has ended.
     next_check_at = models.DateTimeField(null=True)
 
     # Of a rejected image: what staff tell the photographer.
@@ -149,6 +164,11 @@ class Image(models.Model):
             models.Index(fields=["duplicate_of"], condition=Q(duplicate_of__isnull=False), name="image_duplicate_of"),
             models.Index(
                 fields=["status", "next_check_at"], condition=Q(status__in=["queued", "uploading"]), name="image_due"
+            ),
+            models.Index(
+                fields=["next_check_at"],
+                condition=Q(status__in=["awaiting_upload", "failed"], next_check_at__isnull=False),
+                name="image_direct_upload_due",
             ),
             models.Index(
                 fields=["guest_link_id"], condition=Q(guest_link_id__isnull=False), name="image_of_guest_link"
@@ -196,6 +216,21 @@ class Image(models.Model):
         return f"hopla/{self.pk}"
 
     @property
+    def is_direct(self) -> bool:
+        """Whether the client sends it to Cloudinary itself."""
+        return self.upload_expires_at is not None
+
+    @property
+    def may_still_come(self) -> bool:
+        """Whether a direct upload is awaited, or was for so short a time that it is counted if it comes late."""
+        return self.status in MAY_BE_LOOKED_FOR and self.is_direct and self.next_check_at is not None
+
+    @property
+    def last_upload_at(self):
+        """When the signed form of a direct upload can bring no asset any more; None of other photos."""
+        return self.upload_expires_at and self.upload_expires_at + timedelta(seconds=LATE_UPLOAD_SECONDS)
+
+    @property
     def slot(self) -> str | None:
         """The name of its place, if that has one."""
         return self.ticket.slot_at(self.position)
@@ -203,6 +238,13 @@ class Image(models.Model):
     def check_again_at(self, moment) -> bool:
         """Set when reconcile checks the image again; it stays in flight."""
         return self._update(IN_FLIGHT, next_check_at=moment)
+
+    def look_again_at(self, moment, **changes) -> bool:
+        """Set when Cloudinary is asked of a direct upload again, None for never, while that may still come. It is no
+        change that a reader can see.
+        """
+        awaited = Image.objects.filter(pk=self.pk, status__in=MAY_BE_LOOKED_FOR, next_check_at__isnull=False)
+        return bool(awaited.update(next_check_at=moment, **changes))
 
     def retry_now(self) -> bool:
         """End the wait of an image for its next attempt."""

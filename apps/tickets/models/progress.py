@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from apps.tickets.models.statuses import IN_FLIGHT, ImageStatus
+from apps.tickets.models.statuses import UNSETTLED, ImageStatus
 
 
 @dataclass(frozen=True)
@@ -11,14 +11,14 @@ class Progress:
 
     declared: int
     stored: int = 0
-    in_flight: int = 0
+    unsettled: int = 0
     failed: int = 0
     rejected: int = 0
 
     @property
     def received(self) -> int:
-        """Returns the places taken: the images accepted, not failed and not rejected."""
-        return self.stored + self.in_flight
+        """Returns the places taken: the images accepted or awaited, not failed and not rejected."""
+        return self.stored + self.unsettled
 
     @property
     def remaining(self) -> int:
@@ -35,7 +35,7 @@ class Progress:
         return cls(
             declared=ticket.num_images,
             stored=counts.get(ImageStatus.STORED, 0),
-            in_flight=sum(counts.get(status, 0) for status in IN_FLIGHT),
+            unsettled=sum(counts.get(status, 0) for status in UNSETTLED),
             failed=counts.get(ImageStatus.FAILED, 0),
             rejected=counts.get(ImageStatus.REJECTED, 0),
         )

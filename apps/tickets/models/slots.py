@@ -64,10 +64,15 @@ def slots_now(kept: list[dict], images: Iterable[tuple]) -> list[Slot]:
 
 
 def missing(slots: list[Slot]) -> list[str]:
-    """The names of the slots that no photo has taken."""
+    """The names of the slots that no photo has taken, and for which none is awaited."""
     return [slot.name for slot in slots if slot.status == SlotStatus.MISSING]
 
 
+def status_of(image_status: str) -> str:
+    """The SlotStatus of a place that an image with this status holds."""
+    told = {ImageStatus.STORED: SlotStatus.STORED, ImageStatus.AWAITING_UPLOAD: SlotStatus.AWAITING}
+    return told.get(image_status, SlotStatus.RECEIVED)
+
+
 def _state(status: str, image_id) -> dict:
-    stored = status == ImageStatus.STORED
-    return {"status": SlotStatus.STORED if stored else SlotStatus.RECEIVED, "image_id": uuid.UUID(str(image_id))}
+    return {"status": status_of(status), "image_id": uuid.UUID(str(image_id))}

@@ -14,6 +14,7 @@ class TicketStatus(models.TextChoices):
 
 
 class ImageStatus(models.TextChoices):
+    AWAITING_UPLOAD = "awaiting_upload", _("awaiting upload")
     QUEUED = "queued", _("queued")
     UPLOADING = "uploading", _("uploading")
     STORED = "stored", _("stored")
@@ -39,9 +40,10 @@ class RejectionReason(models.TextChoices):
 
 
 class SlotStatus(models.TextChoices):
-    """Of a named place: whether a photo has taken it, and whether that is stored."""
+    """Of a named place: whether a photo has taken it or is awaited there, and whether that is stored."""
 
     MISSING = "missing", _("missing")
+    AWAITING = "awaiting", _("awaiting upload")
     RECEIVED = "received", _("received")
     STORED = "stored", _("stored")
 
@@ -58,6 +60,10 @@ OPEN_TICKET = (TicketStatus.PENDING, TicketStatus.IN_PROGRESS)
 
 # An image in one of these is accepted and not settled: its bytes are staged and it needs another attempt.
 IN_FLIGHT = (ImageStatus.QUEUED, ImageStatus.UPLOADING)
+
+# An image in one of these holds its place and is not settled: it is in flight, or the client sends it to Cloudinary
+# itself, and then hopla has none of its bytes and no attempt to make.
+UNSETTLED = (ImageStatus.AWAITING_UPLOAD, *IN_FLIGHT)
 
 # An image in one of these takes none of its ticket's places.
 WITHOUT_A_PLACE = (ImageStatus.FAILED, ImageStatus.REJECTED)

@@ -80,7 +80,8 @@ def take_back(hold: Hold) -> None:
 
 def find_finished(upload_id: uuid.UUID, *, ticket_id: int) -> Image | None:
     image = Image.objects.find(upload_id)
-    return image if image is not None and image.ticket_id == ticket_id else None
+    # A direct upload was never one of these.
+    return image if image is not None and image.ticket_id == ticket_id and not image.is_direct else None
 
 
 def finish(hold: Hold, check: PhotoCheck | None = None, *, answer_to: Callable[[Image], dict]) -> Image:

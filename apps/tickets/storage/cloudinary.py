@@ -8,6 +8,7 @@ Private parts of cloudinary 1.46.3: `cloudinary.uploader._http`, `cloudinary.api
 """
 
 import hashlib
+import hmac
 import traceback
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -44,6 +45,8 @@ LARGE = "c_limit,h_1600,w_1600/f_auto,q_auto"
 WHOLE = "f_auto,q_auto:best"
 # The formats that intake accepts, by Cloudinary's names. Cloudinary counts SVG and PDF as images too.
 ALLOWED_FORMATS = ["jpg", "png", "gif", "webp", "heic", "heif", "avif", "tiff", "tif", "bmp"]
+SIGNATURE_SECONDS = 60 * 60  # a signature is good for so long after its timestamp
+HASHES = {40: "sha1", 64: "sha256"}  # by the length of the hex digest; which it is depends on the account
 
 # The SDK's own pools hold one connection, so concurrent uploads would each open and discard one. The names are private
 # to the SDK: tests/tickets/storage/test_cloudinary.py fails if they change. There is one connection more than
@@ -62,7 +65,17 @@ class StoredAsset:
     version: int
     format: str
     bytes: int
-    etag: str | None  # md5 of the bytes, in hex; a response of the Admin API may leave it out
+    etag: str | None  # md5 of the bytes, in hex; a list of the Admin API may leave it out
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True)
+class SignedForm:
+    """What a client posts to Cloudinary itself, as multipart/form-data: these fields, and then the photo as `file`."""
+
+    url: str
+    fields: dict[str, str]
 
 
 class CloudError(Exception):
@@ -162,6 +175,79 @@ def find(public_ids: list[str]) -> dict[str, StoredAsset]:
     return {asset.public_id: asset for asset in map(_asset_from, _resources_of(response))}
 
 
+def look_up(public_id: str) -> StoredAsset | None:
+    """Returns what Cloudinary holds under this public_id, with its etag; one Admin call. Raises as the others."""
+    try:
+        return _asset_from(_ask(cloudinary.api.resource, public_id, type="upload"))
+    except RefusedError as refused:
+        if isinstance(refused.__cause__, NotFound):
+            return None
+        raise
+
+
+def sign_form(*, public_id: str, ends_at: datetime, notification_url: str | None) -> SignedForm:
+    """Returns a form with which whoever has it can store one photo under this public_id, until `ends_at`: at most
+    SIGNATURE_SECONDS from now.
+
+    Cloudinary takes a signature for an hour, so its timestamp is set back. Every field is signed, and no other can be
+    added. The photo is not: its size, its bytes and how often they are sent. With `overwrite` off the first one stays.
+    """
+    account = _account()
+    signed = {
+        "allowed_formats": ",".join(ALLOWED_FORMATS),
+        **({"notification_url": notification_url} if notification_url else {}),
+        "overwrite": "false",
+        "public_id": public_id,
+        "timestamp": str(int(ends_at.timestamp()) - SIGNATURE_SECONDS),
+        "type": "upload",
+    }
+    signature = cloudinary.utils.api_sign_request(
+        signed,
+        account["api_secret"],
+        account.get("signature_algorithm", cloudinary.utils.SIGNATURE_SHA1),
+        account.get("signature_version", 2),
+    )
+    return SignedForm(
+        url=upload_url(),
+        fields=signed | {"api_key": account["api_key"], "signature": signature},
+    )
+
+
+def is_stand_in() -> bool:
+    """Returns whether CLOUDINARY_URL names a server of its own, such as the sandbox."""
+    return "upload_prefix" in _account()
+
+
+def upload_url() -> str:
+    """Returns where clients post photos to Cloudinary themselves."""
+    return cloudinary.utils.cloudinary_api_url("upload", resource_type="image", **_account())
+
+
+def is_signed_answer(*, public_id: str, version: int, signature: str) -> bool:
+    """Returns whether Cloudinary has signed an answer to an upload with these two values, and no others."""
+    told = f"public_id={public_id}&version={version}"  # version 1 of its signatures, whatever that of requests is
+    return _is_signed(told.encode(), signature)
+
+
+def is_signed_notification(*, body: bytes, timestamp: str, signature: str) -> bool:
+    """Returns whether Cloudinary has signed this body at this time. How old it is is the caller's to judge."""
+    return _is_signed(body + timestamp.encode(), signature)
+
+
+def asset_told(described: dict) -> StoredAsset:
+    """Returns the asset that a notification describes. Raises AnswerNotTrustedError for one that lacks what it has."""
+    return _asset_from(described)
+
+
+def _is_signed(content: bytes, signature: str) -> bool:
+    """A plain digest with the secret at the end, not an HMAC, as Cloudinary has it."""
+    account, algorithm = _account(), HASHES.get(len(signature))
+    if algorithm is None or account.get("signature_algorithm", algorithm) != algorithm:
+        return False
+    digest = hashlib.new(algorithm, content + account["api_secret"].encode(), usedforsecurity=False).hexdigest()
+    return hmac.compare_digest(digest.encode(), signature.lower().encode())
+
+
 def list_assets(prefix: str = PUBLIC_ID_PREFIX):
     """Yields every asset of hopla's at Cloudinary whose name begins so, page by page (500 an Admin call)."""
     cursor = None
@@ -174,11 +260,20 @@ def list_assets(prefix: str = PUBLIC_ID_PREFIX):
             return
 
 
-def delete(public_id: str) -> None:
-    """Delete the asset under this public_id, if there is one. Safe to repeat. Raises one of the errors above."""
-    response = _ask(cloudinary.uploader.destroy, public_id, type="upload", invalidate=True, return_error=True)
+def delete(name: str) -> None:
+    """Delete the asset under this public_id, or one that `name_of_other` names, if there is one. Safe to repeat. Raises
+    one of the errors above.
+    """
+    kind, _, public_id = name.rpartition(":")
+    options = {"resource_type": kind or "image", "type": "upload", "invalidate": True}
+    response = _ask(cloudinary.uploader.destroy, public_id, **options, return_error=True)
     if response.get("result") not in ("ok", "not found"):
         raise PassingError(gettext_noop("Cloudinary did not say that the asset is gone."))
+
+
+def name_of_other(resource_type: str, public_id: str) -> str:
+    """Returns how an asset is named for `delete` that is no image, although it has the public_id of one."""
+    return f"{resource_type}:{public_id}"
 
 
 def delivery_url(*, public_id: str, version: int, format: str) -> str:
@@ -352,6 +447,8 @@ def _asset_from(response: dict) -> StoredAsset:
             format=str(response["format"]),
             bytes=int(response["bytes"]),
             etag=response.get("etag"),
+            width=response.get("width") and int(response["width"]),
+            height=response.get("height") and int(response["height"]),
         )
     except (KeyError, TypeError, ValueError) as exc:
         raise AnswerNotTrustedError(gettext_noop("Cloudinary's answer lacks what every answer has.")) from exc

@@ -34,7 +34,12 @@ def remove_asset_of(image: Image) -> None:
     """Schedule the removal of this image's asset. Call it in the transaction that fails or deletes the image.
 
     An image without an attempt has no asset. If an upload may be in progress, the asset is removed after its deadline.
+    That of a direct upload goes at once, and once more when its signed form can bring it no more.
     """
+    if image.is_direct:
+        last = image.last_upload_at
+        schedule_removal(image.public_id, again_at=last if last > timezone.now() else None)
+        return
     if not image.attempts and not image.has_an_asset:
         return
     wait = 0 if image.has_an_asset else settings.UPLOAD_TIMEOUT_SECONDS + LEASE_SLACK_SECONDS
@@ -66,10 +71,12 @@ def remove_asset_of_deleted_image(*, instance: Image, **kwargs):
     transaction.on_commit(lambda: (store.discard(image_id), quarantine.drop(image_id)), robust=True)
 
 
-def schedule_removal(public_id: str, *, due_at=None) -> None:
-    """Schedule the removal of this asset, by default for now. Safe to repeat: the later time counts."""
-    due_at = due_at or timezone.now()
-    AssetRemoval.objects.update_or_create(public_id=public_id, defaults={"due_at": due_at, "attempts": 0})
+def schedule_removal(public_id: str, *, due_at=None, again_at=None) -> None:
+    """Schedule the removal of this asset, by default for now, and perhaps once more. Safe to repeat: the later time
+    counts.
+    """
+    planned = {"due_at": due_at or timezone.now(), "attempts": 0} | ({"again_at": again_at} if again_at else {})
+    AssetRemoval.objects.update_or_create(public_id=public_id, defaults=planned)
 
 
 def remove_due_assets() -> int:
@@ -111,6 +118,9 @@ def _remove_one(pk: int) -> bool:
                 return False
             cloudinary.delete(removal.public_id)
             logger.info("asset %s: removed at Cloudinary", removal.public_id)
+            if removal.again_at is not None:
+                _plan_again(removal)
+                return True
     except cloudinary.CloudError as trouble:
         _postpone(removal, trouble)
         return False
@@ -133,6 +143,10 @@ def _claim(pk: int) -> AssetRemoval | None:
 
 def _still_claimed(removal: AssetRemoval):
     return AssetRemoval.objects.filter(pk=removal.pk, due_at=removal.due_at, under_way_until=removal.under_way_until)
+
+
+def _plan_again(removal: AssetRemoval) -> None:
+    _still_claimed(removal).update(due_at=removal.again_at, again_at=None, under_way_until=None, attempts=0, error="")
 
 
 def _seconds_left(removal: AssetRemoval) -> float:

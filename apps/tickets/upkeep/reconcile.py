@@ -16,6 +16,7 @@ from redis.exceptions import LockError, RedisError
 from apps.common.jobs.periodic import Periodic
 from apps.common.redis.client import redis_at
 from apps.tickets.delivery.job import enqueue_again, settle_lost, which_have_a_job
+from apps.tickets.direct.looking import look_for_uploads
 from apps.tickets.intake.idempotency import forget_old_keys
 from apps.tickets.lifecycle import outcomes
 from apps.tickets.lifecycle.endings import expire_due_tickets
@@ -135,7 +136,9 @@ def _discard_unclaimed_bytes_on(server: Server) -> int:
     failed.
     """
     seconds_whole = store.seconds_whole(store.sample(BATCH, server=server), server=server)
-    needed = Image.objects.filter(pk__in=seconds_whole).order_by().only("status", "error_code", "size")
+    needed = (
+        Image.objects.filter(pk__in=seconds_whole).order_by().only("status", "error_code", "size", "upload_expires_at")
+    )
     images = {str(image.pk): image for image in needed}
     settled = 0
     for image_id, seconds in seconds_whole.items():
@@ -186,5 +189,6 @@ STEPS = [
     Periodic("settling photos", _settle_due_images),
     Periodic("discarding bytes", _discard_unclaimed_bytes),
     Periodic("removing assets", remove_due_assets),
+    Periodic("looking for direct uploads", look_for_uploads),
     Periodic("forgetting idempotency keys", forget_old_keys),
 ]

@@ -43,6 +43,8 @@ def try_again(image_id) -> None:
     with transaction.atomic():
         ticket = Ticket.objects.lock(image.ticket_id)
         image.refresh_from_db()
+        if image.is_direct:
+            raise ActionNotAllowed(_("The client sends it to Cloudinary itself: hopla does not have its bytes."))
         if image.status == ImageStatus.FAILED:
             _revive(image, ticket)
         elif image.status != ImageStatus.QUEUED:

@@ -21,7 +21,7 @@ FIRST_RELEASE = {
     "guests": "0004_roles_of_emails",
     "integrations": "0001_initial",
     "support": "0002_dropped_emails",
-    "tickets": "0006_guests",
+    "tickets": "0007_direct_uploads",
 }
 LOCK_A_TABLE = ["CREATE_INDEX", "CREATE_INDEX_EXCLUSIVE"]
 EXAMPLES = {"MIGRATION_MODULES": settings.MIGRATION_MODULES | {"support": "tests.common.db.example_migrations"}}

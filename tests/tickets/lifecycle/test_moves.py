@@ -27,7 +27,11 @@ TROUBLE = {"code": "cloudinary_unavailable", "detail": "It was away."}
 A_MOMENT = timezone.now() + timedelta(minutes=5)
 REJECTION = {"reason": "blurred", "note": "Hold it still."}
 # Values for every Parameter of the table.
-VALUES = ASSET | TROUBLE | REJECTION | {"moment": A_MOMENT, "position": 3, "attempts": 2, "attempts_uncounted": 1}
+FACTS = {"size": 5, "width": 4, "height": 3, "md5": "5" * 32, "content_type": "image/png", "format": "png"}
+FACTS |= {"duplicate_of": None}
+VALUES = (
+    ASSET | FACTS | TROUBLE | REJECTION | {"moment": A_MOMENT, "position": 3, "attempts": 2, "attempts_uncounted": 1}
+)
 
 
 class DocumentedMovesTests(SimpleTestCase):

@@ -19,9 +19,10 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, help="port, likewise; 0 picks a free one")
         parser.add_argument("--folder", type=Path, metavar="DIR", help="keep the photos there instead of in memory")
         parser.add_argument("--max-bytes", type=int, default=512 * 1024 * 1024, metavar="N", help="keep no more than N")
+        parser.add_argument("--notify", action="append", default=[], metavar="HOST", help="besides this machine")
         parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="wait before each response")
 
-    def handle(self, *, host, port, folder, max_bytes, latency, **options):
+    def handle(self, *, host, port, folder, max_bytes, latency, notify, **options):
         if not settings.DEBUG:
             raise CommandError("The sandbox is for development: it runs only with DEBUG on.")
         try:
@@ -29,7 +30,9 @@ class Command(BaseCommand):
             from apps.sandbox.server import PortInUseError, SandboxServer
         except ImportError as exc:
             raise CommandError("The sandbox needs Pillow: pip install -r requirements-dev.txt") from exc
-        server = self._server(SandboxServer, host, port, folder=folder, max_bytes=max_bytes, latency_seconds=latency)
+        server = self._server(
+            SandboxServer, host, port, folder=folder, max_bytes=max_bytes, latency_seconds=latency, notifies=notify
+        )
         try:
             server.start()
         except PortInUseError as exc:

@@ -1,0 +1,1 @@
+"""Direct uploads: photos that clients post to Cloudinary themselves."""
