@@ -106,10 +106,8 @@ class NotificationTests(DirectTestCase):
 
     def test_facts_that_lack_some_have_cloudinary_asked(self):
         self.posted(self.form)
-        told = self.facts(self.image)
-        del told["etag"]
-
-        self.assertEqual(self.outcome(told), "unchanged")
+        for told in ({"etag": None}, {"etag": "x" * 40}, {"width": 0}):
+            self.assertEqual(self.outcome(self.facts(self.image, **told)), "unchanged")
         self.assertEqual(self.status_of(self.image)[0], "awaiting_upload")
         reconcile()
         self.assertEqual(self.status_of(self.image)[0], "stored")
