@@ -2,7 +2,7 @@
 
 from operator import attrgetter
 
-from rest_framework.serializers import CharField, ChoiceField, DateTimeField, DictField, IntegerField, UUIDField
+from rest_framework.serializers import ChoiceField, DateTimeField, IntegerField, JSONField, UUIDField
 
 from apps.integrations.models import EventType
 from apps.integrations.models.facts import ImageThenSerializer, TicketThenSerializer
@@ -25,7 +25,7 @@ class EventDataSerializer(ShownSerializer):
     sequence = shown(
         IntegerField, 12, help_text="Grows from event to event of a ticket: whatever came first has the lower one."
     )
-    webhook = shown(DictField, None, child=CharField(), help_text="Of `webhook.disabled` and `ping`: that webhook.")
+    webhook = shown(JSONField, None, help_text="Of `webhook.disabled` and `ping`: that webhook.")
 
     def to_representation(self, data):
         return data

@@ -7,7 +7,7 @@ import time
 import uuid
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -64,15 +64,21 @@ class EventQuerySet(models.QuerySet):
         return self.filter(owner_id=user.pk)
 
     def settle(self, events) -> None:
-        """Make the text of those of these events that have none, once for good, whoever else does so meanwhile."""
+        """Make the text of those of these events that have none, once for good: whoever comes second reads it."""
         new = [event for event in events if event.text is None]
-        for event in new:
-            event.text, event.facts = told_by(event.facts), None
-        if not new or self.filter(text=None).bulk_update(new, ["text", "facts"]) == len(new):
+        if not new:
             return
-        kept = dict(self.filter(pk__in=[event.pk for event in new]).values_list("pk", "text"))
+        with transaction.atomic():
+            unsettled = self.filter(pk__in=[event.pk for event in new], text=None).order_by("pk")
+            locked = set(unsettled.select_for_update(no_key=True).values_list("pk", flat=True))
+            mine = [event for event in new if event.pk in locked]
+            for event in mine:
+                event.text, event.facts = told_by(event.facts), None
+            self.bulk_update(mine, ["text", "facts"])
+        others = dict(self.filter(pk__in={event.pk for event in new} - locked).values_list("pk", "text"))
         for event in new:
-            event.text = kept.get(event.pk, event.text)  # or they were forgotten meanwhile
+            if event.pk not in locked:
+                event.text = others.get(event.pk) or told_by(event.facts)  # or it was forgotten meanwhile
 
 
 class Event(models.Model):

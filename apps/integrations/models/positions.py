@@ -1,9 +1,11 @@
 """The order of events: none gets a lower position than that of an event that could be read before it.
 
-On PostgreSQL it is the number of the transaction. Of those below the oldest that is still open, none is to come: a
-reader who is shown these alone, and goes on from the last, misses none. A snapshot knows the oldest of all databases of
-the server, and the work of others would hold back events for as long as it takes: so the sessions of this database are
-asked for theirs. SQLite has one writer at a time, so that ids alone are in the order of the commits.
+On PostgreSQL it is the number of the transaction, with room for others before the next. Of those below the oldest that
+is still open, none is to come: a reader who is shown these alone, and goes on from the last, misses none. A snapshot
+knows the oldest of all databases of the server, and the work of others would hold back events for as long as it takes:
+so the sessions of this database are asked for theirs. A transaction may have its number before it waits for a ticket's
+lock: so that the events of a ticket are in the order of its moves, each gets a position above that of the last. SQLite
+has one writer at a time, so that ids alone are in the order of the commits.
 
 A dump that is restored elsewhere meets transactions that are numbered anew. So that they still come after, a number is
 added, which is part of the function and raised by `migrate`.
@@ -15,9 +17,13 @@ from django.db.models import BigIntegerField, Func
 FUNCTION = "integrations_event_position"
 MAKE_FUNCTION = f"""
 CREATE OR REPLACE FUNCTION {FUNCTION}(transaction xid8) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS 'SELECT $1::text::bigint + {{added}}'
+AS 'SELECT ($1::text::bigint << 20) + {{added}}'
 """
 CURRENT = f"{FUNCTION}(pg_current_xact_id())"
+# Of a ticket's next event, in a statement that began under its lock.
+NEXT_OF_TICKET = (
+    f"greatest({CURRENT}, (SELECT max(position) + 1 FROM integrations_event WHERE ticket_id = {{ticket_id}}))"  # noqa: S608
+)
 # Sessions know the last 32 bits of the number, and tell every role. One above the next is of a transaction that has
 # begun since.
 FIRST_UNSETTLED = f"""

@@ -15,7 +15,7 @@ from apps.tickets.models import Image, Ticket, slot_as_kept
 from apps.tickets.models.statuses import RejectionReason
 from apps.tickets.upkeep.locations import forget_locations
 from apps.tickets.upkeep.review import Rejection, request_retakes
-from tests.case import ApiTestCase
+from tests.case import ApiTestCase, CommittingTestCase, at_once
 from tests.makers import begin_attempt, client_for, make_image, make_ticket, make_user
 
 SLOTS = [slot_as_kept(name, instructions="Closer") for name in ("front", "back", "roof")]
@@ -162,5 +162,22 @@ class DataTests(ApiTestCase):
                 self.assertEqual(locked.counted, counted)
                 one, two = Event.objects.order_by("id")
                 self.assertEqual(one.data, two.data)
-                for name in ("position", "owner_id", "type", "ticket_id", "image_id", "at", "request_id"):
+                for name in ("owner_id", "type", "ticket_id", "image_id", "at", "request_id"):
                     self.assertEqual(getattr(one, name), getattr(two, name), name)
+
+
+class ReadersAtOnceTests(CommittingTestCase):
+    @skipUnless(connection.vendor == "postgresql", "needs row locks")
+    def test_all_get_one_text(self):
+        ticket = make_ticket(num_images=9)
+        for position in range(1, 9):
+            store(make_image(ticket, position=position))
+
+        def read(number: int) -> list[str]:
+            events = list(Event.objects.order_by("id" if number % 2 else "-id"))
+            Event.objects.settle(events)
+            return sorted(event.text for event in events)
+
+        texts = at_once(read, range(4))
+        kept = sorted(Event.objects.values_list("text", flat=True))
+        self.assertEqual(texts, [kept] * 4)

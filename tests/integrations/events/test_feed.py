@@ -17,8 +17,10 @@ from apps.integrations.events.writing import write_event
 from apps.integrations.models import Delivery, Endpoint, Event, EventType
 from apps.integrations.models.event import new_event_id, oldest_id_at
 from apps.integrations.models.positions import FUNCTION, MAKE_FUNCTION, first_unsettled, keep_growing
+from apps.tickets.lifecycle import outcomes
+from apps.tickets.models.statuses import TicketStatus
 from tests.case import ApiTestCase, CommittingTestCase
-from tests.makers import client_for, guest_client, make_guest_link, make_ticket, make_user
+from tests.makers import begin_attempt, client_for, guest_client, make_guest_link, make_image, make_ticket, make_user
 
 URL = "/api/v1/events/"
 ON_POSTGRESQL = skipUnless(connection.vendor == "postgresql", "SQLite has one writer at a time")
@@ -179,6 +181,36 @@ class OrderTests(FeedTestCase):
         self.assertEqual(self.ids(), [first, second])
         commit()
 
+    def test_events_of_a_ticket_are_in_the_order_of_its_moves_whichever_transaction_began_first(self):
+        ticket = make_ticket(self.user, num_images=2, status=TicketStatus.IN_PROGRESS)
+        first, second = (make_image(ticket, position=position) for position in (1, 2))
+        began, go_on = threading.Event(), threading.Event()
+
+        def store_second():
+            try:
+                with transaction.atomic():
+                    connection.cursor().execute("SELECT pg_current_xact_id()")
+                    began.set()
+                    go_on.wait(60)
+                    self.store(second)
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(store_second)
+            began.wait(60)
+            self.store(first)
+            go_on.set()
+            future.result()
+        told = [(event["type"], event["data"].get("image", {}).get("id")) for event in self.read()["results"]]
+        stored = [("image.stored", str(image.pk)) for image in (first, second)]
+        self.assertEqual(told, [*stored, ("ticket.completed", None)])
+
+    @staticmethod
+    def store(image):
+        begin_attempt(image)
+        outcomes.record_stored(image, asset_id="asset", asset_version=1, asset_format="jpg")
+
     def test_transactions_that_overlap_are_in_one_order_for_all_readers(self):
         opened = [self.in_open_transaction(f"{number}a", f"{number}b") for number in range(3)]
         seen, last = [], ""
@@ -243,7 +275,7 @@ class RestoredTests(FeedTestCase):
     def test_new_events_still_come_after_the_old_ones(self):
         old = [self.write("1"), self.write("2")]
         for number, event_id in enumerate(old):
-            Event.objects.filter(pk=event_id).update(position=5_000_000_000 + number)
+            Event.objects.filter(pk=event_id).update(position=(5_000_000_000 << 20) + number)
         keep_growing(using="default")
         self.assertEqual(self.ids(), old)
         new = self.write("3")
