@@ -118,3 +118,15 @@ class WorkersTests(CommittingTestCase):
             (taken,) = at_once(choosing.take, [32])
 
         self.assertEqual(by_endpoint(taken), {free.pk: 1})
+
+    def test_delivery_that_is_being_settled_is_not_waited_for(self):
+        """Whoever settles it may wait for the row of its endpoint, which is locked here."""
+        endpoint, ended = make_endpoint(), timezone.now() - timedelta(seconds=1)
+        late = make_delivery(endpoint, attempts=1, is_running=True, next_try_at=ended)
+        free = make_delivery(endpoint)
+
+        with transaction.atomic():
+            Delivery.objects.select_for_update().get(pk=late.pk)
+            (taken,) = at_once(choosing.take, [32])
+
+        self.assertEqual([delivery.pk for delivery in taken], [free.pk])
