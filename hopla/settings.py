@@ -5,6 +5,7 @@ refuses to start when one is missing, and says what to set (see also `.env.examp
 """
 
 import base64
+import ipaddress
 import re
 from datetime import timedelta
 from email.utils import parseaddr
@@ -236,6 +237,44 @@ ARCHIVE_CONCURRENCY = env.int("ARCHIVE_CONCURRENCY", default=2)
 # For secrets that must be read again. The first encrypts; if it is empty, one is derived from SECRET_KEY: see
 # apps/common/encryption.py.
 ENCRYPTION_KEYS = keys("ENCRYPTION_KEYS")
+
+# --- Webhooks ---
+
+
+def networks(name: str, *, default: list[str]) -> list:
+    """Networks such as 10.0.0.0/8 or fd00::/8, separated by commas."""
+    found = []
+    for value in env.list(name, default=default):
+        try:
+            found.append(ipaddress.ip_network(value.strip()))
+        except ValueError as exc:
+            raise ImproperlyConfigured(
+                f"{name} has {value!r}. Write networks as 10.1.0.0/16 or fd00::/8 (an address alone as 10.1.2.3/32), "
+                f"separated by commas: {exc}."
+            ) from exc
+    return found
+
+
+def seconds(name: str, *, default: list[int]) -> list[int]:
+    """Numbers of seconds, separated by commas."""
+    values = env.list(name, default=[str(each) for each in default])
+    if not values or not all(re.fullmatch(r"[1-9][0-9]{0,6}", value.strip()) for value in values):
+        raise ImproperlyConfigured(
+            f"{name} is {','.join(values)!r}. Write the waits between attempts in seconds, "
+            "separated by commas, such as 5,300,1800."
+        )
+    return [int(value) for value in values]
+
+
+# Private, and webhooks are sent there all the same; by http as well.
+WEBHOOK_ALLOWED_NETWORKS = networks("WEBHOOK_ALLOWED_NETWORKS", default=["127.0.0.0/8", "::1/128"] if DEBUG else [])
+# The waits after a failed attempt; about three days in all.
+WEBHOOK_RETRY_SECONDS = seconds(
+    "WEBHOOK_RETRY_SECONDS",
+    default=[5, 300, 1800, 7200, 18000, 36000, 36000, 36000, 36000, 43200, 43200],
+)
+WEBHOOK_TIMEOUT_SECONDS = env.int("WEBHOOK_TIMEOUT_SECONDS", default=15)  # of a whole attempt
+WEBHOOK_CONCURRENCY = env.int("WEBHOOK_CONCURRENCY", default=32)  # attempts of one worker
 
 # Photos stream to Redis through parsers of their own. All other files stay in memory: Django's default would write
 # large ones to a temporary file.

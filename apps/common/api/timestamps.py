@@ -1,4 +1,6 @@
-"""Parses dates and timestamps as programs in many languages write them, alike in filters and in bodies."""
+"""Parses dates and timestamps as programs in many languages write them, alike in filters and in bodies; and how the API
+writes them itself.
+"""
 
 import re
 from datetime import date, datetime, timezone
@@ -57,3 +59,8 @@ def in_utc(moment: datetime) -> datetime:
 def with_lost_plus(text: str) -> str:
     """Returns the text with its lost `+`: sent unescaped in a query, the `+` of a zone arrives as a space."""
     return _LOST_PLUS.sub(r"\1+", text)
+
+
+def shown_timestamp(moment: datetime) -> str:
+    """Returns the moment as the API's JSON has it, in UTC with `Z`."""
+    return in_utc(moment).isoformat().replace("+00:00", "Z")

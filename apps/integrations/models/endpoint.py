@@ -46,8 +46,11 @@ class Endpoint(models.Model):
         _("disabled, why"), max_length=16, choices=DisabledReason, blank=True, editable=False
     )
     disabled_at = models.DateTimeField(_("disabled at"), null=True, editable=False)
-    # Since when each delivery has failed; null after one that succeeded.
+    # Since when each attempt has failed; null after one that succeeded. `failures` counts those at least
+    # webhooks/disabling.py's FAILURES_APART after the one counted before, which was at `failed_at`.
     failing_since = models.DateTimeField(_("failing since"), null=True, editable=False)
+    failures = models.PositiveSmallIntegerField(default=0, editable=False)
+    failed_at = models.DateTimeField(null=True, editable=False)
     last_success_at = models.DateTimeField(_("last success at"), null=True, editable=False)
     # Nothing is sent before that: the receiver asked to wait.
     not_before = models.DateTimeField(null=True, editable=False)
