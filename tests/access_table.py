@@ -62,6 +62,18 @@ GET    api/v1/tickets/<int:ticket_id>/guest-links/                     401   403
 GET    api/v1/tickets/<int:ticket_id>/guest-links/<int:guest_link_id>/ 401   403      404   200   404      404       404
 DELETE api/v1/tickets/<int:ticket_id>/guest-links/<int:guest_link_id>/ 401   403      404   204   404      404       404
 
+POST   api/v1/webhooks/                                                401   403      201   201   201      201       201
+GET    api/v1/webhooks/                                                401   403      200   200   200      200       200
+GET    api/v1/webhooks/<int:webhook_id>/                               401   403      404   200   404      404       404
+PATCH  api/v1/webhooks/<int:webhook_id>/                               401   403      404   200   404      404       404
+DELETE api/v1/webhooks/<int:webhook_id>/                               401   403      404   204   404      404       404
+POST   api/v1/webhooks/<int:webhook_id>/rotate-secret/                 401   403      404   200   404      404       404
+POST   api/v1/webhooks/<int:webhook_id>/ping/                          401   403      404   202   404      404       404
+POST   api/v1/webhooks/<int:webhook_id>/recover/                       401   403      404   202   404      404       404
+GET    api/v1/webhooks/<int:webhook_id>/deliveries/                    401   403      404   200   404      404       404
+GET    api/v1/webhooks/<int:webhook_id>/deliveries/<int:delivery_id>/  401   403      404   200   404      404       404
+POST   api/v1/webhooks/<int:webhook_id>/deliveries/<int:delivery_id>/replay/ 401 403 404   202   404      404       404
+
 GET    api/v1/support/tickets/                                         401   403      200   200   200      200       200
 POST   api/v1/support/tickets/                                         401   403      201   201   201      201       201
 GET    api/v1/support/tickets/<int:support_ticket_id>/                 401   403      404   200   200      200       200

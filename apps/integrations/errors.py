@@ -1,6 +1,7 @@
 """Errors of the integrations' API, with their stable codes."""
 
 from django.utils.translation import gettext_lazy as _
+from rest_framework import status
 from rest_framework.exceptions import APIException
 
 
@@ -10,3 +11,21 @@ class WebhookUrlRefusedError(APIException):
     status_code = 400
     default_code = "webhook_url_refused"
     default_detail = _("Webhooks are not sent to this URL.")
+
+
+class TooManyWebhooksError(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "too_many_webhooks"
+    default_detail = _("You have as many webhooks as one user may have. Delete one first.")
+
+
+class WebhookDisabledError(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "webhook_disabled"
+    default_detail = _("This webhook is disabled. Enable it first.")
+
+
+class DeliveryPendingError(APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "delivery_pending"
+    default_detail = _("This event is on its way already.")

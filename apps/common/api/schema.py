@@ -287,6 +287,7 @@ TAGS = [  # in the order of the pages
     {"name": "images", "description": "The photos of a ticket, on their way to Cloudinary and there."},
     {"name": "guests", "description": "Links for people without an account, each good for the photos of one ticket."},
     {"name": "uploads", "description": "Photos sent in pieces, which go on where a bad network cut them off."},
+    {"name": "webhooks", "description": "What happens to your tickets, posted to an address of yours."},
     {"name": "auth", "description": "Users and their tokens."},
     {"name": "support", "description": "Conversations with the people who run this service."},
 ]
