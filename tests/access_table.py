@@ -112,6 +112,8 @@ GET    admin/tickets/ticket/<int:ticket_id>/review/                  login login
 POST   admin/tickets/ticket/<int:ticket_id>/review/                  login login    login login   403      200       200
 GET    admin/guests/guestlink/<int:link_id>/link/                    login login    login login   403      302       302
 POST   admin/guests/guestlink/<int:link_id>/link/                    login login    login login   403      200       200
+GET    admin/integrations/endpoint/<int:endpoint_id>/rotate-secret/  login login    login login   403      302       302
+POST   admin/integrations/endpoint/<int:endpoint_id>/rotate-secret/  login login    login login   403      200       200
 GET    admin/<app_label>/                                            login login    login login   200      200       200
 GET    admin/<url>                                                   login login    login login   404      404       404
 """
@@ -130,6 +132,9 @@ tickets.assetremoval                                                 login login
 tickets.transition                                                   login login    login login     V        V         V
 guests.guestlink                                                     login login    login login     V       VA        VA
 guests.guestemail                                                    login login    login login     V        V        VD
+integrations.endpoint                                                login login    login login     V        V        VD
+integrations.delivery                                                login login    login login     V        V        VD
+integrations.event                                                   login login    login login     V        V         V
 support.supportticket                                                login login    login login    VC        -       VCD
 support.email                                                        login login    login login     V        V        VD
 """

@@ -142,6 +142,7 @@ class AccessTestCase(ApiTestCase):
             "<any_case_uuid:image_id>": self.image.pk,
             "<any_case_uuid:upload_id>": uuid4(),
             "<int:webhook_id>": self.delivery.endpoint_id,
+            "<int:endpoint_id>": self.delivery.endpoint_id,
             "<int:delivery_id>": self.delivery.pk,
             "<int:support_ticket_id>": self.support_ticket.pk,
             "support/subscription/<str:token>/": support_links.url_of(self.support_ticket.pk)
@@ -320,6 +321,9 @@ class AdminModelTests(AccessTestCase):
             "support.supportticket": self.support_ticket,
             "support.email": support_email,
             "guests.guestlink": self.link,
+            "integrations.endpoint": self.delivery.endpoint,
+            "integrations.delivery": self.delivery,
+            "integrations.event": self.delivery.event,
             "guests.guestemail": apps.get_model("guests.GuestEmail").objects.first(),
         }
 
