@@ -397,6 +397,10 @@ EMAIL_DOMAIN = parseaddr(DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost
 PUBLIC_URL_IS_SET = bool(env.str("PUBLIC_URL", default=""))
 PUBLIC_URL = env.str("PUBLIC_URL", default="") or f"http://localhost:{env.int('PORT', default=8000)}"
 
+# --- Integrations ---
+
+EVENTS_KEPT_DAYS = env.int("EVENTS_KEPT_DAYS", default=30)
+
 # --- The page for guests ---
 
 GUEST_PAGE_NAME = env.str("GUEST_PAGE_NAME", default="") or "hopla"

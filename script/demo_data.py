@@ -16,6 +16,7 @@ from apps.accounts.models import User
 from apps.guests.links import make_link, token_of
 from apps.sandbox.server import SandboxServer
 from apps.tickets.kinds.copying import apply_kind
+from apps.tickets.lifecycle.opening import open_ticket
 from apps.tickets.models import Image, Ticket, TicketKind
 from apps.tickets.models.statuses import ImageStatus, RejectionReason, TicketReview, TicketStatus
 from apps.tickets.models.transition import acting_as
@@ -119,7 +120,7 @@ def open_for_a_guest() -> tuple[Ticket, str]:
     """Returns a ticket of the demo user's for a damaged car, and the path of a link to it."""
     owner = User.objects.get(username=USERNAME)
     kind = TicketKind.objects.get(name="car-damage")
-    ticket = Ticket.objects.create(**apply_kind({"owner": owner, "title": "Claim 15"}, kind, "en"))
+    ticket = open_ticket(**apply_kind({"owner": owner, "title": "Claim 15"}, kind, "en"))
     link = make_link(ticket=ticket, created_by=owner, language="en")
     return ticket, reverse("guest-page", kwargs={"token": token_of(link)})
 

@@ -17,6 +17,7 @@ from apps.guests.models import LinkState
 from apps.tickets.intake.acceptance import accept_photo
 from apps.tickets.intake.stream import reserved_stream
 from apps.tickets.kinds.copying import apply_kind
+from apps.tickets.lifecycle.opening import open_ticket
 from apps.tickets.models import Ticket, TicketKind
 from script.demo_photos import colourful_photo
 
@@ -80,7 +81,7 @@ def open_anew(owner: User, reference: str, **fields) -> Ticket | None:
     kind = TicketKind.objects.filter(name=KIND).prefetch_related("slots__example").first()
     if kind is None:
         return None
-    return Ticket.objects.create(owner=owner, **apply_kind(fields | {"reference": reference}, kind, "en"))
+    return open_ticket(owner=owner, **apply_kind(fields | {"reference": reference}, kind, "en"))
 
 
 def send_photo(ticket: Ticket, position: int) -> None:

@@ -62,6 +62,7 @@ GET    api/v1/tickets/<int:ticket_id>/guest-links/                     401   403
 GET    api/v1/tickets/<int:ticket_id>/guest-links/<int:guest_link_id>/ 401   403      404   200   404      404       404
 DELETE api/v1/tickets/<int:ticket_id>/guest-links/<int:guest_link_id>/ 401   403      404   204   404      404       404
 
+GET    api/v1/events/                                                  401   403      200   200   200      200       200
 POST   api/v1/webhooks/                                                401   403      201   201   201      201       201
 GET    api/v1/webhooks/                                                401   403      200   200   200      200       200
 GET    api/v1/webhooks/<int:webhook_id>/                               401   403      404   200   404      404       404

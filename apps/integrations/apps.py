@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -8,4 +9,10 @@ class IntegrationsConfig(AppConfig):
     verbose_name = _("Integrations")
 
     def ready(self):
+        from apps.common.jobs import periodic
         from apps.integrations.events import occasions  # noqa: F401  connects receivers
+        from apps.integrations.events.forgetting import forget_old_events
+        from apps.integrations.models.positions import keep_growing
+
+        post_migrate.connect(keep_growing, sender=self)
+        periodic.register("forgetting events", forget_old_events, every_seconds=60)

@@ -1,11 +1,13 @@
 from django.urls import path
 
 from apps.integrations.api import deliveries, webhooks
+from apps.integrations.api.events import EventsView
 
 WEBHOOK = "webhooks/<int:webhook_id>/"
 DELIVERY = f"{WEBHOOK}deliveries/<int:delivery_id>/"
 
 urlpatterns = [
+    path("events/", EventsView.as_view(), name="events"),
     path("webhooks/", webhooks.WebhooksView.as_view(), name="webhooks"),
     path(WEBHOOK, webhooks.WebhookView.as_view(), name="webhook"),
     path(f"{WEBHOOK}rotate-secret/", webhooks.RotateSecretView.as_view(), name="webhook-rotate-secret"),

@@ -262,11 +262,14 @@ class HoplaAutoSchema(SwaggerAutoSchema):
                 yield from map(Refusal.of, errors)
         if "{" in self.path:
             yield NOT_FOUND
-        if self.should_page():
+        if any(each["name"] == "page" for each in self._parameters_of_pages()):
             yield NO_SUCH_PAGE
         if self.method == "POST" and getattr(self.view, "throttle_scope", None):
             yield THROTTLED
         yield from EVERYWHERE
+
+    def _parameters_of_pages(self) -> list[dict]:
+        return self.view.paginator.get_schema_operation_parameters(self.view) if self.should_page() else []
 
     def _takes_json(self) -> bool:
         is_form = bool(self.overrides.get("consumes"))
@@ -287,6 +290,7 @@ TAGS = [  # in the order of the pages
     {"name": "images", "description": "The photos of a ticket, on their way to Cloudinary and there."},
     {"name": "guests", "description": "Links for people without an account, each good for the photos of one ticket."},
     {"name": "uploads", "description": "Photos sent in pieces, which go on where a bad network cut them off."},
+    {"name": "events", "description": "What happened to tickets and photos, for programs that keep up with it."},
     {"name": "webhooks", "description": "What happens to your tickets, posted to an address of yours."},
     {"name": "auth", "description": "Users and their tokens."},
     {"name": "support", "description": "Conversations with the people who run this service."},
@@ -362,7 +366,7 @@ def tell_input_from_answers(schema: openapi.Swagger) -> None:
                 field: each for field, each in definition.properties.items() if not each.get("readOnly")
             }
         elif name != "Problem" and not name.endswith("Page"):
-            optional = definition.get("x-not-for-guests", ())
+            optional = [*definition.get("x-not-for-guests", ()), *definition.get("x-not-in-each", ())]
             definition.required = [field for field in definition.properties if field not in optional]
             for each in definition.properties.values():
                 as_answered(each)

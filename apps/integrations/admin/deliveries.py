@@ -39,7 +39,7 @@ class TypeFilter(admin.SimpleListFilter):
 
 class DeliveryChangeList(LargeChangeList):
     def get_queryset(self, *args, **kwargs):
-        return super().get_queryset(*args, **kwargs).defer("event__data", "answer")
+        return super().get_queryset(*args, **kwargs).defer("event__text", "event__facts", "answer")
 
 
 @admin.register(Delivery)

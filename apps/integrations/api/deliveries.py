@@ -48,7 +48,7 @@ class DeliveriesView(OwnDeliveries, ListQueryMixin, ListAPIView):
     pagination_class = NumberedPages
 
     def get_queryset(self):
-        return super().get_queryset().defer("event__data")  # which no list shows
+        return super().get_queryset().defer("event__text", "event__facts")  # which no list shows
 
     @swagger_auto_schema(**schema.LIST_DELIVERIES)
     def get(self, request, webhook_id):

@@ -2,6 +2,7 @@
 
 import apps.common.observability.request_id
 import apps.integrations.models.event
+import apps.integrations.models.positions
 import django.db.models.deletion
 import django.utils.timezone
 from django.conf import settings
@@ -63,17 +64,21 @@ class Migration(migrations.Migration):
                 'ordering': ['-id'],
             },
         ),
+        migrations.RunPython(
+            apps.integrations.models.positions.make_function, apps.integrations.models.positions.drop_function
+        ),
         migrations.CreateModel(
             name='Event',
             fields=[
                 ('id', models.UUIDField(default=apps.integrations.models.event.new_event_id, editable=False, primary_key=True, serialize=False)),
-                ('position', models.BigIntegerField(default=0, editable=False)),
+                ('position', models.BigIntegerField(db_default=apps.integrations.models.positions.CurrentPosition(), editable=False)),
                 ('type', models.CharField(choices=[('ticket.created', 'Ticket Created'), ('ticket.completed', 'Ticket Completed'), ('ticket.reopened', 'Ticket Reopened'), ('ticket.approved', 'Ticket Approved'), ('ticket.cancelled', 'Ticket Cancelled'), ('ticket.expired', 'Ticket Expired'), ('image.stored', 'Image Stored'), ('image.failed', 'Image Failed'), ('image.rejected', 'Image Rejected'), ('webhook.disabled', 'Webhook Disabled'), ('ping', 'Ping')], max_length=32, verbose_name='type')),
                 ('ticket_id', models.BigIntegerField(editable=False, null=True, verbose_name='ticket')),
                 ('image_id', models.UUIDField(editable=False, null=True, verbose_name='image')),
                 ('at', models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name='when')),
                 ('request_id', models.CharField(default=apps.common.observability.request_id.current_request_id, editable=False, max_length=128, verbose_name='request id')),
-                ('data', models.JSONField(editable=False, verbose_name='data')),
+                ('text', models.TextField(editable=False, null=True)),
+                ('facts', models.TextField(editable=False, null=True)),
                 ('owner', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='owner')),
             ],
             options={
@@ -133,6 +138,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='event',
             index=models.Index(fields=['ticket_id', 'position', 'id'], name='event_of_ticket'),
+        ),
+        migrations.AddIndex(
+            model_name='event',
+            index=models.Index(condition=models.Q(('type', 'image.stored'), _negated=True), fields=['owner', 'position', 'id'], include=('type',), name='event_of_owner_but_stored'),
         ),
         migrations.AddIndex(
             model_name='delivery',

@@ -1,5 +1,6 @@
 """Something that happened, told to the owner of what it happened to. Never changed."""
 
+import json
 import os
 import threading
 import time
@@ -7,11 +8,14 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.common.observability.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
 from apps.common.observability.request_id import current_request_id
+from apps.integrations.models.facts import told_by
+from apps.integrations.models.positions import CurrentPosition
 
 
 class EventType(models.TextChoices):
@@ -44,11 +48,38 @@ def new_event_id() -> uuid.UUID:
     return uuid.UUID(int=number)
 
 
+def oldest_id_at(moment) -> uuid.UUID:
+    """Returns what no id is below that was made at that moment or later."""
+    return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+def moment_of(event_id: uuid.UUID) -> float | None:
+    """Returns when this id was made, in seconds since the epoch; None of an id of another version."""
+    return (event_id.int >> 80) / 1000 if event_id.version == 7 else None
+
+
+class EventQuerySet(models.QuerySet):
+    def visible_to(self, user):
+        """Their own alone, of staff too: events are told to the owner of what they tell of."""
+        return self.filter(owner_id=user.pk)
+
+    def settle(self, events) -> None:
+        """Make the text of those of these events that have none, once for good, whoever else does so meanwhile."""
+        new = [event for event in events if event.text is None]
+        for event in new:
+            event.text, event.facts = told_by(event.facts), None
+        if not new or self.filter(text=None).bulk_update(new, ["text", "facts"]) == len(new):
+            return
+        kept = dict(self.filter(pk__in=[event.pk for event in new]).values_list("pk", "text"))
+        for event in new:
+            event.text = kept.get(event.pk, event.text)  # or they were forgotten meanwhile
+
+
 class Event(models.Model):
     # Also the time at which it was written, by which old ones are found.
     id = models.UUIDField(primary_key=True, default=new_event_id, editable=False)
     # By which the feed is ordered: no event gets a lower one than that of an event that could be read before it.
-    position = models.BigIntegerField(default=0, editable=False)
+    position = models.BigIntegerField(db_default=CurrentPosition(), editable=False)
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.CASCADE,
@@ -65,7 +96,12 @@ class Event(models.Model):
     request_id = models.CharField(
         _("request id"), max_length=REQUEST_ID_MAX_LENGTH, default=current_request_id, editable=False
     )
-    data = models.JSONField(_("data"), editable=False)
+    # Its data, as JSON. Most events are never read, so it is made when one is read or sent for the first time, from the
+    # rows as they were at the event, see facts.py; from then on it is kept, and the same whatever changes.
+    text = models.TextField(null=True, editable=False)  # noqa: DJ001  null: not yet
+    facts = models.TextField(null=True, editable=False)  # noqa: DJ001
+
+    objects = EventQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("event")
@@ -74,7 +110,25 @@ class Event(models.Model):
         indexes = [
             models.Index(fields=["owner", "position", "id"], name="event_of_owner"),
             models.Index(fields=["ticket_id", "position", "id"], name="event_of_ticket"),
+            # Most are image.stored: without them, the others are found among a million, and writing those costs less.
+            models.Index(
+                fields=["owner", "position", "id"],
+                include=["type"],
+                condition=~Q(type="image.stored"),
+                name="event_of_owner_but_stored",
+            ),
         ]
 
     def __str__(self):
         return f"{self.type} {self.pk}"
+
+    @property
+    def data(self) -> dict:
+        """What it tells, as the feed and webhooks show it."""
+        if self.text is None:
+            Event.objects.settle([self])
+        return json.loads(self.text)
+
+    @data.setter
+    def data(self, data: dict) -> None:
+        self.text = json.dumps(data, ensure_ascii=False)

@@ -25,6 +25,7 @@ from apps.tickets.api.serializers import (
     TicketWithSlotsSerializer,
 )
 from apps.tickets.kinds.copying import apply_kind
+from apps.tickets.lifecycle.opening import open_ticket
 from apps.tickets.models import (
     Ticket,
     progress_of,
@@ -75,7 +76,7 @@ class TicketsView(ListQueryMixin, GenericAPIView):
         fields = dict(fields)
         if (kind := fields.pop("kind")) is not None:
             fields = apply_kind(fields, kind, get_language())
-        ticket = Ticket.objects.create(owner=self.request.user, **fields)
+        ticket = open_ticket(owner=self.request.user, **fields)
         location = reverse("ticket", kwargs={"ticket_id": ticket.pk}, request=self.request)
         ticket.slots_read = slots_now(ticket.slots, [])
         opened = TicketWithSlotsSerializer(ticket, context=self.get_serializer_context())

@@ -7,8 +7,8 @@ from django.db import transaction
 
 from apps.common.observability import metrics
 from apps.tickets.lifecycle import moves
-from apps.tickets.lifecycle.signals import image_failed, image_stored
-from apps.tickets.models import Image
+from apps.tickets.lifecycle.signals import image_failed, image_stored, stored_images_grew
+from apps.tickets.models import Image, Ticket
 from apps.tickets.models.statuses import ImageStatus
 from apps.tickets.staging import quarantine, store
 from apps.tickets.storage.removal import remove_asset_of
@@ -47,6 +47,7 @@ def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_form
             remove_asset_of(image)
             return False
         image_stored.send(sender=Image, image=image, ticket=ticket)
+        stored_images_grew.send(sender=Ticket, ticket=ticket)
         _discard_on_commit(image)
         transaction.on_commit(lambda: _count_stored(image), robust=True)
     return True

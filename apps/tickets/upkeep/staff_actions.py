@@ -21,6 +21,7 @@ from apps.tickets.errors import (
 )
 from apps.tickets.intake.places import free_position
 from apps.tickets.lifecycle import moves
+from apps.tickets.lifecycle.signals import ticket_reopened
 from apps.tickets.models import Image, Ticket
 from apps.tickets.models.statuses import ImageStatus, TicketStatus
 from apps.tickets.staging import quarantine
@@ -107,7 +108,8 @@ def extend_expiry(ticket_id: int, *, expires_at) -> None:
         ticket = Ticket.objects.lock(ticket_id)
         require_extendable(ticket, expires_at=expires_at)
         if ticket.status == TicketStatus.EXPIRED:
-            moves.reopen(ticket, expires_at=expires_at)
+            if moves.reopen(ticket, expires_at=expires_at):
+                ticket_reopened.send(sender=Ticket, ticket=ticket)
         else:
             ticket.touch(expires_at=expires_at)
     logger.info("ticket %s: takes photos until %s", ticket_id, expires_at, extra={"ticket": ticket_id})

@@ -79,7 +79,7 @@ class RegistryTests(SimpleTestCase):
     def test_apps_have_registered_what_the_worker_is_to_do(self):
         self.assertEqual(
             {task.name for task in periodic.tasks()},
-            {"reconcile", "queueing e-mails", "queueing e-mails to guests", "forgetting tokens"},
+            {"reconcile", "queueing e-mails", "queueing e-mails to guests", "forgetting tokens", "forgetting events"},
         )
         self.assertEqual(set(periodic.companions()), {"leases"})
 
