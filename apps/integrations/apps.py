@@ -9,10 +9,18 @@ class IntegrationsConfig(AppConfig):
     verbose_name = _("Integrations")
 
     def ready(self):
+        from apps.common.http.deadlines import interrupt_all
         from apps.common.jobs import periodic
         from apps.integrations.events import occasions  # noqa: F401  connects receivers
         from apps.integrations.events.forgetting import forget_old_events
         from apps.integrations.models.positions import keep_growing
+        from apps.integrations.webhooks.emails import outbox
+        from apps.integrations.webhooks.leases import leases
+        from apps.integrations.webhooks.senders import send_webhooks
 
         post_migrate.connect(keep_growing, sender=self)
         periodic.register("forgetting events", forget_old_events, every_seconds=60)
+        periodic.register_sideline("webhooks", send_webhooks)
+        periodic.register_companion("leases of webhooks", leases.keep)
+        periodic.register("queueing e-mails about webhooks", outbox.enqueue_due, every_seconds=1)
+        periodic.on_stop(interrupt_all)

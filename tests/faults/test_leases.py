@@ -3,7 +3,7 @@
 import os
 import signal
 
-from apps.tickets.delivery.leases import LEASE_SECONDS
+from apps.common.jobs.leases import LEASE_SECONDS
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.world import ONE_WEB_PROCESS
 

@@ -1,5 +1,5 @@
 """Cuts off clients that take too long to send what they have begun, or to take what they asked for; and servers that
-take too long to answer, see tickets/storage/http_deadline.py.
+take too long to answer, see deadlines.py.
 
 A thread that reads from a client cannot check the clock meanwhile. One other thread of the process checks for all of
 them, and ends a read by shutting down the reading side of its connection: a response can still be written.

@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 _tasks: dict[str, "Periodic"] = {}
 _companions: dict[str, Callable[[threading.Event], None]] = {}
+_sidelines: dict[str, Callable[[threading.Event], None]] = {}
 _stop_hooks: dict[Callable[[], None], None] = {}  # ordered, without duplicates
 
 
@@ -28,6 +29,14 @@ def register(name: str, function: Callable[[], int | None], *, every_seconds: fl
 def register_companion(name: str, function: Callable[[threading.Event], None]) -> None:
     """Have each worker call `function(until)` in its own thread. `until` is set when the last job has ended."""
     _companions[name] = function
+
+
+def register_sideline(name: str, function: Callable[[threading.Event], None]) -> None:
+    """Have each worker call `function(stopping)` in its own thread, for work that it does beside its jobs. `stopping`
+    is set when the worker takes no more jobs; then the function ends what it has begun, and returns. It has as long
+    for that as a job.
+    """
+    _sidelines[name] = function
 
 
 def on_stop(function: Callable[[], None]) -> None:
@@ -43,6 +52,10 @@ def tasks() -> list["Periodic"]:
 
 def companions() -> dict[str, Callable[[threading.Event], None]]:
     return dict(_companions)
+
+
+def sidelines() -> dict[str, Callable[[threading.Event], None]]:
+    return dict(_sidelines)
 
 
 def call_stop_hooks() -> None:

@@ -194,11 +194,13 @@ class ThreadedWorker(BaseWorker):
         tasks = [_start_thread(task.name, task.keep_on, self._stopping) for task in periodic.tasks()]
         for name, keep in periodic.companions().items():
             _start_thread(name, keep, self._ended)
+        sidelines = [_start_thread(name, work, self._stopping) for name, work in periodic.sidelines().items()]
         with ThreadPoolExecutor(len(self._runners), thread_name_prefix="job") as pool:
             self._supervise(
                 [pool.submit(self._work_in, runner, burst, max_jobs) for runner in self._runners], max_idle_time
             )
         _join(tasks, seconds=POLL_SECONDS)
+        self._wait_for(sidelines)
         self._persist(self.teardown, attempts=1)
         if self._stop_asked_at < math.inf:
             metrics.close()  # while `_watch_the_stop` still enforces the deadline
@@ -226,6 +228,13 @@ class ThreadedWorker(BaseWorker):
         finally:
             self._stop_requested = True
             self._stopping.set()
+
+    def _wait_for(self, sidelines: list[threading.Thread]):
+        """Wait until they have ended what they began; after a stop `_watch_the_stop` sees to it that they do."""
+        look_around = Periodic("the worker's heartbeat", self._look_around)
+        while any(thread.is_alive() for thread in sidelines):
+            look_around.attempt()
+            _join(sidelines, seconds=POLL_SECONDS)
 
     # --- The runners' loop: each in a thread of its own ---
 

@@ -40,6 +40,8 @@ COUNTERS = {
     "hopla_tickets_completed": ("Tickets whose last photo was stored.", ()),
     "hopla_archives": ("Archives of photos asked for, by what became of them.", ("outcome",)),
     "hopla_archive_bytes": ("Bytes of archives sent.", ()),
+    "hopla_webhook_attempts": ("Attempts to deliver an event to an endpoint, by what came of them.", ("outcome",)),
+    "hopla_webhooks_disabled": ("Endpoints that hopla has disabled, by reason.", ("reason",)),
     "hopla_periodic_failures": ("Failures of work that is done over and over, foreseen or not.", ("task",)),
     "hopla_unforeseen_errors": ("Errors that nobody foresaw, by the place where they were met.", ("place",)),
 }
@@ -53,6 +55,11 @@ HISTOGRAMS = {
         "One exchange with Cloudinary that stored a photo.",
         (),
         (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0),
+    ),
+    "hopla_webhook_seconds": (
+        "One exchange with the receiver of an endpoint.",
+        (),
+        (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0),
     ),
     "hopla_photo_stored_seconds": (
         "From a photo's acceptance until it is stored.",

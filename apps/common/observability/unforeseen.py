@@ -12,7 +12,7 @@ from apps.common.observability import metrics
 logger = logging.getLogger(__name__)
 
 # Where such errors occur: the values of the metric's label.
-PLACES = ("cloudinary", "job", "periodic", "worker", "web", "metrics")
+PLACES = ("cloudinary", "job", "periodic", "worker", "web", "webhooks", "metrics")
 
 
 def is_foreseen(exc: BaseException) -> bool:

@@ -16,7 +16,7 @@ from apps.common.jobs.queue import JobTemplate, job_function
 from apps.common.observability import metrics
 from apps.common.observability.request_id import on_behalf_of
 from apps.tickets.delivery.backoff import next_attempt_at, spread
-from apps.tickets.delivery.leases import held, lease_seconds
+from apps.tickets.delivery.leases import leases
 from apps.tickets.delivery.pause import PROBE_EVERY_SECONDS, Pause, current_pause, pause_uploads
 from apps.tickets.lifecycle import moves, outcomes
 from apps.tickets.models import Image, Ticket, next_check_at_the_latest
@@ -72,7 +72,7 @@ def deliver_photo(image_id: str) -> None:
         with acting_as(f"job {job.id}" if job else "job"):
             image = _start_attempt(image_id)
             if image is not None:
-                with on_behalf_of(image.request_id), held(image):
+                with on_behalf_of(image.request_id), leases.held(image):
                     _attempt(image)
     except Ticket.DoesNotExist:
         logger.info("image %s: deleted while it was being delivered", image_id)
@@ -163,7 +163,7 @@ def _start_attempt(image_id: str) -> Image | None:
         elif server_of(image_id).is_away():
             _let_wait(image_id, until=next_check_at_the_latest())
         else:
-            image = moves.start_upload(uuid.UUID(image_id), lease_seconds=lease_seconds())
+            image = moves.start_upload(uuid.UUID(image_id), lease_seconds=leases.seconds())
     finally:
         if not connection.in_atomic_block:  # it is inside a TestCase
             connection.close()

@@ -29,8 +29,9 @@ from django.utils.translation import gettext_noop
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
+from apps.common.http.deadlines import Exchange, interrupt_all
 from apps.common.observability import unforeseen
-from apps.tickets.storage.http_deadline import DeadlinePoolManager, Exchange, interrupt_all
+from apps.tickets.storage.http_pool import DeadlinePoolManager
 
 CONNECT_TIMEOUT_SECONDS = 5
 # A single read may take longer than the whole exchange, so that the deadline ends it and is reported.

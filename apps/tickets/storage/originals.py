@@ -11,8 +11,9 @@ import certifi
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
+from apps.common.http.deadlines import Exchange
 from apps.tickets.storage import cloudinary
-from apps.tickets.storage.http_deadline import DeadlinePoolManager, Exchange
+from apps.tickets.storage.http_pool import DeadlinePoolManager
 
 logger = logging.getLogger(__name__)
 

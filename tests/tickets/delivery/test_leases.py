@@ -8,8 +8,9 @@ from django.db import connection, transaction
 from django.test import override_settings
 from django.utils import timezone
 
-from apps.tickets.delivery import leases
+from apps.common.jobs.leases import LEASE_SECONDS
 from apps.tickets.delivery.job import deliver_photo
+from apps.tickets.delivery.leases import leases
 from apps.tickets.models import LEASE_SLACK_SECONDS, Image
 from apps.tickets.upkeep.reconcile import reconcile
 from tests.case import ApiTestCase, CommittingTestCase
@@ -25,22 +26,22 @@ class LeaseTests(ApiTestCase):
         return make_image(make_ticket(), status="uploading", attempts=1, next_check_at=soon, **fields)
 
     def test_attempt_that_nobody_prolongs_has_as_long_as_it_may_last(self):
-        self.assertEqual(leases.lease_seconds(), settings.UPLOAD_TIMEOUT_SECONDS + LEASE_SLACK_SECONDS)
+        self.assertEqual(leases.seconds(), settings.UPLOAD_TIMEOUT_SECONDS + LEASE_SLACK_SECONDS)
 
     def test_lease_is_prolonged_while_its_attempt_is_made(self):
         image, other = self.uploading(), self.uploading()
 
         with leases.held(image):
-            self.assertEqual(leases.prolong_leases(), 1)
+            self.assertEqual(leases.prolong(), 1)
 
         self.assertGreater(self.lease_left(image), 2)
         self.assertLess(self.lease_left(other), 2)
-        self.assertEqual(leases.prolong_leases(), 0)
+        self.assertEqual(leases.prolong(), 0)
 
     def test_settled_photo_is_left_alone(self):
         image = make_image(make_ticket(), status="stored", next_check_at=None)
         with leases.held(image):
-            self.assertEqual(leases.prolong_leases(), 0)
+            self.assertEqual(leases.prolong(), 0)
         self.assertIsNone(Image.objects.get().next_check_at)
 
     def test_end_of_an_overtaken_attempt_leaves_the_next_ones_lease_alone(self):
@@ -49,7 +50,7 @@ class LeaseTests(ApiTestCase):
             image.attempts += 1  # as another attempt in the same process has it
             self.enterContext(leases.held(image))
 
-        self.assertEqual(leases.prolong_leases(), 1)
+        self.assertEqual(leases.prolong(), 1)
 
 
 @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL: SQLite locks no rows")
@@ -65,7 +66,7 @@ class LockedPhotoTests(CommittingTestCase):
 
     def prolong(self) -> int:
         try:
-            return leases.prolong_leases()
+            return leases.prolong()
         finally:
             connection.close()
 
@@ -74,11 +75,11 @@ class KeepingTests(CommittingTestCase):
     def setUp(self):
         super().setUp()
         self.until = threading.Event()
-        keeper = threading.Thread(target=leases.keep_leases, args=[self.until])
+        keeper = threading.Thread(target=leases.keep, args=[self.until])
         keeper.start()
         self.addCleanup(keeper.join)
         self.addCleanup(self.until.set)
-        self.wait_until(lambda: leases.lease_seconds() == leases.LEASE_SECONDS)
+        self.wait_until(lambda: leases.seconds() == LEASE_SECONDS)
 
     def test_attempt_of_a_worker_that_keeps_leases_has_a_short_one(self):
         image = make_accepted_image(make_ticket())
@@ -95,9 +96,9 @@ class KeepingTests(CommittingTestCase):
                 self.assertTrue(uploading.exists(), "nobody takes it over")
 
         delivery.join()
-        self.assertLess((first - before).total_seconds(), leases.LEASE_SECONDS + 5)
+        self.assertLess((first - before).total_seconds(), LEASE_SECONDS + 5)
         self.assertTrue(later)
 
     def test_with_the_worker_it_ends(self):
         self.until.set()
-        self.wait_until(lambda: leases.lease_seconds() > leases.LEASE_SECONDS)
+        self.wait_until(lambda: leases.seconds() > LEASE_SECONDS)

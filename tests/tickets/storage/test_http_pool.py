@@ -11,8 +11,9 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, ReadTimeoutError
 from urllib3.filepost import encode_multipart_formdata
 
 from apps.common.http import slow_clients
+from apps.common.http.deadlines import Exchange, interrupt_all
 from apps.common.jobs.concurrency_limit import ConcurrencyLimit
-from apps.tickets.storage.http_deadline import DeadlinePoolManager, Exchange, interrupt_all
+from apps.tickets.storage.http_pool import DeadlinePoolManager
 from tests.case import HoplaAssertions
 
 ANSWER = b"HTTP/1.1 200 OK\r\nX-Here: yes\r\nContent-Length: 2\r\n\r\nok"
@@ -123,7 +124,7 @@ class DeadlineTests(DeadlineTestCase):
         self.assertEqual((exchange.status, server.connections), (None, 1))
 
     def test_another_job_has_its_turn_during_an_exchange(self):
-        one_turn = self.enterContext(mock.patch("apps.tickets.storage.http_deadline.jobs", ConcurrencyLimit(1)))
+        one_turn = self.enterContext(mock.patch("apps.tickets.storage.http_pool.jobs", ConcurrencyLimit(1)))
         turns_of_others = []
 
         def answer_in_turn(it, connection):
