@@ -57,10 +57,8 @@ def take(most: int) -> list[Delivery]:
     """Returns up to so many deliveries, each with an attempt that has begun, its event and its endpoint. There may be
     more as long as there are any. Safe to run concurrently, on any host.
     """
-    taken = []
-    for endpoint_id, number in _fair_choice(waiting(), most).items():
-        taken += _begin(endpoint_id, number)
-    return taken
+    chosen = _fair_choice(waiting(), most)
+    return _begin(chosen) if chosen else []
 
 
 def waiting() -> list[Waiting]:
@@ -100,39 +98,45 @@ def _limit(is_failing: bool) -> int:
     return FAILING_ENDPOINT_LIMIT if is_failing else ENDPOINT_LIMIT
 
 
-def _running() -> tuple[Counter, Counter]:
-    """Returns how many attempts are under way for each owner and for each endpoint."""
+def _running(endpoints=None) -> tuple[Counter, Counter]:
+    """Returns how many attempts are under way for each owner and for each endpoint, or for each of these endpoints. One
+    whose lease has ended is not under way.
+    """
     of_owner, of_endpoint = Counter(), Counter()
-    rows = _under_way().order_by().values_list("endpoint_id", "endpoint__owner_id").annotate(number=Count("pk"))
+    running = Delivery.objects.filter(is_running=True, next_try_at__gt=timezone.now())
+    if endpoints is not None:
+        running = running.filter(endpoint__in=list(endpoints))
+    rows = running.order_by().values_list("endpoint_id", "endpoint__owner_id").annotate(number=Count("pk"))
     for endpoint_id, owner_id, number in rows:
         of_owner[owner_id] += number
         of_endpoint[endpoint_id] += number
     return of_owner, of_endpoint
 
 
-def _under_way():
-    """Returns the deliveries whose attempt is under way; one whose lease has ended is not."""
-    return Delivery.objects.filter(is_running=True, next_try_at__gt=timezone.now())
-
-
-def _begin(endpoint_id: int, number: int) -> list[Delivery]:
-    """Begin so many attempts at this endpoint, as long as its limit lets it. The lock on its row keeps workers that
-    choose at the same time from passing the limit together; who finds it locked leaves the endpoint to the other.
+def _begin(chosen: Counter) -> list[Delivery]:
+    """Begin so many attempts at each endpoint, as long as its limit lets it. The locks on their rows keep workers that
+    choose at the same time from passing a limit together; who finds one locked leaves the endpoint to the other.
     """
     with transaction.atomic():
-        mine = Endpoint.objects.filter(pk=endpoint_id, enabled=True)
-        endpoint = mine.select_for_update(skip_locked=True, no_key=True).first()
-        if endpoint is None:
-            return []
-        room = _limit(endpoint.failing_since is not None) - _under_way().filter(endpoint=endpoint).count()
-        if room <= 0:
-            return []
-        due = Delivery.objects.filter(endpoint=endpoint, status=DeliveryStatus.PENDING, next_try_at__lte=timezone.now())
-        locked = due.order_by("next_try_at").select_for_update(skip_locked=True)
-        pks = list(locked.values_list("pk", flat=True)[: min(number, room)])
+        found = Endpoint.objects.filter(pk__in=list(chosen), enabled=True).order_by("pk")
+        endpoints = found.select_for_update(skip_locked=True, no_key=True).in_bulk()
+        _, of_endpoint = _running(endpoints)
+        due = []
+        for endpoint in endpoints.values():
+            room = _limit(endpoint.failing_since is not None) - of_endpoint[endpoint.pk]
+            if room > 0:
+                first = _due().filter(endpoint=endpoint).order_by("next_try_at").values_list("pk", flat=True)
+                due += first[: min(chosen[endpoint.pk], room)]
+        # Rows that are being settled are skipped: whoever settles one may wait for its endpoint.
+        locked = _due().filter(pk__in=due).order_by().select_for_update(skip_locked=True)
+        pks = list(locked.values_list("pk", flat=True))
         until = timezone.now() + timedelta(seconds=leases.seconds())
-        due.filter(pk__in=pks).update(attempts=F("attempts") + 1, is_running=True, next_try_at=until)
-        begun = list(Delivery.objects.filter(pk__in=pks, is_running=True).select_related("event"))
+        Delivery.objects.filter(pk__in=pks).update(attempts=F("attempts") + 1, is_running=True, next_try_at=until)
+        begun = list(Delivery.objects.filter(pk__in=pks).order_by().select_related("event"))
     for delivery in begun:
-        delivery.endpoint = endpoint
+        delivery.endpoint = endpoints[delivery.endpoint_id]
     return begun
+
+
+def _due():
+    return Delivery.objects.filter(status=DeliveryStatus.PENDING, next_try_at__lte=timezone.now())
