@@ -12,8 +12,10 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F
 from redis.exceptions import RedisError
 
+from apps.integrations.models import Event
 from apps.tickets.models import AssetRemoval, Image, Ticket, progress_of
 from apps.tickets.models.statuses import IN_FLIGHT
+from apps.tickets.models.transition import Transition
 from apps.tickets.staging import store
 from apps.tickets.staging.servers import all_servers
 from tests.case import default_queue, staged_photos
@@ -176,7 +178,53 @@ def _clients_got_what_they_meant(books):
             yield f"ticket {ticket_id} has {number} photos of the same bytes {sha256[:12]}"
 
 
+def told_of(move: Transition) -> tuple | None:
+    """(type, ticket, image) of the event that tells of this move; None of a move that none tells of."""
+    of_image = {"stored": "image.stored", "failed": "image.failed", "rejected": "image.rejected"}
+    of_ticket = {"completed": "ticket.completed", "cancelled": "ticket.cancelled", "expired": "ticket.expired"}
+    type = (of_image if move.image_id else of_ticket).get(move.to_status)
+    if not move.image_id and move.from_status == "completed":
+        type = {"approved": "ticket.approved", "retake_requested": "ticket.reopened"}.get(move.reason)
+    elif not move.image_id and move.from_status == "expired" and move.to_status in ("in_progress", "pending"):
+        type = "ticket.reopened"
+    return type and (type, move.ticket_id, move.image_id)
+
+
+def _each_move_told_once(books):
+    """there is one event for each move that is told of, with a sequence of its own, and no other"""
+    moves = Counter(filter(None, map(told_of, Transition.objects.all())))
+    events = list(Event.objects.filter(ticket_id__isnull=False).exclude(type="ticket.created"))
+    told = Counter((event.type, event.ticket_id, event.image_id) for event in events)
+    yield from (f"{moves[key]} moves, {told[key]} events: {key}" for key in moves | told if moves[key] != told[key])
+    for key, number in Counter((event.ticket_id, event.data["sequence"]) for event in events).items():
+        if number > 1:
+            yield f"{number} events of ticket {key[0]} have the sequence {key[1]}"
+
+
+def _feed_shows_each_event_once(books):
+    """the feed shows each event once, in an order in which sequences grow"""
+    for reader in books.readers:
+        page = reader.repeatedly("GET", "events/?page_size=100").body
+        shown = page["results"]
+        while page["next"]:
+            page = reader.repeatedly("GET", page["next"].partition("/api/v1/")[2]).body
+            shown += page["results"]
+        if len({event["id"] for event in shown}) < len(shown):
+            yield f"some of {len(shown)} events are shown twice"
+        last = {}
+        for event in shown:
+            ticket_id, sequence = event["data"]["ticket"]["id"], event["data"]["sequence"]
+            if sequence <= last.get(ticket_id, 0):
+                yield f"{event['type']} {sequence} of ticket {ticket_id} comes after {last[ticket_id]}"
+            last[ticket_id] = sequence
+        written = Event.objects.filter(ticket_id__in=last).count()
+        if written != len(shown):
+            yield f"{written} events are written, {len(shown)} shown"
+
+
 RULES = [
+    _each_move_told_once,
+    _feed_shows_each_event_once,
     _photos_settled,
     _no_place_given_twice,
     _completed_when_full,

@@ -21,9 +21,7 @@ class EventDataSerializer(ShownSerializer):
         TicketThenSerializer.example(),
         help_text="Of `ticket.…` and `image.…`: the ticket as lists show it, as it was.",
     )
-    image = shown(
-        ImageThenSerializer, ImageThenSerializer.example(), help_text="Of `image.…`: the photo, as it was."
-    )
+    image = shown(ImageThenSerializer, ImageThenSerializer.example(), help_text="Of `image.…`: the photo, as it was.")
     sequence = shown(
         IntegerField, 12, help_text="Grows from event to event of a ticket: whatever came first has the lower one."
     )

@@ -24,7 +24,9 @@ def write_on(signal: Signal, type: str) -> None:
     def write(*, ticket: Ticket, image: Image | None = None, **kwargs):
         write_event_of(ticket, type, image=image)
 
-    signal.connect(write, sender=Image if type.startswith("image.") else Ticket, weak=False, dispatch_uid=f"event {type}")
+    signal.connect(
+        write, sender=Image if type.startswith("image.") else Ticket, weak=False, dispatch_uid=f"event {type}"
+    )
 
 
 for signal, type in OCCASIONS.items():

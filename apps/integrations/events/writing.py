@@ -145,15 +145,17 @@ def _compile() -> tuple[str, list]:
     insert_event, event_parameters = insert_sql(
         Event,
         position=CURRENT,
-        owner_id="ticket.owner_id",
-        ticket_id="ticket.id",
-        image_id="image.id",
-        at="ticket.updated_at",
-        request_id="coalesce(nullif(%s, ''), image.request_id, '')",
+        owner_id="row_of_ticket.owner_id",
+        ticket_id="row_of_ticket.id",
+        image_id="row_of_image.id",
+        at="row_of_ticket.updated_at",
+        request_id="coalesce(nullif(%s, ''), row_of_image.request_id, '')",
         text="NULL",
         facts=FACTS.format(without_a_place=without_a_place, missing_at_most=MISSING_AT_MOST),
     )
-    insert_delivery, _ = insert_sql(Delivery, **{field.column: _of_new(field) for field in Delivery._meta.concrete_fields})
+    insert_delivery, _ = insert_sql(
+        Delivery, **{field.column: _of_new(field) for field in Delivery._meta.concrete_fields}
+    )
     sql = STATEMENT.format(
         insert_event=insert_event,
         ticket_columns=", ".join(f"row_of_ticket.{column}" for column in TICKET_COLUMNS),

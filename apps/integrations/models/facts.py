@@ -22,9 +22,12 @@ from apps.tickets.api.shown import shown
 from apps.tickets.models import Image, Progress, Ticket
 
 MISSING_AT_MOST = 50
-# All but the slots, which may be long: of them, what is missing is counted.
-TICKET_COLUMNS = columns_of(Ticket, without=("slots",))
-IMAGE_COLUMNS = columns_of(Image)
+# All but what is not told. Slots may be long: of them, the names that are missing are kept.
+TICKET_COLUMNS = columns_of(Ticket, without=("owner_id", "kind_version", "slots"))
+IMAGE_COLUMNS = columns_of(
+    Image,
+    without=("ticket_id", "guest_link_id", "request_id", "asset_id", "next_check_at", "updated_at"),
+)
 
 
 class TicketThenSerializer(TicketSerializer):

@@ -52,6 +52,7 @@ class UnknownParameterTests(QueryTestCase):
             "/api/v1/auth/users/",
             "/api/v1/kinds/",
             f"{TICKETS}{ticket.pk}/guest-links/",
+            "/api/v1/events/",
             "/api/v1/webhooks/",
             f"/api/v1/webhooks/{webhook.pk}/deliveries/",
         ]
@@ -64,9 +65,9 @@ class UnknownParameterTests(QueryTestCase):
 
     def test_misspelt_filter_shows_nothing_instead_of_everything(self):
         for url in self.lists:
-            for query in ("stauts=completed", "Page=2", "stauts=", "page=1&stauts=x", "stauts[]=x", "format=json"):
+            for query in ("stauts=completed", "Page=2", "stauts=", "page_size=1&stauts=x", "stauts[]=x", "format=json"):
                 with self.subTest(url=url, query=query):
-                    name = next(each for each in query.split("&") if each != "page=1").split("=")[0]
+                    name = next(each for each in query.split("&") if each != "page_size=1").split("=")[0]
                     self.assert_unknown(self.client.get(f"{url}?{query}"), name)
 
     def test_detail_names_what_is_known(self):
@@ -81,7 +82,7 @@ class UnknownParameterTests(QueryTestCase):
             if label.startswith("GET ")
         ]
         ends = ("/tickets/", "/images/", "/support/tickets/", "/messages/", "/auth/users/", "/kinds/", "/guest-links/")
-        ends += ("/webhooks/", "/deliveries/")
+        ends += ("/events/", "/webhooks/", "/deliveries/")
         urls = dict(zip(ends, self.lists, strict=True))
         tried = 0
         for label, names in lists:
