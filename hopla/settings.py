@@ -242,9 +242,9 @@ ENCRYPTION_KEYS = keys("ENCRYPTION_KEYS")
 
 
 def networks(name: str, *, default: list[str]) -> list:
-    """Networks such as 10.0.0.0/8 or fd00::/8, separated by commas."""
+    """Networks such as 10.0.0.0/8 or fd00::/8, separated by commas; none: the default."""
     found = []
-    for value in env.list(name, default=default):
+    for value in env.list(name, default=[]) or default:
         try:
             found.append(ipaddress.ip_network(value.strip()))
         except ValueError as exc:
@@ -257,8 +257,8 @@ def networks(name: str, *, default: list[str]) -> list:
 
 def seconds(name: str, *, default: list[int]) -> list[int]:
     """Numbers of seconds, separated by commas."""
-    values = env.list(name, default=[str(each) for each in default])
-    if not values or not all(re.fullmatch(r"[1-9][0-9]{0,6}", value.strip()) for value in values):
+    values = env.list(name, default=[]) or [str(each) for each in default]
+    if not all(re.fullmatch(r"[1-9][0-9]{0,6}", value.strip()) for value in values):
         raise ImproperlyConfigured(
             f"{name} is {','.join(values)!r}. Write the waits between attempts in seconds, "
             "separated by commas, such as 5,300,1800."

@@ -29,6 +29,9 @@ from apps.common.mail.outbox import CHECK_AGAIN_AFTER, EmailState
 from apps.common.observability import metrics
 from apps.common.observability.unforeseen import PLACES
 from apps.guests.models import GuestEmail
+from apps.integrations.models import DisabledReason, WebhookEmail
+from apps.integrations.webhooks import stats as webhook_stats
+from apps.integrations.webhooks.outcomes import OUTCOMES as WEBHOOK_OUTCOMES
 from apps.support.models import Email
 from apps.tickets import stats
 from apps.tickets.delivery.pause import current_pause
@@ -50,6 +53,8 @@ FROM_THE_BEGINNING = {
     "hopla_archives": [(outcome,) for outcome in OUTCOMES],
     "hopla_resumable_uploads": [(event,) for event in EVENTS],
     "hopla_photos_rejected": [(reason,) for reason in RejectionReason.values],
+    "hopla_webhook_attempts": [(outcome,) for outcome in WEBHOOK_OUTCOMES],
+    "hopla_webhooks_disabled": [(DisabledReason.GONE,), (DisabledReason.FAILING,)],
 }
 
 
@@ -135,7 +140,9 @@ def collect_database() -> Iterator[Metric]:
         emails = GaugeMetricFamily("hopla_emails", "E-mails that should have been sent by now.", labels=["state"])
         soon = Q(due_at__lte=now() + CHECK_AGAIN_AFTER) | Q(attempts__gt=0)  # not those that are planned for later
         for state, which in ((EmailState.QUEUED, soon), (EmailState.FAILED, Q())):
-            number = sum(model.objects.filter(which, state=state).count() for model in (Email, GuestEmail))
+            number = sum(
+                model.objects.filter(which, state=state).count() for model in (Email, GuestEmail, WebhookEmail)
+            )
             emails.add_metric([state], number)
         yield emails
         due, refused = Q(due_at__lte=now()), Q(attempts__gt=0)
@@ -143,6 +150,12 @@ def collect_database() -> Iterator[Metric]:
         yield gauge("hopla_asset_removals_due", "Assets that should have gone from Cloudinary by now.", removals["due"])
         yield gauge(
             "hopla_asset_removals_refused", "Assets that Cloudinary was asked in vain to remove.", removals["refused"]
+        )
+        yield gauge("hopla_webhooks_waiting", "Deliveries pending, up to 100,000 of them.", webhook_stats.waiting())
+        yield gauge(
+            "hopla_webhooks_overdue_seconds",
+            "Since the first delivery was due that no worker has begun.",
+            webhook_stats.overdue_seconds(),
         )
     finally:
         if not connection.in_atomic_block:

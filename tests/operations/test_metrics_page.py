@@ -12,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from apps.common.mail.outbox import EmailState
 from apps.common.observability import metrics
 from apps.common.redis.client import redis_at
+from apps.integrations.webhooks.dialling import Answer
+from apps.integrations.webhooks.outcomes import record
 from apps.support.models import Email
 from apps.tickets.delivery.job import deliver_photo
 from apps.tickets.lifecycle import outcomes
@@ -19,6 +21,7 @@ from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import AssetRemoval, Image
 from apps.tickets.staging.servers import all_servers
 from tests.case import CommittingTestCase
+from tests.integrations.webhooks.makers import make_delivery, make_endpoint
 from tests.makers import (
     client_for,
     jpeg_bytes,
@@ -166,6 +169,46 @@ class PhotoMetricsTests(MetricsTestCase):
             sandbox.misbehave("wrong_credentials")
             deliver_photo(str(image.pk))
         self.assertEqual(self.scrape()["hopla_uploads_paused",], 1)
+
+
+class WebhookMetricsTests(MetricsTestCase):
+    def test_attempts_are_told_by_outcome(self):
+        endpoint = make_endpoint()
+        for status in (200, 500, 410):
+            delivery = make_delivery(endpoint, attempts=1, is_running=True)
+            record(delivery, Answer(status, "", milliseconds=70))
+
+        seen = self.scrape()
+
+        for outcome, number in (("delivered", 1), ("retried", 1), ("failed", 1), ("interrupted", 0)):
+            self.assertEqual(seen["hopla_webhook_attempts_total", f"outcome={outcome}"], number)
+        self.assertEqual(seen["hopla_webhook_seconds_bucket", "le=0.05"], 0)
+        self.assertEqual(seen["hopla_webhook_seconds_bucket", "le=0.1"], 3)
+        self.assertEqual(seen["hopla_webhooks_disabled_total", "reason=gone"], 1)
+        self.assertEqual(seen["hopla_webhooks_disabled_total", "reason=failing"], 0)
+
+    def test_what_nobody_has_begun_is_overdue(self):
+        an_hour_ago = timezone.now() - timedelta(hours=1)
+        make_delivery(make_endpoint(), next_try_at=an_hour_ago)
+
+        seen = self.scrape()
+
+        self.assertEqual(seen["hopla_webhooks_waiting",], 1)
+        self.assertAlmostEqual(seen["hopla_webhooks_overdue_seconds",], 3600, delta=60)
+
+    def test_what_waits_for_its_own_receiver_is_not_overdue(self):
+        now = timezone.now()
+        earlier, later = now - timedelta(hours=1), now + timedelta(hours=1)
+        busy = make_endpoint()
+        make_delivery(busy, next_try_at=earlier)
+        make_delivery(busy, attempts=1, is_running=True, next_try_at=later)
+        make_delivery(make_endpoint(not_before=later), next_try_at=earlier)
+        make_delivery(make_endpoint(enabled=False), next_try_at=earlier)
+        make_delivery(make_endpoint(), next_try_at=later)
+
+        seen = self.scrape()
+
+        self.assertEqual((seen["hopla_webhooks_waiting",], seen["hopla_webhooks_overdue_seconds",]), (4, 0))
 
 
 class AddingUpTests(MetricsTestCase):

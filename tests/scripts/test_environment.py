@@ -85,3 +85,34 @@ class SigningKeyTests(SimpleTestCase):
                 self.assertIn("openssl rand -base64 32", sentence)
                 self.assertNotIn("c2hvcnQ", sentence)
                 self.assertNotIn("not base64 at all", sentence)
+
+
+class WebhookSettingsTests(SimpleTestCase):
+    def made_of(self, name: str, value: str, environment=()) -> str:
+        return load_settings({**dict(environment), name: value})[1][name]
+
+    def test_loopback_is_allowed_in_development_alone(self):
+        networks = "[IPv4Network('127.0.0.0/8'), IPv6Network('::1/128')]"
+        self.assertEqual(self.made_of("WEBHOOK_ALLOWED_NETWORKS", ""), networks)
+        self.assertEqual(self.made_of("WEBHOOK_ALLOWED_NETWORKS", "", PRODUCTION), "[]")
+
+    def test_networks_and_waits_are_read_by_comma(self):
+        networks = self.made_of("WEBHOOK_ALLOWED_NETWORKS", "10.1.0.0/16, fd12::/16", PRODUCTION)
+        self.assertEqual(networks, "[IPv4Network('10.1.0.0/16'), IPv6Network('fd12::/16')]")
+        self.assertEqual(self.made_of("WEBHOOK_RETRY_SECONDS", "5, 300"), "[5, 300]")
+
+    def test_default_waits_make_about_three_days(self):
+        waits = json.loads(self.made_of("WEBHOOK_RETRY_SECONDS", ""))
+        self.assertEqual(waits, sorted(waits))
+        self.assertAlmostEqual(sum(waits) / 3600, 72, delta=1)
+
+    def test_values_that_make_no_sense_stop_the_start_with_a_sentence(self):
+        for name, values in {
+            "WEBHOOK_ALLOWED_NETWORKS": ("10.0.0.1/8", "everything"),
+            "WEBHOOK_RETRY_SECONDS": ("0", "5;300"),
+        }.items():
+            for value in values:
+                with self.subTest(name, value=value):
+                    sentence = error_of_settings({name: value})
+                    self.assertTrue(sentence.startswith(name), sentence)
+                    self.assertIn("such as" if name == "WEBHOOK_RETRY_SECONDS" else "10.1.0.0/16", sentence)

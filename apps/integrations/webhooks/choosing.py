@@ -9,13 +9,15 @@ one of them cost what one row does.
 import heapq
 from collections import Counter
 from datetime import datetime, timedelta
+from datetime import timezone as datetime_timezone
 from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
-from django.db.models import Count, F
+from django.db.models import Count, F, Q
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from apps.integrations.models import Delivery, DeliveryStatus, Endpoint
 from apps.integrations.webhooks.leases import leases
@@ -50,7 +52,7 @@ class Waiting(NamedTuple):
     endpoint_id: int
     owner_id: int
     is_failing: bool
-    due_at: datetime | str  # of the first of it; as the database returns it, only to be compared
+    due_at: datetime  # of the first of it
 
 
 def take(most: int) -> list[Delivery]:
@@ -68,7 +70,12 @@ def waiting() -> list[Waiting]:
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
         cursor.execute(WAITING.format(**quoted), [now, now])
-        return [Waiting(*row) for row in cursor.fetchall()]
+        return [Waiting(*row[:-1], _moment(row[-1])) for row in cursor.fetchall()]
+
+
+def _moment(value: datetime | str) -> datetime:
+    """Returns the moment as PostgreSQL does, of the text that SQLite keeps."""
+    return value if isinstance(value, datetime) else parse_datetime(value).replace(tzinfo=datetime_timezone.utc)
 
 
 def _fair_choice(found: list[Waiting], most: int) -> Counter:
@@ -78,7 +85,7 @@ def _fair_choice(found: list[Waiting], most: int) -> Counter:
     chosen = Counter()
     if not found:
         return chosen
-    of_owner, of_endpoint = _running()
+    of_owner, of_endpoint = running()
     owner_limit = max(1, int(settings.WEBHOOK_CONCURRENCY * OWNER_SHARE))
     heap = [(of_owner[each.owner_id], of_endpoint[each.endpoint_id], each.due_at, each) for each in found]
     heapq.heapify(heap)
@@ -98,15 +105,15 @@ def _limit(is_failing: bool) -> int:
     return FAILING_ENDPOINT_LIMIT if is_failing else ENDPOINT_LIMIT
 
 
-def _running(endpoints=None) -> tuple[Counter, Counter]:
+def running(endpoints=None) -> tuple[Counter, Counter]:
     """Returns how many attempts are under way for each owner and for each endpoint, or for each of these endpoints. One
     whose lease has ended is not under way.
     """
     of_owner, of_endpoint = Counter(), Counter()
-    running = Delivery.objects.filter(is_running=True, next_try_at__gt=timezone.now())
+    rows = Delivery.objects.filter(is_running=True, next_try_at__gt=timezone.now())
     if endpoints is not None:
-        running = running.filter(endpoint__in=list(endpoints))
-    rows = running.order_by().values_list("endpoint_id", "endpoint__owner_id").annotate(number=Count("pk"))
+        rows = rows.filter(endpoint__in=list(endpoints))
+    rows = rows.order_by().values_list("endpoint_id", "endpoint__owner_id").annotate(number=Count("pk"))
     for endpoint_id, owner_id, number in rows:
         of_owner[owner_id] += number
         of_endpoint[endpoint_id] += number
@@ -118,9 +125,10 @@ def _begin(chosen: Counter) -> list[Delivery]:
     choose at the same time from passing a limit together; who finds one locked leaves the endpoint to the other.
     """
     with transaction.atomic():
-        found = Endpoint.objects.filter(pk__in=list(chosen), enabled=True).order_by("pk")
+        not_now = Q(enabled=False) | Q(not_before__gt=timezone.now())  # since the choice was made
+        found = Endpoint.objects.filter(pk__in=list(chosen)).exclude(not_now).order_by("pk")
         endpoints = found.select_for_update(skip_locked=True, no_key=True).in_bulk()
-        _, of_endpoint = _running(endpoints)
+        _, of_endpoint = running(endpoints)
         due = []
         for endpoint in endpoints.values():
             room = _limit(endpoint.failing_since is not None) - of_endpoint[endpoint.pk]

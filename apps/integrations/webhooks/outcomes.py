@@ -17,12 +17,13 @@ from apps.integrations.webhooks.retries import next_try_at, slow_until
 
 logger = logging.getLogger(__name__)
 
+OUTCOMES = ("delivered", "retried", "failed", "interrupted")  # of an attempt
 GONE = 410
 SLOW_DOWN = {429, 502, 504}  # by the specification
 
 
 def record(delivery: Delivery, answer: Answer) -> str | None:
-    """Returns the outcome, one of those that the metric counts, or None if another attempt has begun since."""
+    """Returns the outcome, one of OUTCOMES, or None if another attempt has begun since."""
     if answer.interrupted:
         outcome, fields = "interrupted", _at_once()
     elif answer.is_success:

@@ -22,6 +22,7 @@ from rq.job import Job, JobStatus
 from rq.suspension import resume, suspend
 
 from apps.accounts.models import AuthToken
+from apps.common.jobs import periodic
 from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 from apps.common.jobs.queue import job_function
 from apps.common.jobs.worker import LIVENESS_SECONDS, REDIS_TIMEOUT_SECONDS, ThreadedWorker
@@ -423,6 +424,26 @@ class RunningTests(WorkerTestCase):
         self.assert_stops()
         self.assertEqual(ran, ["waiting", "released"])
         self.assertEqual(self.queue.count, 1)
+        self.assert_left_nothing()
+
+    def test_stop_waits_until_what_runs_beside_the_jobs_has_ended(self):
+        def beside(stopping):
+            ran.append("beside")
+            stopping.wait()
+            release.wait(60)
+            ran.append("ended")
+
+        self.enterContext(mock.patch.dict(periodic._sidelines, {"beside": beside}, clear=True))
+        worker = self.start()
+        self.wait_until(lambda: ran == ["beside"])
+
+        worker.request_stop(signal.SIGTERM, None)
+        self.wait_until(lambda: worker._stopping.is_set())
+        self.assertTrue(self.thread.is_alive())
+        release.set()
+
+        self.assert_stops()
+        self.assertEqual(ran, ["beside", "ended"])
         self.assert_left_nothing()
 
     def test_worker_is_busy_while_any_job_runs(self):
