@@ -8,6 +8,7 @@ from script.postman.refusals import REFUSALS
 from script.postman.staff import STAFF
 from script.postman.support import SUPPORT
 from script.postman.tickets import LISTING, OPENING, WATCHING
+from script.postman.webhooks import WEBHOOKS
 
 ABOUT = """
 hopla collects a declared set of photos: open a *ticket* for so many, post them one by one, watch until it is
@@ -41,6 +42,7 @@ COLLECTION = items.collection(
     STAFF,
     SUPPORT,
     GUESTS,
+    WEBHOOKS,
     LEAVING,
     variables=LOCAL,
 )
