@@ -366,6 +366,7 @@ THROTTLE_RATES = {
     # By user, and one user may be a fleet of phones.
     "tickets": rate("THROTTLE_TICKETS", default="600/min"),
     "uploads": rate("THROTTLE_UPLOADS", default="6000/min"),
+    "webhooks": rate("THROTTLE_WEBHOOKS", default="60/min"),
     "guests": rate(
         "THROTTLE_GUESTS", default="120/min"
     ),  # by link, and by address: of guests none of the others counts

@@ -67,6 +67,17 @@ GET    api/v1/tickets/<int:ticket_id>/guest-links/<int:guest_link_id>/ 401   403
 DELETE api/v1/tickets/<int:ticket_id>/guest-links/<int:guest_link_id>/ 401   403      404   204   404      404       404
 
 GET    api/v1/events/                                                  401   403      200   200   200      200       200
+POST   api/v1/webhooks/                                                401   403      201   201   201      201       201
+GET    api/v1/webhooks/                                                401   403      200   200   200      200       200
+GET    api/v1/webhooks/<int:webhook_id>/                               401   403      404   200   404      404       404
+PATCH  api/v1/webhooks/<int:webhook_id>/                               401   403      404   200   404      404       404
+DELETE api/v1/webhooks/<int:webhook_id>/                               401   403      404   204   404      404       404
+POST   api/v1/webhooks/<int:webhook_id>/rotate-secret/                 401   403      404   200   404      404       404
+POST   api/v1/webhooks/<int:webhook_id>/ping/                          401   403      404   202   404      404       404
+POST   api/v1/webhooks/<int:webhook_id>/recover/                       401   403      404   202   404      404       404
+GET    api/v1/webhooks/<int:webhook_id>/deliveries/                    401   403      404   200   404      404       404
+GET    api/v1/webhooks/<int:webhook_id>/deliveries/<int:delivery_id>/  401   403      404   200   404      404       404
+POST   api/v1/webhooks/<int:webhook_id>/deliveries/<int:delivery_id>/replay/ 401 403 404   202   404      404       404
 
 GET    api/v1/support/tickets/                                         401   403      200   200   200      200       200
 POST   api/v1/support/tickets/                                         401   403      201   201   201      201       201
@@ -106,6 +117,8 @@ GET    admin/tickets/ticket/<int:ticket_id>/review/                  login login
 POST   admin/tickets/ticket/<int:ticket_id>/review/                  login login    login login   403      200       200
 GET    admin/guests/guestlink/<int:link_id>/link/                    login login    login login   403      302       302
 POST   admin/guests/guestlink/<int:link_id>/link/                    login login    login login   403      200       200
+GET    admin/integrations/endpoint/<int:endpoint_id>/rotate-secret/  login login    login login   403      302       302
+POST   admin/integrations/endpoint/<int:endpoint_id>/rotate-secret/  login login    login login   403      200       200
 GET    admin/<app_label>/                                            login login    login login   200      200       200
 GET    admin/<url>                                                   login login    login login   404      404       404
 """
@@ -124,6 +137,9 @@ tickets.assetremoval                                                 login login
 tickets.transition                                                   login login    login login     V        V         V
 guests.guestlink                                                     login login    login login     V       VA        VA
 guests.guestemail                                                    login login    login login     V        V        VD
+integrations.endpoint                                                login login    login login     V        V        VD
+integrations.delivery                                                login login    login login     V        V        VD
+integrations.event                                                   login login    login login     V        V         V
 support.supportticket                                                login login    login login    VC        -       VCD
 support.email                                                        login login    login login     V        V        VD
 """

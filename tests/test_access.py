@@ -30,6 +30,7 @@ from apps.tickets.resumable.beginning import begin
 from tests.access_table import ADMIN_MODELS, ADMIN_PARTS, ENDPOINTS
 from tests.accounts.credentials import bearer_client_for
 from tests.case import ApiTestCase, default_queue
+from tests.integrations.webhooks.makers import make_delivery, make_endpoint
 from tests.makers import (
     PASSWORD,
     client_for,
@@ -134,6 +135,8 @@ class AccessTestCase(ApiTestCase):
         self.pair = new_jwt_pair(self.owner)
         self.email_code = EmailCode.objects.renew(self.owner)
         self.link = make_guest_link(self.ticket, email="ana@example.com")
+        webhook = make_endpoint(self.owner, description=OWNERS_WORDS)
+        self.delivery = make_delivery(webhook, status="failed", answer=OWNERS_WORDS)
         self.places = {
             "<int:ticket_id>": self.ticket.pk,
             "<int:guest_link_id>": self.link.pk,
@@ -142,6 +145,9 @@ class AccessTestCase(ApiTestCase):
             "guest-emails/<str:token>/": guest_email_links.url_of(self.link.pk).partition("//")[2].partition("/")[2],
             "<any_case_uuid:image_id>": self.image.pk,
             "<any_case_uuid:upload_id>": uuid4(),
+            "<int:webhook_id>": self.delivery.endpoint_id,
+            "<int:endpoint_id>": self.delivery.endpoint_id,
+            "<int:delivery_id>": self.delivery.pk,
             "<int:support_ticket_id>": self.support_ticket.pk,
             "support/subscription/<str:token>/": support_links.url_of(self.support_ticket.pk)
             .partition("//")[2]
@@ -174,6 +180,7 @@ class AccessTestCase(ApiTestCase):
         if method == "GET":
             return {}
         auth, tickets, support = "api/v1/auth", "api/v1/tickets", "api/v1/support/tickets"
+        webhooks = "api/v1/webhooks"
         new_user = {"username": "newcomer", "email": "newcomer@example.com", "password": PASSWORD}
         login = {"username": self.owner.username, "password": PASSWORD}
         new_password = {"new_password": "another-horse-battery"}
@@ -191,6 +198,8 @@ class AccessTestCase(ApiTestCase):
             f"{auth}/jwt/verify/": {"token": str(self.pair)},
             f"{tickets}/": {"num_images": 3},
             f"{tickets}/<int:ticket_id>/direct-uploads/": {"filename": "photo.jpg"},
+            f"{webhooks}/": {"url": "http://127.0.0.1:8021/"},
+            f"{webhooks}/<int:webhook_id>/recover/": {"since": "2026-11-21"},
             f"{support}/": {"title": "Help", "body_text": "Please"},
             f"{support}/<int:support_ticket_id>/": {"status": "FR"},
             f"{support}/<int:support_ticket_id>/messages/": {"text": "Thanks"},
@@ -330,6 +339,9 @@ class AdminModelTests(AccessTestCase):
             "support.supportticket": self.support_ticket,
             "support.email": support_email,
             "guests.guestlink": self.link,
+            "integrations.endpoint": self.delivery.endpoint,
+            "integrations.delivery": self.delivery,
+            "integrations.event": self.delivery.event,
             "guests.guestemail": apps.get_model("guests.GuestEmail").objects.first(),
         }
 

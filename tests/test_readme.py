@@ -2,7 +2,9 @@ import ast
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 from django.conf import settings
 from django.test import SimpleTestCase, tag
@@ -23,40 +25,83 @@ NAMED_BY_DJANGO = {"management", "commands", "migrations"}
 NOT_IN_GIT = {"var", "__pycache__", "staticfiles"}
 
 
-def section(title: str, page: str = README) -> str:
-    """What stands below a heading of README.md or another page, up to the next heading."""
+INTEGRATE = (ROOT / "docs" / "integrate.md").read_text()
+SESSION_SECONDS = 240  # of one that hangs
+WITH_A_KEY = False  # whether there are API keys; without them the session goes on with the token
+
+
+def section(title: str, *, page: str = README) -> str:
+    """What stands below a heading of the page, up to the next heading."""
     return page.partition(f"# {title}\n")[2].partition("\n#")[0]
 
 
-def shell_lines(title: str, page: str = README) -> str:
-    return "".join(re.findall(r"```sh\n(.*?)```", section(title, page), re.DOTALL))
+def shell_lines(title: str, *, page: str = README) -> str:
+    return "".join(re.findall(r"```sh\n(.*?)```", section(title, page=page), re.DOTALL))
+
+
+def read_on(program: subprocess.Popen) -> None:
+    with suppress(ValueError):  # the test has ended, and closed it
+        program.stdout.read()
 
 
 @tag("slow")
 class SessionTests(FlushedTestCase):
-    def test_sessions_work_as_they_are_pasted(self):
-        port = serve.free_port()
-        environment = {"PORT": str(port), "DEBUG": "on", "REDIS_URL": "", "STAGING_REDIS_URL": "", "CLOUDINARY_URL": ""}
+    def setUp(self):
+        super().setUp()
+        self.port = serve.free_port()
+        environment = {"PORT": str(self.port), "DEBUG": "on"}
+        environment |= {"REDIS_URL": "", "STAGING_REDIS_URL": "", "CLOUDINARY_URL": ""}
         server = start_command([sys.executable, "-m", "script.serve"], environment=environment)
         self.addCleanup(server.stdout.close)
         self.addCleanup(server.wait)
         self.addCleanup(server.terminate)
-        read_until(server, "hopla is up")
-        session = "".join(map(shell_lines, ("A first session", "Collect a named set", "Write a client")))
-        session += shell_lines("Clients", PAGES[ROOT / "docs" / "resumable.md"])
-        session = session.replace("127.0.0.1:8000", f"127.0.0.1:{port}").replace(".venv/bin/python", sys.executable)
-        pasted = subprocess.run(["sh"], input=session, cwd=ROOT, capture_output=True, text=True, timeout=60)
+        told = read_until(server, "The user demo")
+        self.same_servers = re.search("^export .*$", told, re.MULTILINE)[0] + "\n"
+        Thread(target=read_on, args=[server], daemon=True).start()  # or it waits until somebody reads what it prints
+
+    def paste(self, session: str) -> str:
+        """What the session prints."""
+        session = session.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}").replace(
+            ".venv/bin/python", sys.executable
+        )
+        pasted = subprocess.run(
+            ["sh"], input=session, cwd=ROOT, capture_output=True, text=True, timeout=SESSION_SECONDS
+        )
         self.assertEqual(pasted.stderr, "")
-        self.assertEqual(pasted.stdout.count('"status":"queued"'), 2)
-        self.assertEqual(pasted.stdout.count('"status": "stored"'), 2)
-        self.assertIn('"code":"ticket_completed"', pasted.stdout)
-        self.assertIn('"missing":["front"]', pasted.stdout)
-        self.assertIn('"code":"slot_taken"', pasted.stdout)
-        self.assertIn('"reference":"ORDER-12"', pasted.stdout)
-        session, _, resumed = pasted.stdout.partition("\n304\n")
+        return pasted.stdout
+
+    def test_sessions_work_as_they_are_pasted(self):
+        self.check_sessions_of_the_readme()
+        self.check_session_of_integrators()
+
+    def check_sessions_of_the_readme(self):
+        session = "".join(map(shell_lines, ("A first session", "Collect a named set", "Write a client")))
+        pasted = self.paste(session + shell_lines("Clients", page=PAGES[ROOT / "docs" / "resumable.md"]))
+        self.assertEqual(pasted.count('"status":"queued"'), 2)
+        self.assertEqual(pasted.count('"status": "stored"'), 2)
+        self.assertIn('"code":"ticket_completed"', pasted)
+        self.assertIn('"missing":["front"]', pasted)
+        self.assertIn('"code":"slot_taken"', pasted)
+        self.assertIn('"reference":"ORDER-12"', pasted)
+        session, _, resumed = pasted.partition("\n304\n")
         self.assertRegex(session, r'202\n202\n202\n.*"stored":1,"failed":0.*$')
         self.assertRegex(resumed, r"(?s)^HTTP/1.1 201 .*\n0 of (\d+) bytes are there\n.*\n[1-9]\d* of \1 bytes")
         self.assertRegex(resumed, r"(?s)\nHTTP/1.1 204 .*\nContent-Location: .*\nIdempotent-Replayed: true\s$")
+
+    def check_session_of_integrators(self):
+        titles = ("A key", "A webhook", "A set completes", "Catch up", "Rotate the secret")[not WITH_A_KEY :]
+        session = self.same_servers + shell_lines("A first session")
+        session += "".join(shell_lines(title, page=INTEGRATE) for title in titles)
+        pasted = self.paste(session.replace("8021", str(serve.free_port())))
+        told = [line for line in pasted.splitlines() if re.match(r"\d\d:\d\d:\d\d  ", line)]
+        self.assertNotIn("NOT VERIFIED", pasted)
+        self.assertIn("  ping  webhook ", told[0])
+        self.assertRegex(told[1], r'  ticket.created  ticket \d+ "Flat 12" \(ORDER-77\), pending, 0 of 2 stored  #1')
+        self.assertRegex(told[2], r'  ticket.completed  ticket \d+ "Flat 12" \(ORDER-77\), completed, 2 of 2 stored')
+        self.assertRegex(told[3], r"  ticket.completed  .*  \(again\)$")
+        self.assertRegex(pasted, r'"next":.*\n.*"type":"ticket.completed"')
+        self.assertRegex(pasted, r'"status":"pending".*\n(.*\n)*{"count":\d+}')
+        self.assertIn('"secret":"whsec_', pasted)
 
 
 class MapTests(SimpleTestCase):

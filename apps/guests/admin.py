@@ -17,12 +17,13 @@ from rest_framework.exceptions import APIException
 
 from apps.common.admin.badge import badge
 from apps.common.admin.emails import OutgoingEmailAdmin
-from apps.common.admin.lists import LargeAdmin, TypedFilter
+from apps.common.admin.lists import LargeAdmin
 from apps.common.encryption import SecretUnreadableError
 from apps.common.mail.addresses import one_form
 from apps.guests.emails import invite, outbox
 from apps.guests.links import make_link, qr_svg, revoke, token_of, url_of
 from apps.guests.models import MAX_REMINDERS, GuestEmail, GuestLink, LinkState
+from apps.tickets.admin.parts import TicketNumberFilter
 from apps.tickets.intake.places import require_open
 
 HOUR = 60 * 60
@@ -35,17 +36,6 @@ EXPIRIES = [
     (365 * DAY, _("one year")),
 ]
 REMINDERS = [(2 * HOUR, _("two hours before")), (DAY, _("one day before")), (3 * DAY, _("three days before"))]
-
-
-class TicketNumberFilter(TypedFilter):
-    title = _("ticket number")
-    parameter_name = "ticket_is"
-
-    def queryset(self, request, queryset):
-        typed = self.value()
-        if not typed:
-            return queryset
-        return queryset.filter(ticket=int(typed)) if typed.isdecimal() and len(typed) < 19 else queryset.none()
 
 
 class NewLinkForm(forms.ModelForm):

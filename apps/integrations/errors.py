@@ -25,3 +25,21 @@ class EventsExpiredError(APIException):
         "That event is older than what is kept, and so may be others that you have not seen. Read your tickets, and "
         "begin anew without `after`."
     )
+
+
+class TooManyWebhooksError(APIException):
+    status_code = 409
+    default_code = "too_many_webhooks"
+    default_detail = _("You have as many webhooks as one user may have. Delete one first.")
+
+
+class WebhookDisabledError(APIException):
+    status_code = 409
+    default_code = "webhook_disabled"
+    default_detail = _("This webhook is disabled. Enable it first.")
+
+
+class DeliveryPendingError(APIException):
+    status_code = 409
+    default_code = "delivery_pending"
+    default_detail = _("This event is on its way already.")

@@ -9,6 +9,7 @@ from script.postman.refusals import REFUSALS
 from script.postman.staff import STAFF
 from script.postman.support import SUPPORT
 from script.postman.tickets import LISTING, OPENING, WATCHING
+from script.postman.webhooks import WEBHOOKS
 
 ABOUT = """
 hopla collects a declared set of photos: open a *ticket* for so many, post them one by one, watch until it is
@@ -43,6 +44,7 @@ COLLECTION = items.collection(
     SUPPORT,
     GUESTS,
     EVENTS,
+    WEBHOOKS,
     LEAVING,
     variables=LOCAL,
 )

@@ -1,6 +1,13 @@
 """The fields that responses have, at least: those of tickets and images are the serializers' own."""
 
 from apps.guests.serializers import GuestLinkSerializer, ShownOnceSerializer
+from apps.integrations.api.webhooks_serializers import (
+    DeliverySerializer,
+    DeliveryWithDataSerializer,
+    NewlyMadeWebhookSerializer,
+    WebhookSecretSerializer,
+    WebhookSerializer,
+)
 from apps.tickets.api.handover_schema import ManifestSerializer
 from apps.tickets.api.serializers import (
     ImageSerializer,
@@ -27,6 +34,11 @@ MANIFEST = ManifestSerializer.names()
 GUEST_LINK = GuestLinkSerializer.names()
 NEW_GUEST_LINK = ShownOnceSerializer.names()
 TICKET_FOR_GUESTS = TicketForGuestsSerializer.names()
+WEBHOOK = WebhookSerializer.names()
+NEW_WEBHOOK = NewlyMadeWebhookSerializer.names()
+WEBHOOK_SECRET = WebhookSecretSerializer.names()
+DELIVERY = DeliverySerializer.names()
+DELIVERY_WITH_DATA = DeliveryWithDataSerializer.names()
 PAGE = ("count", "next", "previous", "results")
 CURSOR_PAGE = ("next", "previous", "results")
 SUPPORT_TICKET = ("id", "title", "body_text", "owner", "ticket", "status", "messages", "created_at", "updated_at")

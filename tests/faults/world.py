@@ -35,6 +35,7 @@ QUICK = {
     "THROTTLE_TICKETS": "",
     "THROTTLE_UPLOADS": "",
     "THROTTLE_GUESTS": "",
+    "THROTTLE_WEBHOOKS": "",
     "WEB_CONCURRENCY": "2",
     "DEBUG": "on",
     "LOG_FORMAT": "plain",

@@ -9,8 +9,9 @@ from datetime import date, datetime, time, timedelta
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth import get_user_model
 from django.core.paginator import Paginator
-from django.db.models import Max, Min
+from django.db.models import Max, Min, Q
 from django.utils import formats, timezone
 from django.utils.functional import cached_property
 from django.utils.text import capfirst
@@ -113,6 +114,21 @@ class TypedFilter(admin.SimpleListFilter):
             "kept": kept,
             "clear": changelist.get_query_string(remove=[self.parameter_name]),
         }
+
+
+class OwnerFilter(TypedFilter):
+    title = _("owner's username or e-mail")
+    parameter_name = "owner_is"
+
+    def queryset(self, request, queryset):
+        typed = self.value()
+        return queryset.filter(owner__in=list(users_called(typed))) if typed else queryset
+
+
+def users_called(name: str):
+    """Returns the ids of the users with this username or e-mail address, in any case."""
+    users = get_user_model().objects.filter(Q(username__iexact=name) | Q(email__iexact=name))
+    return users.values_list("pk", flat=True)[:10]
 
 
 class DateFilter(TypedFilter):

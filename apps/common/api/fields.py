@@ -30,6 +30,15 @@ class StrictCharField(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class StrictBooleanField(serializers.BooleanField):
+    """A JSON boolean: "yes", 1 and "true" are refused, where DRF's own field would take them."""
+
+    def to_internal_value(self, data):
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 class MomentField(serializers.DateTimeField):
     """A timestamp as apps/common/api/timestamps.py parses it, the same on every Python; a date means its start, UTC."""
 

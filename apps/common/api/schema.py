@@ -292,6 +292,7 @@ TAGS = [  # in the order of the pages
     {"name": "uploads", "description": "Photos sent in pieces, which go on where a bad network cut them off."},
     {"name": "events", "description": "What happened to tickets and photos, for programs that keep up with it."},
     {"name": "direct uploads", "description": "Photos that clients send to Cloudinary themselves."},
+    {"name": "webhooks", "description": "What happens to your tickets, posted to an address of yours."},
     {"name": "auth", "description": "Users and their tokens."},
     {"name": "support", "description": "Conversations with the people who run this service."},
 ]

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from apps.common.admin.badge import badge
+from apps.common.admin.lists import TypedFilter
 from apps.tickets.models import Image
 from apps.tickets.models.transition import Transition, acting_as
 from apps.tickets.storage import cloudinary
@@ -67,6 +68,18 @@ class StatusBadge:
     @admin.display(description=_("status"))
     def state(self, row):
         return badge_of(row)
+
+
+class TicketNumberFilter(TypedFilter):
+    """Keeps the rows of one ticket, by its number in `field`."""
+
+    title = _("ticket number")
+    parameter_name = "ticket_is"
+    field = "ticket_id"
+
+    def queryset(self, request, queryset):
+        typed = self.value()
+        return queryset.filter(**{self.field: number_in(typed) or 0}) if typed else queryset
 
 
 class SearchByTicketOrPhoto:

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import Coalesce
@@ -19,7 +18,15 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.common.admin.lists import FirstDayFilter, LargeAdmin, LargeChangeList, LastDayFilter, TypedFilter
+from apps.common.admin.lists import (
+    FirstDayFilter,
+    LargeAdmin,
+    LargeChangeList,
+    LastDayFilter,
+    OwnerFilter,
+    TypedFilter,
+    users_called,
+)
 from apps.tickets.admin.handover import HandoverAdmin
 from apps.tickets.admin.parts import ActingStaff, StatusBadge, badge_of, newest_moves, number_in, the_first, thumbnail
 from apps.tickets.admin.review import ReviewAdmin, ReviewFilter
@@ -35,15 +42,6 @@ from apps.tickets.upkeep.staff_actions import (
 )
 
 PHOTOS_SHOWN = 500
-
-
-class OwnerFilter(TypedFilter):
-    title = _("owner's username or e-mail")
-    parameter_name = "owner_is"
-
-    def queryset(self, request, queryset):
-        typed = self.value()
-        return queryset.filter(owner__in=list(users_called(typed))) if typed else queryset
 
 
 class ReferenceFilter(TypedFilter):
@@ -65,12 +63,6 @@ class FailuresFilter(admin.SimpleListFilter):
         if self.value() != "yes":
             return queryset
         return queryset.filter(pk__in=Image.objects.filter(status=ImageStatus.FAILED).values("ticket_id"))
-
-
-def users_called(name: str):
-    """Returns the ids of the users with this username or e-mail address, in any case."""
-    users = get_user_model().objects.filter(Q(username__iexact=name) | Q(email__iexact=name))
-    return users.values_list("pk", flat=True)[:10]
 
 
 class TicketChangeList(LargeChangeList):

@@ -8,6 +8,7 @@ from django.urls import get_resolver
 from apps.common.api.list_query import ListQueryMixin
 from tests.case import ApiTestCase
 from tests.common.api.test_schema import operations_of, read_schema, routes_of
+from tests.integrations.webhooks.makers import make_endpoint
 from tests.makers import client_for, make_image, make_ticket, make_user
 from tests.support.makers import make_support_ticket
 
@@ -42,6 +43,7 @@ class UnknownParameterTests(QueryTestCase):
         ticket = make_ticket(self.user)
         make_image(ticket)
         desk = make_support_ticket(self.user)
+        webhook = make_endpoint(self.user)
         self.lists = [
             TICKETS,
             f"{TICKETS}{ticket.pk}/images/",
@@ -51,6 +53,8 @@ class UnknownParameterTests(QueryTestCase):
             "/api/v1/kinds/",
             f"{TICKETS}{ticket.pk}/guest-links/",
             "/api/v1/events/",
+            "/api/v1/webhooks/",
+            f"/api/v1/webhooks/{webhook.pk}/deliveries/",
         ]
 
     def assert_unknown(self, response, *names):
@@ -78,7 +82,7 @@ class UnknownParameterTests(QueryTestCase):
             if label.startswith("GET ")
         ]
         ends = ("/tickets/", "/images/", "/support/tickets/", "/messages/", "/auth/users/", "/kinds/", "/guest-links/")
-        ends = (*ends, "/events/")
+        ends += ("/events/", "/webhooks/", "/deliveries/")
         urls = dict(zip(ends, self.lists, strict=True))
         tried = 0
         for label, names in lists:

@@ -232,7 +232,8 @@ class DefaultTests(SimpleTestCase):
         _, made = load_settings({})
         rates = literal_eval(made["THROTTLE_RATES"])
 
-        self.assertEqual(rates.keys(), {"login", "register", "verification", "tickets", "uploads", "guests"})
+        scopes = {"login", "register", "verification", "tickets", "uploads", "webhooks", "guests"}
+        self.assertEqual(rates.keys(), scopes)
         for scope, default in rates.items():
             with self.subTest(scope):
                 self.assertTrue(default)

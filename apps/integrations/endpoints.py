@@ -1,0 +1,68 @@
+"""What the owner of a webhook endpoint or staff do with it: the rules that the API, the admin and `manage.py listen`
+share.
+"""
+
+from datetime import datetime
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+
+from apps.integrations.errors import DeliveryPendingError, TooManyWebhooksError, WebhookDisabledError
+from apps.integrations.models import Delivery, DeliveryStatus, DisabledReason, Endpoint
+from apps.integrations.webhooks import replays, signing
+
+MOST_ENDPOINTS = 20  # of one user: each event of theirs is sent so many times
+
+
+def make_endpoint(*, owner, url: str, events: list[str] = (), description: str = "") -> Endpoint:
+    """`url`: one that addresses.check_url let pass. Raises TooManyWebhooksError."""
+    with transaction.atomic():
+        # Of two requests at once the second waits here, and then counts the endpoint of the first.
+        get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
+        if Endpoint.objects.filter(owner=owner).count() >= MOST_ENDPOINTS:
+            raise TooManyWebhooksError
+        return Endpoint.objects.create(
+            owner=owner,
+            url=url,
+            events=list(events),
+            description=description,
+            secret_encrypted=signing.encrypted(signing.new_secret()),
+        )
+
+
+def change_endpoint(endpoint: Endpoint, *, enabled: bool | None = None, **fields) -> None:
+    """Update the endpoint. `fields`: any of url, events, description. A new URL has no past: nothing failed there."""
+    if fields.get("url", endpoint.url) != endpoint.url:
+        fields |= {"failing_since": None, "failures": 0, "failed_at": None, "not_before": None}
+    with transaction.atomic():
+        if fields:
+            Endpoint.objects.filter(pk=endpoint.pk).update(**fields)
+        if enabled is True and not endpoint.enabled:
+            replays.enable(endpoint)
+        elif enabled is False and endpoint.enabled:
+            replays.disable(endpoint, DisabledReason.OWNER)
+    endpoint.refresh_from_db()
+
+
+def ping(endpoint: Endpoint) -> Delivery:
+    """Raises WebhookDisabledError."""
+    _require_enabled(endpoint)
+    return endpoint.deliveries.select_related("event").get(event=replays.ping(endpoint))
+
+
+def recover(endpoint: Endpoint, *, since: datetime) -> int:
+    """Returns how many events are sent. Raises WebhookDisabledError."""
+    _require_enabled(endpoint)
+    return replays.recover(endpoint, since)
+
+
+def send_again(delivery: Delivery) -> None:
+    """Raises WebhookDisabledError, and DeliveryPendingError for one that is not settled."""
+    _require_enabled(delivery.endpoint)
+    if delivery.status == DeliveryStatus.PENDING or not replays.replay(delivery):
+        raise DeliveryPendingError
+
+
+def _require_enabled(endpoint: Endpoint) -> None:
+    if not endpoint.enabled:
+        raise WebhookDisabledError
