@@ -17,7 +17,7 @@ from apps.integrations.events.wakeup import wake_senders
 from apps.integrations.models import Delivery, Endpoint, Event
 from apps.integrations.models.event import new_event_id
 from apps.integrations.models.facts import IMAGE_COLUMNS, MISSING_AT_MOST, TICKET_COLUMNS
-from apps.integrations.models.positions import NEXT_OF_TICKET
+from apps.integrations.models.positions import OF_TICKET
 from apps.tickets.models import Image, Progress, Ticket
 from apps.tickets.models.statuses import WITHOUT_A_PLACE
 
@@ -144,7 +144,7 @@ def _compile() -> tuple[str, list]:
     without_a_place = ", ".join(f"'{status}'" for status in WITHOUT_A_PLACE)
     insert_event, event_parameters = insert_sql(
         Event,
-        position=NEXT_OF_TICKET.format(ticket_id="row_of_ticket.id"),
+        position=OF_TICKET.format(version="row_of_ticket.version"),
         owner_id="row_of_ticket.owner_id",
         ticket_id="row_of_ticket.id",
         image_id="row_of_image.id",

@@ -3,9 +3,12 @@
 On PostgreSQL it is the number of the transaction, with room for others before the next. Of those below the oldest that
 is still open, none is to come: a reader who is shown these alone, and goes on from the last, misses none. A snapshot
 knows the oldest of all databases of the server, and the work of others would hold back events for as long as it takes:
-so the sessions of this database are asked for theirs. A transaction may have its number before it waits for a ticket's
-lock: so that the events of a ticket are in the order of its moves, each gets a position above that of the last. SQLite
-has one writer at a time, so that ids alone are in the order of the commits.
+so the sessions of this database are asked for theirs. SQLite has one writer at a time, so that ids alone are in the
+order of the commits.
+
+A transaction may have got its number before it waited for a ticket's lock. So that the events of a ticket are in the
+order of its moves, theirs is the number of the last transaction that is over, if that is higher; and the ticket's
+version orders those of one number.
 
 A dump that is restored elsewhere meets transactions that are numbered anew. So that they still come after, a number is
 added, which is part of the function and raised by `migrate`.
@@ -16,14 +19,14 @@ from django.db.models import BigIntegerField, Func
 
 FUNCTION = "integrations_event_position"
 MAKE_FUNCTION = f"""
-CREATE OR REPLACE FUNCTION {FUNCTION}(transaction xid8) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS 'SELECT ($1::text::bigint << 20) + {{added}}'
+CREATE OR REPLACE FUNCTION {FUNCTION}(transaction bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS 'SELECT ($1 << 20) + {{added}}'
 """
-CURRENT = f"{FUNCTION}(pg_current_xact_id())"
-# Of a ticket's next event, in a statement that began under its lock.
-NEXT_OF_TICKET = (
-    f"greatest({CURRENT}, (SELECT max(position) + 1 FROM integrations_event WHERE ticket_id = {{ticket_id}}))"  # noqa: S608
-)
+OF_TRANSACTION = "pg_current_xact_id()::text::bigint"
+LAST_THAT_IS_OVER = "pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1"
+CURRENT = f"{FUNCTION}({OF_TRANSACTION})"
+# Of an event of a ticket, in a statement that began under its lock: all transactions that held it before are over.
+OF_TICKET = f"{FUNCTION}(greatest({OF_TRANSACTION}, {LAST_THAT_IS_OVER})) + ({{version}} & 1048575)"
 # Sessions know the last 32 bits of the number, and tell every role. One above the next is of a transaction that has
 # begun since.
 FIRST_UNSETTLED = f"""
@@ -36,7 +39,7 @@ WITH seen AS MATERIALIZED (
     SELECT (next - backend_xid::text::bigint) & 4294967295 AS age
     FROM seen, pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
 )
-SELECT {FUNCTION}((next - coalesce(oldest, 0))::text::xid8)
+SELECT {FUNCTION}(next - coalesce(oldest, 0))
 FROM seen, (SELECT max(age) FILTER (WHERE age < 2147483648) AS oldest FROM others) AS found
 """  # noqa: S608 (our own name)
 
@@ -88,7 +91,7 @@ def keep_growing(*, using: str, **kwargs) -> None:
         cursor.execute("SELECT to_regclass('integrations_event'), to_regproc(%s)", [FUNCTION])
         if None in cursor.fetchone():
             return
-        cursor.execute(f"SELECT max(position), {CURRENT}, {FUNCTION}('0') FROM integrations_event")  # noqa: S608
+        cursor.execute(f"SELECT max(position), {CURRENT}, {FUNCTION}(0) FROM integrations_event")  # noqa: S608
         highest, current, added = cursor.fetchone()
         if highest is not None and highest > current:
             cursor.execute(MAKE_FUNCTION.format(added=added + highest - current))

@@ -269,7 +269,7 @@ class RestoredTests(FeedTestCase):
     @staticmethod
     def added() -> int:
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {FUNCTION}('0')")
+            cursor.execute(f"SELECT {FUNCTION}(0)")
             return cursor.fetchone()[0]
 
     def test_new_events_still_come_after_the_old_ones(self):
