@@ -1,6 +1,7 @@
 """Guest links through the API, for the owner of their ticket: make one, list them, read one, revoke one."""
 
-from django.db import transaction
+from functools import partial
+
 from django.shortcuts import get_object_or_404
 from django.utils.translation import get_language
 from drf_yasg.utils import swagger_auto_schema
@@ -15,8 +16,7 @@ from apps.guests import schema
 from apps.guests.links import make_link, qr_svg, revoke, token_of, url_of
 from apps.guests.models import GuestLink
 from apps.guests.serializers import GuestLinkSerializer, NewGuestLinkSerializer
-from apps.tickets.api.kept_answers import keep, replay
-from apps.tickets.intake import idempotency
+from apps.tickets.api.kept_answers import answer_once
 from apps.tickets.models import Ticket
 
 
@@ -44,23 +44,15 @@ class GuestLinksView(OwnLinks, ListQueryMixin, ListAPIView):
     @swagger_auto_schema(**schema.MAKE_LINK)
     def post(self, request, ticket_id):
         ticket = self.get_ticket()
-        key = idempotency.key_of(request)
-        if key is None:
-            return self._with_secrets(self._make(ticket))
-        fingerprint = idempotency.fingerprint_of(request.data)
-        with idempotency.held(user=request.user, key=key):
-            kept = idempotency.find_answer(user=request.user, key=key)
-            if kept is not None:
-                return self._with_secrets(replay(kept, request, fingerprint))
-            with transaction.atomic():
-                response = self._make(ticket)
-                keep(response, request, key, fingerprint)  # without the secrets
-        return self._with_secrets(response)
+        make = partial(self._make, ticket)
+        return self._with_secrets(answer_once(request, check=self._checked, make=make))
 
-    def _make(self, ticket: Ticket) -> Response:
+    def _checked(self) -> dict:
         new = NewGuestLinkSerializer(data=self.request.data)
         new.is_valid(raise_exception=True)
-        fields = {"language": get_language()} | new.validated_data
+        return {"language": get_language()} | new.validated_data
+
+    def _make(self, ticket: Ticket, fields: dict) -> Response:
         link = make_link(ticket=ticket, created_by=self.request.user, **fields)
         link.photos = 0
         location = reverse(

@@ -1,13 +1,36 @@
 """Responses kept for an Idempotency-Key, and replayed to a repeat of their request."""
 
 import json
+from collections.abc import Callable
 
 from django.conf import settings
+from django.db import transaction
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from apps.tickets.intake import idempotency
 from apps.tickets.models import Image
+
+
+def answer_once(request, *, check: Callable[[], dict], make: Callable[[dict], Response]) -> Response:
+    """Returns what `make` returns of what `check` returns; for a repeated Idempotency-Key, the first such response.
+
+    What was good the first time may no longer be, so a repeat is not checked. With a key, `make` runs in the
+    transaction that keeps its response.
+    """
+    key = idempotency.key_of(request)
+    if key is None:
+        return make(check())
+    fingerprint = idempotency.fingerprint_of(request.data)
+    with idempotency.held(user=request.user, key=key):
+        kept = idempotency.find_answer(user=request.user, key=key)
+        if kept is not None:
+            return replay(kept, request, fingerprint)
+        fields = check()
+        with transaction.atomic():
+            response = make(fields)
+            keep(response, request, key, fingerprint)
+    return response
 
 
 def keep(response: Response, request, key: str, fingerprint: str, image: Image | None = None) -> None:

@@ -1,6 +1,5 @@
 """Tickets through the API: open one, list one's own, read one, watch one."""
 
-from django.db import transaction
 from django.http import Http404
 from django.utils.cache import get_conditional_response
 from django.utils.translation import get_language
@@ -15,7 +14,7 @@ from apps.common.api.list_query import ListQueryMixin
 from apps.common.db.snapshot import one_snapshot
 from apps.tickets.api import schema
 from apps.tickets.api.filters import TicketFilter
-from apps.tickets.api.kept_answers import keep, replay
+from apps.tickets.api.kept_answers import answer_once
 from apps.tickets.api.pagination import TicketPages
 from apps.tickets.api.serializers import (
     NewTicketSerializer,
@@ -25,7 +24,6 @@ from apps.tickets.api.serializers import (
     TicketStatusSerializer,
     TicketWithSlotsSerializer,
 )
-from apps.tickets.intake import idempotency
 from apps.tickets.kinds.copying import apply_kind
 from apps.tickets.models import (
     Ticket,
@@ -66,23 +64,10 @@ class TicketsView(ListQueryMixin, GenericAPIView):
 
     @swagger_auto_schema(**schema.OPEN_TICKET)
     def post(self, request):
-        key = idempotency.key_of(request)
-        if key is None:
-            return self._open(self._checked(request.data))
-        fingerprint = idempotency.fingerprint_of(request.data)
-        with idempotency.held(user=request.user, key=key):
-            kept = idempotency.find_answer(user=request.user, key=key)
-            if kept is not None:
-                return replay(kept, request, fingerprint)
-            fields = self._checked(request.data)  # what was good may no longer be: its kind is gone, its moment past
-            with transaction.atomic():
-                response = self._open(fields)
-                keep(response, request, key, fingerprint)
-        return response
+        return answer_once(request, check=self._checked, make=self._open)
 
-    @staticmethod
-    def _checked(body) -> dict:
-        new = NewTicketSerializer(data=body)
+    def _checked(self) -> dict:
+        new = NewTicketSerializer(data=self.request.data)
         new.is_valid(raise_exception=True)
         return new.validated_data
 
