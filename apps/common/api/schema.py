@@ -188,7 +188,7 @@ def no_refusals(route_name: str, method: str) -> list[type]:
 
 def no_scopes(route_name: str, method: str) -> None:
     """An authenticator may have such a method, for the scopes that allow it there, each by itself; empty: none does."""
-    return None
+    return
 
 
 @cache

@@ -1,7 +1,7 @@
 """Paths that are secrets: whoever knows the address of such a page may do what it is for, without logging in.
 
-What tells of requests by their paths, logs above all, tells of these by `…` in place of the token; and so of an API key,
-wherever it stands, should somebody have put one into a path or a query.
+What tells of requests by their paths, logs above all, tells of these by `…` in place of the token; and so of an API
+key, wherever it stands, should somebody have put one into a path or a query.
 """
 
 import re

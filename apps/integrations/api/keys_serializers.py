@@ -1,6 +1,5 @@
 """API keys as JSON. The field names are the contract's."""
 
-from django.core.validators import RegexValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
@@ -9,14 +8,9 @@ from rest_framework.serializers import CharField, ChoiceField, DateTimeField, In
 from apps.common.api.fields import MomentField, NullIsLeftOut, StrictCharField
 from apps.integrations.keys.form import prefix_of
 from apps.integrations.keys.scopes import Scope
-from apps.integrations.models.api_key import NAME_MAX_LENGTH
+from apps.integrations.models.api_key import NAME_MAX_LENGTH, is_a_name
 from apps.tickets.api.shown import ShownSerializer, shown
 
-# At least one character that is no space, and none that controls how others are shown. JavaScript has this form, too.
-PRINTABLE = (
-    r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*[^\s\u0000-\u001f\u007f-\u009f]"
-    r"[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"
-)
 EXAMPLE_KEY = "hopla_EXAMPLEexampleEXAMPLEexampleEXAMPLEexampleXXXXXXX"
 
 
@@ -32,7 +26,7 @@ class NewApiKeySerializer(NullIsLeftOut, serializers.Serializer):
 
     name = StrictCharField(
         max_length=NAME_MAX_LENGTH,
-        validators=[RegexValidator(PRINTABLE, _("A name has no control characters."), "control_character")],
+        validators=[is_a_name],
         help_text="What it is for, so that you know it again.",
     )
     scopes = ListField(
@@ -82,5 +76,5 @@ class NewlyMadeApiKeySerializer(ApiKeySerializer):
         CharField,
         EXAMPLE_KEY,
         allow_null=True,
-        help_text="For `Authorization: Token <key>`: shown this once. Null in the answer to a repeated Idempotency-Key.",
+        help_text="For `Authorization: Token <key>`: shown this once. Null for a repeated Idempotency-Key.",
     )

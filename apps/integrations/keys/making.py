@@ -16,13 +16,18 @@ MAX_KEYS = 50  # of one user, those that work
 logger = logging.getLogger(__name__)
 
 
+def require_room(owner) -> None:
+    """Raise TooManyApiKeysError where there is none for another key. It holds until the transaction ends."""
+    get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
+    if ApiKey.objects.filter(owner_id=owner.pk).working().count() >= MAX_KEYS:
+        raise TooManyApiKeysError
+
+
 def make_key(*, owner, name: str, scopes, expires_at=None) -> tuple[ApiKey, str]:
     """Returns a new key and its secret, which nobody can read again. Raises TooManyApiKeysError."""
     secret = new_secret()
     with transaction.atomic():
-        get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)  # two at once must not both be last
-        if ApiKey.objects.filter(owner_id=owner.pk).working().count() >= MAX_KEYS:
-            raise TooManyApiKeysError
+        require_room(owner)
         key = ApiKey.objects.create(
             owner_id=owner.pk,
             name=name,

@@ -7,12 +7,18 @@ be told who acted: the history and the log name keys by their number.
 from datetime import timedelta
 
 from django.conf import settings
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 NAME_MAX_LENGTH = 100
+CONTROL = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
+# At least one character that is no space, and none that controls how others are shown.
+is_a_name = RegexValidator(
+    rf"^[^{CONTROL}]*[^\s{CONTROL}][^{CONTROL}]*$", _("A name has no control characters."), "control_character"
+)
 
 
 class KeyState(models.TextChoices):
