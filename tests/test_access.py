@@ -293,11 +293,14 @@ class EndpointTests(AccessTestCase):
                 try_((scope,), expect=(owner, False))
             if keys and others:
                 try_(others, expect=(anonymous, False) if keys == UNREAD else ("403", True))
+        told = zip(found, expected, strict=True)
+        wrong = [f"{' '.join(map(str, is_))}; expected: {should[-2:]}" for is_, should in told if is_ != should]
         self.maxDiff = None
         self.assertEqual(
-            lines_of(found),
-            lines_of(expected),
-            "\nThe last word of a row in tests/access_table.py and RIGHTS in apps/integrations/keys/scopes.py differ.",
+            wrong,
+            [],
+            "\nEach: method, route, the key's scopes, status, whether the scopes were too few. The last words of these "
+            "rows in tests/access_table.py and RIGHTS in apps/integrations/keys/scopes.py differ.",
         )
 
     def test_in_the_admin(self):

@@ -9,3 +9,7 @@ class IntegrationsConfig(AppConfig):
 
     def ready(self):
         from apps.integrations.events import occasions  # noqa: F401  connects receivers
+        from apps.integrations.keys.polls import AUTHORIZATION, is_unchanged_for_key
+        from apps.tickets.api import polls
+
+        polls.register(AUTHORIZATION, is_unchanged_for_key)

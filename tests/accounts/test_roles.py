@@ -65,7 +65,7 @@ class GroupTests(ApiTestCase):
         for role in ("users", "support agents", "operators"):
             with self.subTest(role):
                 apps = {name.partition(".")[0] for name in self.permissions_of(role)}
-                self.assertLessEqual(apps, {"tickets", "guests", "support"})
+                self.assertLessEqual(apps, {"tickets", "guests", "support", "integrations"})
 
 
 class RoleTestCase(ApiTestCase):

@@ -34,8 +34,9 @@ class ApiKeyQuerySet(models.QuerySet):
     def visible_to(self, user):
         return self.filter(owner_id=user.pk, revoked_at=None)
 
-    def working(self):
-        return self.filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()), revoked_at=None)
+    def working(self, *, now=None):
+        """Those neither revoked nor expired. `now` may be an expression."""
+        return self.filter(Q(expires_at=None) | Q(expires_at__gt=now or timezone.now()), revoked_at=None)
 
 
 class ApiKey(models.Model):

@@ -277,9 +277,57 @@ class AsTheUserTests(KeyTestCase):
         with override_settings(UPLOAD_BYTES_PER_DAY=len(jpeg_bytes()) + 10):
             self.assert_problem(self.send(1, client=client_for(self.owner)), 429, "upload_quota_exceeded")
 
-    def test_poll_with_an_etag(self):
-        etag = self.client.get(f"{self.path}status/")["ETag"]
-        self.assertEqual(self.client.get(f"{self.path}status/", HTTP_IF_NONE_MATCH=etag).status_code, 304)
+
+class PollTests(KeyTestCase):
+    """A poll that finds nothing new ends as early as one with a token, and is answered as the views would."""
+
+    def setUp(self):
+        super().setUp()
+        self.ticket = make_ticket(self.owner, num_images=3)
+        self.path = f"{TICKETS}{self.ticket.pk}/status/"
+        self.etag = self.client.get(self.path)["ETag"]
+
+    def poll(self, client=None, path=None):
+        return (client or self.client).get(path or self.path, HTTP_IF_NONE_MATCH=self.etag)
+
+    def test_known_state_takes_one_query(self):
+        for path in (self.path, self.path.removesuffix("status/")):
+            with self.assertNumQueries(1):
+                response = self.poll(path=path)
+            self.assertEqual((response.status_code, response["ETag"]), (304, self.etag))
+
+    def test_changed_ticket_is_shown(self):
+        self.ticket.touch()
+        self.assertEqual(self.poll().status_code, 200)
+
+    def test_key_that_does_not_work_any_more(self):
+        for change, code in (
+            ({"expires_at": timezone.now()}, "api_key_expired"),
+            ({"revoked_at": timezone.now()}, "api_key_revoked"),
+        ):
+            ApiKey.objects.update(**change)
+            self.assert_unauthenticated(self.poll(), code)
+            ApiKey.objects.update(expires_at=None, revoked_at=None)
+        self.assertEqual(self.poll().status_code, 304)
+        User.objects.filter(pk=self.owner.pk).update(is_active=False)
+        self.assert_unauthenticated(self.poll(), "user_inactive")
+
+    def test_scopes_and_other_owners(self):
+        for owner, scopes, status in (
+            (self.owner, ["images:write"], 304),
+            (self.owner, ["support", "webhooks:write"], 403),
+            (make_user(), ["tickets:read"], 404),
+            (make_user(is_staff=True), ["tickets:read"], 404),
+        ):
+            client = key_client(make_api_key(owner, scopes=scopes)[1])
+            for _use in range(2):  # the first is written down, and takes the long way
+                self.assertEqual(self.poll(client).status_code, status, scopes)
+
+    def test_use_is_remembered(self):
+        before = timezone.now() - timedelta(minutes=5)
+        ApiKey.objects.update(last_used_at=before)
+        self.assertEqual(self.poll().status_code, 304)
+        self.assertGreater(ApiKey.objects.get().last_used_at, before)
 
 
 @contextmanager
