@@ -3,6 +3,7 @@
 from script.postman import items
 from script.postman.accounts import JWT, LEAVING, SIGNING_IN, YOU
 from script.postman.guests import GUESTS
+from script.postman.keys import API_KEYS
 from script.postman.photos import OWN_FILES, UPLOADING
 from script.postman.refusals import REFUSALS
 from script.postman.staff import STAFF
@@ -41,6 +42,7 @@ COLLECTION = items.collection(
     STAFF,
     SUPPORT,
     GUESTS,
+    API_KEYS,
     LEAVING,
     variables=LOCAL,
 )

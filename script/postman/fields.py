@@ -1,6 +1,7 @@
 """The fields that responses have, at least: those of tickets and images are the serializers' own."""
 
 from apps.guests.serializers import GuestLinkSerializer, ShownOnceSerializer
+from apps.integrations.api.keys_serializers import ApiKeySerializer, NewlyMadeApiKeySerializer
 from apps.tickets.api.handover_schema import ManifestSerializer
 from apps.tickets.api.serializers import (
     ImageSerializer,
@@ -26,6 +27,8 @@ IMAGE = ImageSerializer.names()
 MANIFEST = ManifestSerializer.names()
 GUEST_LINK = GuestLinkSerializer.names()
 NEW_GUEST_LINK = ShownOnceSerializer.names()
+API_KEY = ApiKeySerializer.names()
+NEW_API_KEY = NewlyMadeApiKeySerializer.names()
 TICKET_FOR_GUESTS = TicketForGuestsSerializer.names()
 PAGE = ("count", "next", "previous", "results")
 CURSOR_PAGE = ("next", "previous", "results")
