@@ -50,6 +50,7 @@ class UnknownParameterTests(QueryTestCase):
             "/api/v1/auth/users/",
             "/api/v1/kinds/",
             f"{TICKETS}{ticket.pk}/guest-links/",
+            "/api/v1/api-keys/",
         ]
 
     def assert_unknown(self, response, *names):
@@ -77,6 +78,7 @@ class UnknownParameterTests(QueryTestCase):
             if label.startswith("GET ")
         ]
         ends = ("/tickets/", "/images/", "/support/tickets/", "/messages/", "/auth/users/", "/kinds/", "/guest-links/")
+        ends += ("/api-keys/",)
         urls = dict(zip(ends, self.lists, strict=True))
         tried = 0
         for label, names in lists:
