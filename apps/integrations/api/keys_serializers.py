@@ -32,6 +32,7 @@ class NewApiKeySerializer(NullIsLeftOut, serializers.Serializer):
     scopes = ListField(
         child=ScopeField(choices=Scope.values),
         allow_empty=False,
+        min_length=1,  # the same, for the schema
         max_length=100,
         help_text="What it may do.",
     )
