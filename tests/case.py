@@ -93,9 +93,12 @@ class CommittingTestCase(HoplaAssertions, FlushedTestCase):
             with transaction.atomic():
                 Ticket.objects.lock(ticket.pk)
                 answer = pool.submit(_and_disconnect, function)
-                self.wait_until(self.number_waiting)
+                self.wait_until(self._somebody_waits)
                 change()
             return answer.result()
+
+    def _somebody_waits(self) -> bool:
+        return self.number_waiting() > 0
 
     def number_waiting(self) -> int:
         """How many connections wait for a lock. PostgreSQL."""
