@@ -333,6 +333,7 @@ TRUSTED_PROXY_HOPS = env.int("TRUSTED_PROXY_HOPS", default=0)  # 0: X-Forwarded-
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.integrations.keys.authentication.KeyAuthentication",
         "apps.accounts.authentication.OpaqueTokenAuthentication",
         "apps.accounts.authentication.BearerAuthentication",
         "apps.guests.authentication.GuestAuthentication",
@@ -433,7 +434,8 @@ SWAGGER_SETTINGS = {
             "in": "header",
             "name": "Authorization",
             "description": "`Token <token>` with the token that login or register returned, or `Bearer <access>` with "
-            "a JWT, or `Guest <token>` with that of a guest link. The word before it belongs to the value.",
+            "a JWT, or `Guest <token>` with that of a guest link, or `Token hopla_…` with an API key, whose scopes say "
+            "what it may do (`x-scopes` of each operation). The word before it belongs to the value.",
         }
     },
 }

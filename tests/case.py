@@ -98,12 +98,16 @@ class CommittingTestCase(HoplaAssertions, FlushedTestCase):
             return answer.result()
 
     def _somebody_waits(self) -> bool:
+        return self.number_waiting() > 0
+
+    def number_waiting(self) -> int:
+        """How many connections wait for a lock. PostgreSQL."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_stat_clear_snapshot()")  # or a transaction sees what it saw first
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
             )
-            return cursor.fetchone()[0] > 0
+            return cursor.fetchone()[0]
 
 
 def _and_disconnect(function, *arguments):

@@ -18,6 +18,8 @@ from apps.accounts.models import User
 from apps.accounts.verification import mark_verified
 from apps.guests.links import make_link, token_of
 from apps.guests.models import GuestLink
+from apps.integrations.keys.making import make_key
+from apps.integrations.models import ApiKey
 from apps.sandbox.server import SandboxServer
 from apps.tickets.intake import acceptance
 from apps.tickets.intake.stream import StagedPhoto, reserved_stream
@@ -64,6 +66,18 @@ def guest_client(link: GuestLink) -> APIClient:
     """A client with this link's token, likewise."""
     client = client_for()
     client.credentials(HTTP_AUTHORIZATION=f"Guest {token_of(link)}")
+    return client
+
+
+def make_api_key(owner: User | None = None, *, scopes=("tickets:read",), **fields) -> tuple[ApiKey, str]:
+    """A key and its secret."""
+    return make_key(owner=owner or make_user(), scopes=scopes, **{"name": "Order system"} | fields)
+
+
+def key_client(secret: str) -> APIClient:
+    """A client with this API key, likewise."""
+    client = client_for()
+    client.credentials(HTTP_AUTHORIZATION=f"Token {secret}")
     return client
 
 

@@ -2,6 +2,7 @@
 
 import re
 import time
+from functools import cache
 from uuid import uuid4
 
 from django.apps import apps
@@ -24,6 +25,7 @@ from apps.accounts.tokens import new_jwt_pair
 from apps.guests.links import token_of
 from apps.guests.subscriptions import links as guest_email_links
 from apps.sandbox.signatures import sign, sign_notification
+from apps.integrations.keys.scopes import Scope
 from apps.support.subscriptions import links as support_links
 from apps.tickets.models.transition import record
 from apps.tickets.resumable.beginning import begin
@@ -37,6 +39,8 @@ from tests.makers import (
     guest_client,
     jpeg_bytes,
     make_awaited,
+    key_client,
+    make_api_key,
     make_guest_link,
     make_image,
     make_kind,
@@ -49,14 +53,23 @@ ROLES = ("anonymous", "guest", "stranger", "owner", "agent", "operator", "superu
 MODEL_PAGES = ("", "add/", *(f"<path:object_id>/{page}" for page in ("", "history/", "delete/", "change/")))
 ROOT = "/"  # the empty route, as the table spells it
 IMAGE = "<any_case_uuid:image_id>"
+KEYS = "keys"  # the heading of the last column of ENDPOINTS
+INSUFFICIENT = "insufficient_scope"
+NO_KEY, UNREAD = "-", "*"
 OWNERS_WORDS = "Hail over Burgos"  # in everything of the owner's that has a text
 
 
 def rows_of(table: str) -> list[list[str]]:
-    """The words of each row, the heading left out."""
-    rows = [line.split() for line in table.splitlines() if line]
-    assert tuple(rows[0]) == ROLES, rows[0]
-    return rows[1:]
+    """The words of each row, the heading left out, and what is said of keys."""
+    heading, *rows = [line.split() for line in table.splitlines() if line]
+    assert tuple(heading) in (ROLES, (*ROLES, KEYS)), heading
+    return [row[: 2 + len(ROLES)] if KEYS in heading else row for row in rows]
+
+
+def keys_column() -> dict[tuple[str, str], str]:
+    """{(method, route): what is said of keys} of the API's rows; "" where nothing is."""
+    rows = [line.split() for line in ENDPOINTS.splitlines() if " api/v1/" in line]
+    return {(row[0], row[1]): " ".join(row[2 + len(ROLES) :]) for row in rows}
 
 
 def lines_of(rows) -> str:
@@ -141,6 +154,7 @@ class AccessTestCase(ApiTestCase):
             "<int:ticket_id>": self.ticket.pk,
             "<int:guest_link_id>": self.link.pk,
             "<int:link_id>": self.link.pk,
+            "<int:api_key_id>": make_api_key(self.owner, name=OWNERS_WORDS)[0].pk,
             "u/<str:token>/": f"u/{token_of(self.link)}/",
             "guest-emails/<str:token>/": guest_email_links.url_of(self.link.pk).partition("//")[2].partition("/")[2],
             "<any_case_uuid:image_id>": self.image.pk,
@@ -200,6 +214,7 @@ class AccessTestCase(ApiTestCase):
             f"{tickets}/<int:ticket_id>/direct-uploads/": {"filename": "photo.jpg"},
             f"{webhooks}/": {"url": "http://127.0.0.1:8021/"},
             f"{webhooks}/<int:webhook_id>/recover/": {"since": "2026-11-21"},
+            "api/v1/api-keys/": {"name": "Order system", "scopes": ["tickets:read"]},
             f"{support}/": {"title": "Help", "body_text": "Please"},
             f"{support}/<int:support_ticket_id>/": {"status": "FR"},
             f"{support}/<int:support_ticket_id>/messages/": {"text": "Thanks"},
@@ -220,6 +235,7 @@ class AccessTestCase(ApiTestCase):
             if response.streaming:
                 response.getvalue()
             transaction.set_rollback(True)
+        self.code = getattr(response, "problem_code", None)
         if response.status_code == 302 and response["Location"].startswith("/admin/login/"):
             return "login"
         return str(response.status_code)
@@ -272,6 +288,47 @@ class EndpointTests(AccessTestCase):
         clients = {role: bearer_client_for(user) for role, user in self.users.items()}
         clients |= {"anonymous": client_for(), "guest": guest_client(self.link)}
         self.assert_table([row for row in rows_of(ENDPOINTS) if not row[1].startswith("admin/")], clients.get)
+
+    def test_every_row_of_the_api_says_what_keys_may(self):
+        spelled = "|".join(map(re.escape, Scope.values))
+        said = re.compile(f"({spelled})(,({spelled}))*|[{NO_KEY}{UNREAD}]")
+        lacking = [" ".join(row) for row, keys in keys_column().items() if not said.fullmatch(keys)]
+        self.assertEqual(
+            lacking,
+            [],
+            "\nAdd one more word to the end of these rows of ENDPOINTS in tests/access_table.py: the scopes, separated "
+            f"by commas, of which each alone allows it to an API key; or {NO_KEY} if no key may; or {UNREAD} if the "
+            "view reads no credentials. And the same, by the name of the route, to RIGHTS in "
+            f"apps/integrations/keys/scopes.py. Scopes: {', '.join(Scope.values)}.",
+        )
+
+    def test_with_keys(self):
+        every = tuple(Scope)
+        client_with = cache(lambda scopes: key_client(make_api_key(self.owner, scopes=scopes)[1]))
+        found, expected = [], []
+
+        def try_(scopes, *, expect: tuple):
+            outcome = self.outcome_of(method, route, client_with(scopes))
+            found.append((method, route, *scopes, outcome, self.code == INSUFFICIENT))
+            expected.append((method, route, *scopes, *expect))
+
+        for method, route, anonymous, _guest, _stranger, owner, *_ in rows_of(ENDPOINTS):
+            keys = keys_column().get((method, route), "")
+            fit = [scope for scope in every if scope in keys.split(",")]
+            others = tuple(scope for scope in every if scope not in fit)
+            for scope in fit:
+                try_((scope,), expect=(owner, False))
+            if keys and others:
+                try_(others, expect=(anonymous, False) if keys == UNREAD else ("403", True))
+        told = zip(found, expected, strict=True)
+        wrong = [f"{' '.join(map(str, is_))}; expected: {should[-2:]}" for is_, should in told if is_ != should]
+        self.maxDiff = None
+        self.assertEqual(
+            wrong,
+            [],
+            "\nEach: method, route, the key's scopes, status, whether the scopes were too few. The last words of these "
+            "rows in tests/access_table.py and RIGHTS in apps/integrations/keys/scopes.py differ.",
+        )
 
     def test_in_the_admin(self):
         rows = [row for row in rows_of(ENDPOINTS) if row[1].startswith("admin/")]
@@ -342,6 +399,7 @@ class AdminModelTests(AccessTestCase):
             "integrations.endpoint": self.delivery.endpoint,
             "integrations.delivery": self.delivery,
             "integrations.event": self.delivery.event,
+            "integrations.apikey": make_api_key(self.owner)[0],
             "guests.guestemail": apps.get_model("guests.GuestEmail").objects.first(),
         }
 

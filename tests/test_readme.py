@@ -27,7 +27,6 @@ NOT_IN_GIT = {"var", "__pycache__", "staticfiles"}
 
 INTEGRATE = (ROOT / "docs" / "integrate.md").read_text()
 SESSION_SECONDS = 240  # of one that hangs
-WITH_A_KEY = False  # whether there are API keys; without them the session goes on with the token
 
 
 def section(title: str, *, page: str = README) -> str:
@@ -89,7 +88,7 @@ class SessionTests(FlushedTestCase):
         self.assertRegex(resumed, r"(?s)\nHTTP/1.1 204 .*\nContent-Location: .*\nIdempotent-Replayed: true\s$")
 
     def check_session_of_integrators(self):
-        titles = ("A key", "A webhook", "A set completes", "Catch up", "Rotate the secret")[not WITH_A_KEY :]
+        titles = ("A key", "A webhook", "A set completes", "Catch up", "Rotate the secret")
         session = self.same_servers + shell_lines("A first session")
         session += "".join(shell_lines(title, page=INTEGRATE) for title in titles)
         pasted = self.paste(session.replace("8021", str(serve.free_port())))

@@ -13,10 +13,12 @@ class IntegrationsConfig(AppConfig):
         from apps.common.jobs import periodic
         from apps.integrations.events import erasing, occasions  # noqa: F401  connect receivers
         from apps.integrations.events.forgetting import forget_old_events
+        from apps.integrations.keys.polls import AUTHORIZATION, is_unchanged_for_key
         from apps.integrations.models.positions import keep_growing
         from apps.integrations.webhooks.emails import outbox
         from apps.integrations.webhooks.leases import leases
         from apps.integrations.webhooks.senders import send_webhooks
+        from apps.tickets.api import polls
 
         post_migrate.connect(keep_growing, sender=self)
         periodic.register("forgetting events", forget_old_events, every_seconds=60)
@@ -24,3 +26,4 @@ class IntegrationsConfig(AppConfig):
         periodic.register_sideline("webhooks", send_webhooks)
         periodic.register_companion("leases of webhooks", leases.keep)
         periodic.on_stop(interrupt_all)
+        polls.register(AUTHORIZATION, is_unchanged_for_key)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.integrations.api import deliveries, webhooks
+from apps.integrations.api import deliveries, keys, webhooks
 from apps.integrations.api.events import EventsView
 
 WEBHOOK = "webhooks/<int:webhook_id>/"
@@ -16,4 +16,6 @@ urlpatterns = [
     path(f"{WEBHOOK}deliveries/", deliveries.DeliveriesView.as_view(), name="webhook-deliveries"),
     path(DELIVERY, deliveries.DeliveryView.as_view(), name="webhook-delivery"),
     path(f"{DELIVERY}replay/", deliveries.ReplayView.as_view(), name="webhook-replay"),
+    path("api-keys/", keys.ApiKeysView.as_view(), name="api-keys"),
+    path("api-keys/<int:api_key_id>/", keys.ApiKeyView.as_view(), name="api-key"),
 ]

@@ -4,6 +4,7 @@ from script.postman import items
 from script.postman.accounts import JWT, LEAVING, SIGNING_IN, YOU
 from script.postman.events import EVENTS
 from script.postman.guests import GUESTS
+from script.postman.keys import API_KEYS
 from script.postman.photos import OWN_FILES, UPLOADING
 from script.postman.refusals import REFUSALS
 from script.postman.staff import STAFF
@@ -45,6 +46,7 @@ COLLECTION = items.collection(
     GUESTS,
     EVENTS,
     WEBHOOKS,
+    API_KEYS,
     LEAVING,
     variables=LOCAL,
 )

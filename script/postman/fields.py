@@ -8,6 +8,7 @@ from apps.integrations.api.webhooks_serializers import (
     WebhookSecretSerializer,
     WebhookSerializer,
 )
+from apps.integrations.api.keys_serializers import ApiKeySerializer, NewlyMadeApiKeySerializer
 from apps.tickets.api.handover_schema import ManifestSerializer
 from apps.tickets.api.serializers import (
     ImageSerializer,
@@ -33,6 +34,8 @@ IMAGE = ImageSerializer.names()
 MANIFEST = ManifestSerializer.names()
 GUEST_LINK = GuestLinkSerializer.names()
 NEW_GUEST_LINK = ShownOnceSerializer.names()
+API_KEY = ApiKeySerializer.names()
+NEW_API_KEY = NewlyMadeApiKeySerializer.names()
 TICKET_FOR_GUESTS = TicketForGuestsSerializer.names()
 WEBHOOK = WebhookSerializer.names()
 NEW_WEBHOOK = NewlyMadeWebhookSerializer.names()

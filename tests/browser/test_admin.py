@@ -3,12 +3,14 @@ from rq import SimpleWorker
 
 from apps.accounts.models import AuthToken
 from apps.accounts.tokens import new_jwt_pair
+from apps.integrations.keys.scopes import Scope
+from apps.integrations.models import ApiKey
 from apps.support.models import Email, SupportTicket
 from apps.tickets.delivery.job import deliver_photo
 from apps.tickets.models import Image, Ticket, TicketKind
 from tests.browser.case import DESKTOP, PHONE, BrowserTestCase
 from tests.case import default_queue
-from tests.makers import make_accepted_image, make_image, make_kind, make_ticket, token_for
+from tests.makers import make_accepted_image, make_api_key, make_image, make_kind, make_ticket, token_for
 from tests.support.makers import make_support_ticket
 
 QUEUE = "/admin/django_rq/dashboard/"
@@ -28,6 +30,7 @@ class AdminPageTests(BrowserTestCase):
         make_support_ticket(self.superuser)
         make_kind(slots=["front", {"name": "back", "titles": {"en": "A back with a title that is long" * 3}}])
         token_for(self.superuser)
+        make_api_key(self.superuser, name="A key with a name that is rather long", scopes=list(Scope))
         new_jwt_pair(self.superuser)
         self.worker = SimpleWorker([default_queue()], connection=default_queue().connection)
         self.worker.register_birth()
@@ -35,10 +38,10 @@ class AdminPageTests(BrowserTestCase):
     def pages(self) -> list[str]:
         models = ["tickets.ticket", "tickets.image", "tickets.transition", "tickets.assetremoval", "tickets.ticketkind"]
         models += ["support.supportticket", "support.email", "accounts.user", "accounts.authtoken", "auth.group"]
-        models += ["token_blacklist.outstandingtoken"]
+        models += ["token_blacklist.outstandingtoken", "integrations.apikey"]
         lists = [reverse(f"admin:{model.replace('.', '_')}_changelist") for model in models]
         rows = [Ticket.objects.get(), Image.objects.first(), SupportTicket.objects.get(), Email.objects.first()]
-        rows += [self.superuser, AuthToken.objects.get(), TicketKind.objects.get()]
+        rows += [self.superuser, AuthToken.objects.get(), TicketKind.objects.get(), ApiKey.objects.get()]
         changes = [reverse(f"admin:{row._meta.label_lower.replace('.', '_')}_change", args=[row.pk]) for row in rows]
         user = reverse("admin:accounts_user_change", args=[self.superuser.pk])
         others = [
@@ -47,6 +50,7 @@ class AdminPageTests(BrowserTestCase):
             "/admin/password_change/",
             "/admin/accounts/user/add/",
             "/admin/tickets/ticketkind/add/",
+            "/admin/integrations/apikey/add/",
             user.replace("change", "history"),
             user.replace("change", "delete"),
             user.replace("change", "password"),

@@ -73,6 +73,7 @@ REQUEST_ID = {
 WAIT = {"type": "integer", "minimum": 1, "description": "Try again after this many seconds.", "x-required": True}
 HEADERS_BY_STATUS = {
     401: {"WWW-Authenticate": {"type": "string", "description": "How to authenticate.", "x-required": True}},
+    403: {"WWW-Authenticate": {"type": "string", "description": "With `insufficient_scope`: a scope that would do."}},
     409: {"Retry-After": WAIT | {"x-required": False}},
     415: {"Accept-Encoding": {"type": "string", "description": "`identity`, with `unsupported_encoding`."}},
     429: {"Retry-After": WAIT},
@@ -84,7 +85,7 @@ BAD_CREDENTIALS = [
     Refusal(401, "token_not_valid", "The JWT is malformed, expired or ended."),
     Refusal(401, "bad_authorization_header", "`Authorization` is not of the form `Bearer <JWT>`."),
     Refusal(401, "user_not_found", "The JWT's user is gone."),
-    Refusal(401, "user_inactive", "The JWT's user is inactive."),
+    Refusal(401, "user_inactive", "The user of the JWT or of the API key is inactive."),
 ]
 NO_CREDENTIALS = Refusal(401, "not_authenticated", "No credentials came.")
 NOT_FOUND = Refusal(404, "not_found", "There is no such object, or it is not yours.")
@@ -185,6 +186,11 @@ def no_refusals(route_name: str, method: str) -> list[type]:
     return []
 
 
+def no_scopes(route_name: str, method: str) -> None:
+    """An authenticator may have such a method, for the scopes that allow it there, each by itself; empty: none does."""
+    return
+
+
 @cache
 def route_names() -> dict[str, str]:
     """The names of the routes, by their paths as the schema has them."""
@@ -205,6 +211,17 @@ class HoplaAutoSchema(SwaggerAutoSchema):
 
     field_inspectors = [CompleteFieldInspector, *SwaggerAutoSchema.field_inspectors]
     filter_inspectors = [TypedFilterInspector, *SwaggerAutoSchema.filter_inspectors]
+
+    def get_operation(self, operation_keys=None):
+        operation = super().get_operation(operation_keys)
+        for authenticator in self.view.get_authenticators():
+            scopes = getattr(authenticator, "scopes", no_scopes)(route_names()[self.path], self.method)
+            if scopes is not None:
+                operation["x-scopes"] = [str(scope) for scope in scopes]
+                told = " or ".join(f"`{scope}`" for scope in operation["x-scopes"])
+                told = f"With an API key: scope {told}." if told else "Not with an API key."
+                operation["description"] = f"{operation['description']}\n\n{told}"
+        return operation
 
     def get_responses(self):
         responses = super().get_responses()
@@ -293,6 +310,7 @@ TAGS = [  # in the order of the pages
     {"name": "events", "description": "What happened to tickets and photos, for programs that keep up with it."},
     {"name": "direct uploads", "description": "Photos that clients send to Cloudinary themselves."},
     {"name": "webhooks", "description": "What happens to your tickets, posted to an address of yours."},
+    {"name": "api-keys", "description": "Keys for programs, each with scopes: what it may do."},
     {"name": "auth", "description": "Users and their tokens."},
     {"name": "support", "description": "Conversations with the people who run this service."},
 ]
@@ -413,7 +431,9 @@ one by one, and the ticket is `completed` when the last one is stored.
 **Credentials.** `POST auth/login/` answers a token; send it as `Authorization: Token <token>`. A JWT of
 `POST auth/jwt/create/` goes into `Authorization: Bearer <access>`. The token of a guest link goes into
 `Authorization: Guest <token>`: it may read its ticket (without `reference` and `metadata`), the ticket's images and all
-kinds, and send photos; anything else is 403 `guest_not_allowed`.
+kinds, and send photos; anything else is 403 `guest_not_allowed`. A program is best given an API key of
+`POST api-keys/`: `Authorization: Token hopla_…`. Each operation says which scope allows it; anything else is 403
+`insufficient_scope`.
 
 **Form.** JSON in UTF-8, moments in ISO 8601 and UTC, paths with a final slash. Every answer carries `X-Request-ID`: the
 client's own, when it sent one of 1 to 128 letters, digits and `._:-`. What is sent may be written in more ways: moments

@@ -5,7 +5,7 @@ import logging
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
-from apps.common.observability.request_id import current_request_id
+from apps.common.observability.request_id import current_request_id, current_requester
 from apps.common.observability.secret_paths import masked, masked_all
 
 # A message may quote what a client sent, such as a path, which must not start a new line or change the colour.
@@ -58,10 +58,14 @@ def logging_config(log_format: str) -> dict:
 
 
 class RequestIdFilter(logging.Filter):
-    """Gives every log record the id of its request, `-` outside one. A record that has an id keeps it."""
+    """Gives every log record the id of its request, `-` outside one, and who made it, if that is a key. A record that
+    has them keeps them.
+    """
 
     def filter(self, record):
         record.request_id = getattr(record, "request_id", "") or current_request_id() or "-"
+        if (requester := current_requester()) and not hasattr(record, "by"):
+            record.by = requester
         return True
 
 

@@ -1,6 +1,7 @@
 """Paths that are secrets: whoever knows the address of such a page may do what it is for, without logging in.
 
-What tells of requests by their paths, logs above all, tells of these by `…` in place of the token.
+What tells of requests by their paths, logs above all, tells of these by `…` in place of the token; and so of an API
+key, wherever it stands, should somebody have put one into a path or a query.
 """
 
 import re
@@ -8,10 +9,15 @@ import re
 # As hopla/urls.py has them.
 TOKEN = re.compile(r"/(u|verify-email|support/subscription|guest-emails)/[^/\s?#\"'<>]+")
 MASKED = r"/\1/…"
+# As apps/integrations/keys/form.py makes them, also one that was not copied whole. The names of metrics have a `_`.
+API_KEY = re.compile(r"hopla_[0-9A-Za-z]{20,}")
+MASKED_KEY = "hopla_…"
 
 
 def masked(text: str) -> str:
-    return TOKEN.sub(MASKED, text) if "/" in text else text
+    if "/" in text:
+        text = TOKEN.sub(MASKED, text)
+    return API_KEY.sub(MASKED_KEY, text) if "hopla_" in text else text
 
 
 def masked_all(value):

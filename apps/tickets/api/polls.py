@@ -2,10 +2,13 @@
 
 Most requests of a client that waits for its photos are such polls. REST framework and the rest of the middleware would
 take longer over one than over the answer it need not give. Only the plain case ends here, one's own ticket asked for by
-a token in use; whatever differs takes the long way, which decides everything by itself, and answers the same.
+a token in use; whatever differs takes the long way, which decides everything by itself, and answers the same. Apps that
+know other tokens register them.
 """
 
 import re
+from collections.abc import Callable
+from datetime import datetime
 from functools import cache
 
 from django.db import DatabaseError
@@ -48,6 +51,22 @@ def _ticket_that_has_not_changed():
 _UNCHANGED = CompiledQuery(_ticket_that_has_not_changed)
 
 
+def _is_unchanged_for_token(token: str, *, route_name: str, now: datetime, **known) -> bool:
+    used_since = now - get_token_model().LAST_USE_PRECISION
+    return _UNCHANGED.first(**known, digest=hash_token(token), now=now, used_since=used_since) is not None
+
+
+# What an Authorization may look like, with the token as its first group, and who knows whether it may read the ticket.
+_kinds: list[tuple[re.Pattern, Callable[..., bool]]] = [(TOKEN, _is_unchanged_for_token)]
+
+
+def register(form: re.Pattern, is_unchanged_for: Callable[..., bool]) -> None:
+    """`is_unchanged_for(token, *, route_name, now, ticket_id, version)`: whether the token is good for a poll of that
+    ticket, is of its owner and known to be in use, and the ticket has that version.
+    """
+    _kinds.append((form, is_unchanged_for))
+
+
 class PollsMiddleware:
     def __init__(self, get_response):
         self.get_response = get_response
@@ -66,27 +85,26 @@ def is_unchanged(request) -> bool:
     False also where this cannot be told here. Where True, the request has its `resolver_match`, for the metrics.
     """
     etag = ETAG.fullmatch(request.META["HTTP_IF_NONE_MATCH"])
-    token = TOKEN.fullmatch(request.META.get("HTTP_AUTHORIZATION", ""))
-    if not (etag and token):
+    if not etag:
+        return False
+    sent = request.META.get("HTTP_AUTHORIZATION", "")
+    token, is_unchanged_for = next(
+        ((found, who) for form, who in _kinds if (found := form.fullmatch(sent))), (None, None)
+    )
+    if token is None:
         return False
     number, version, language = etag.groups()
     match = _match(request.path_info, number)
     if match is None or language != get_language_from_request(request):  # as LanguageMiddleware finds it
         return False
-    now = timezone.now()
+    known = {"ticket_id": int(number), "version": int(version)}
     try:
-        unchanged = _UNCHANGED.first(
-            ticket_id=int(number),
-            version=int(version),
-            digest=hash_token(token[1]),
-            now=now,
-            used_since=now - get_token_model().LAST_USE_PRECISION,
-        )
+        unchanged = is_unchanged_for(token[1], route_name=match.view_name, now=timezone.now(), **known)
     except (DatabaseError, PoolTimeout):
         return False  # the long way says what is the matter
     if unchanged:
         request.resolver_match = match
-    return unchanged is not None
+    return unchanged
 
 
 def _match(path: str, number: str) -> ResolverMatch | None:

@@ -29,6 +29,7 @@ from apps.common.db.compiled_queries import (
     values_to_insert,
 )
 from apps.common.db.json_rows import JsonRows
+from apps.common.observability.request_id import current_requester
 from apps.tickets.errors import (
     SlotRequiredError,
     SlotTakenError,
@@ -193,7 +194,7 @@ def _take_at_once(image: Image, *, position: int | None, locks_first: bool = Fal
         from_status=TicketStatus.PENDING,
         to_status=TicketStatus.IN_PROGRESS,
         at=now,
-        actor=_guest(image),
+        actor=_sender(image),
     )
     take = partial(_take().first_after, _lock()) if locks_first else _take().first
     row = take(
@@ -221,14 +222,14 @@ def _take_in_steps(image: Image, ticket: Ticket, *, position: int) -> None:
     twin = image.sha256 and _TWIN.first(ticket_id=ticket.pk, sha256=image.sha256)
     image.position, image.duplicate_of_id = position, twin[0] if twin else None
     insert(image)
-    with acting_as(_guest(image) or f"user {ticket.owner_id}"):
+    with acting_as(_sender(image) or f"user {ticket.owner_id}"):
         if not begin(ticket):
             ticket.touch()
 
 
-def _guest(image: Image) -> str:
-    """The actor, if a guest has sent it; "" if its owner has."""
-    return "" if image.guest_link_id is None else f"guest link {image.guest_link_id}"
+def _sender(image: Image) -> str:
+    """The actor, if a guest or a key has sent it; "" if its owner has."""
+    return current_requester() if image.guest_link_id is None else f"guest link {image.guest_link_id}"
 
 
 # For the same bytes, the first such photo that holds a place is the original.

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.common.db.compiled_queries import insert
 from apps.common.observability.request_id import MAX_LENGTH as REQUEST_ID_MAX_LENGTH
-from apps.common.observability.request_id import current_request_id
+from apps.common.observability.request_id import current_request_id, current_requester
 from apps.tickets.models.statuses import ImageStatus
 
 logger = logging.getLogger(__name__)
@@ -25,8 +25,8 @@ _actor: ContextVar[str] = ContextVar("actor", default="")
 
 @contextmanager
 def acting_as(actor: str):
-    """Inside, moves are recorded as made by this actor: `user 5`, `guest link 12`, `staff 2 (ana)`, `job <id>`,
-    `reconcile`.
+    """Inside, moves are recorded as made by this actor: `user 5`, `user 5, key 3`, `guest link 12`, `staff 2 (ana)`,
+    `job <id>`, `reconcile`.
     """
     token = _actor.set(actor[:ACTOR_MAX_LENGTH])
     try:
@@ -107,7 +107,7 @@ def write(move: Transition) -> None:
 
 def new_move(**fields) -> Transition:
     """Returns an unsaved transition of now, by the current actor."""
-    return Transition(**{"actor": _actor.get(), "request_id": current_request_id()} | fields)
+    return Transition(**{"actor": _actor.get() or current_requester(), "request_id": current_request_id()} | fields)
 
 
 def log_transition(move: Transition, told: dict) -> None:

@@ -55,6 +55,7 @@ class UnknownParameterTests(QueryTestCase):
             "/api/v1/events/",
             "/api/v1/webhooks/",
             f"/api/v1/webhooks/{webhook.pk}/deliveries/",
+            "/api/v1/api-keys/",
         ]
 
     def assert_unknown(self, response, *names):
@@ -83,6 +84,7 @@ class UnknownParameterTests(QueryTestCase):
         ]
         ends = ("/tickets/", "/images/", "/support/tickets/", "/messages/", "/auth/users/", "/kinds/", "/guest-links/")
         ends += ("/events/", "/webhooks/", "/deliveries/")
+        ends += ("/api-keys/",)
         urls = dict(zip(ends, self.lists, strict=True))
         tried = 0
         for label, names in lists:

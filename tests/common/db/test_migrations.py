@@ -19,7 +19,7 @@ from tests.flush import FlushedTestCase
 FIRST_RELEASE = {
     "accounts": "0003_operators_make_kinds",
     "guests": "0004_roles_of_emails",
-    "integrations": "0002_roles",
+    "integrations": "0003_roles_of_api_keys",
     "support": "0002_dropped_emails",
     "tickets": "0007_direct_uploads",
 }

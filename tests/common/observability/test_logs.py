@@ -20,7 +20,7 @@ from hopla.gunicorn_conf import NoNeedlessAccessLog, logconfig_dict
 from tests.faults.case import FaultsTestCase
 from tests.faults.clients import photo
 from tests.faults.world import ONE_WEB_PROCESS
-from tests.makers import make_guest_link, make_user, token_for
+from tests.makers import make_api_key, make_guest_link, make_user, token_for
 
 PASSWORD = "never-in-a-log-1"
 
@@ -112,6 +112,11 @@ class ProductionLogTests(FaultsTestCase):
             self.send("POST", path, "x=1", **{"Content-Type": "application/x-www-form-urlencoded"})
         self.send("GET", "/api/v1/tickets/", Authorization=f"Guest {guest}")
         self.send("GET", "/api/v1/tickets/", Authorization=f"Token {guest}")
+        key = make_api_key(user)[1]
+        for scheme in ("Token", "Bearer", "Guest", "Basic"):
+            self.send("GET", f"/api/v1/tickets/?key={key}", Authorization=f"{scheme} {key}")
+        self.send("GET", f"/api/v1/{key}/", Authorization=f"Token {key[:-1]}", Referer=f"http://localhost/?{key}")
+        self.send("GET", f"/{key}/?{key}")
         self.sandbox.misbehave("wrong_credentials", times=1)
         self.post(1)
         self.wait_until(lambda: "credentials" in self.world.workers[0].output)
@@ -119,7 +124,7 @@ class ProductionLogTests(FaultsTestCase):
         written = self.world.web.output + self.world.workers[0].output
 
         secret = urlsplit(self.sandbox.cloudinary_url).password
-        for value in (PASSWORD, token, guest, secret, "signature="):
+        for value in (PASSWORD, token, guest, key, key[12:50], secret, "signature="):
             self.assertNotIn(value, written)
 
 
@@ -159,6 +164,13 @@ class LineTests(SimpleTestCase):
                 self.assertIn("Not Found: /", line)
         line = self.written("plain", lambda log: log.info("GET /api/v1/tickets/7/ of http://x/u/s3cret/?y"))
         self.assertIn("GET /api/v1/tickets/7/ of http://x/u/…/?y", line)
+
+    def test_key_is_masked_wherever_it_stands(self):
+        for log_format in ("plain", "json"):
+            for key in (f"hopla_{'aB3' * 16}x", f"hopla_{'aB3' * 9}"):
+                line = self.written(log_format, lambda log, key=key: log.error("Not Found: /?key=%s", key))
+                self.assertNotIn("aB3", line)
+                self.assertIn("Not Found: /?key=hopla_", line)
 
     def test_line_keeps_an_id_that_it_was_given(self):
         with on_behalf_of("of-now"):
