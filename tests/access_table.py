@@ -150,6 +150,7 @@ integrations.apikey                                                  login login
 integrations.endpoint                                                login login    login login     V        V        VD
 integrations.delivery                                                login login    login login     V        V        VD
 integrations.event                                                   login login    login login     V        V         V
+integrations.webhookemail                                            login login    login login     -        V        VD
 support.supportticket                                                login login    login login    VC        -       VCD
 support.email                                                        login login    login login     V        V        VD
 """

@@ -43,7 +43,7 @@ RIGHTS = {
     "upload": {"HEAD": SENDING, "PATCH": SENDING, "DELETE": SENDING},
     "ticket-direct-uploads": {"POST": SENDING},
     "direct-upload": {"DELETE": SENDING},
-    "image-confirm": {"POST": SENDING},
+    "image-confirmation": {"POST": SENDING},
     "guest-links": {"GET": OPENING, "POST": OPENING},
     "guest-link": {"GET": OPENING, "DELETE": OPENING},
     "events": {"GET": READING},

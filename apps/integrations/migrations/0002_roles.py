@@ -16,6 +16,7 @@ WEBHOOKS = {
         "integrations.endpoint": ["view", "change"],
         "integrations.delivery": ["view", "change"],
         "integrations.event": ["view"],
+        "integrations.webhookemail": ["view", "change"],
     },
 }
 
