@@ -123,6 +123,7 @@ class NotificationTests(DirectTestCase):
     def test_equal_bytes_are_marked_as_a_duplicate(self):
         self.outcome(self.facts(self.image))
         second, _ = self.begun()
+        self.assertIsNone(second.duplicate_of_id)
 
         self.outcome(self.facts(second))
 
