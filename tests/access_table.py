@@ -52,6 +52,10 @@ GET    api/v1/tickets/<int:ticket_id>/archive/                         401   403
 GET    api/v1/tickets/<int:ticket_id>/images/                          401   200      404   200   200      200       200
 POST   api/v1/tickets/<int:ticket_id>/images/                          401   202      404   202   404      404       404
 GET    api/v1/tickets/<int:ticket_id>/images/<any_case_uuid:image_id>/ 401   200      404   200   200      200       200
+POST   api/v1/tickets/<int:ticket_id>/images/<any_case_uuid:image_id>/confirm/ 401 202 404 202 404 404       404
+POST   api/v1/tickets/<int:ticket_id>/direct-uploads/                  401   201      404   201   404      404       404
+DELETE api/v1/tickets/<int:ticket_id>/direct-uploads/<any_case_uuid:image_id>/ 401 204 404 204 404 404       404
+POST   api/v1/cloudinary/notifications/                                200   200      200   200   200      200       200
 POST   api/v1/tickets/<int:ticket_id>/uploads/                       401   201      404   201   404      404       404
 HEAD   api/v1/tickets/<int:ticket_id>/uploads/<any_case_uuid:upload_id>/ 401 200     404   200   404      404       404
 PATCH  api/v1/tickets/<int:ticket_id>/uploads/<any_case_uuid:upload_id>/ 401 204     404   204   404      404       404

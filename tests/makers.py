@@ -5,9 +5,11 @@ import io
 import itertools
 import random
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import cache
 
 from django.test import override_settings
+from django.utils import timezone
 from knox.models import get_token_model
 from PIL import Image as Picture
 from rest_framework.test import APIClient
@@ -86,6 +88,14 @@ def make_image(ticket: Ticket, *, position: int = 1, **fields) -> Image:
         "height": 12,
     }
     return Image.objects.create(ticket=ticket, position=position, **described | fields)
+
+
+def make_awaited(ticket: Ticket, *, position: int = 1, **fields) -> Image:
+    """Returns a direct upload that is awaited for a quarter of an hour."""
+    unknown = {"size": None, "sha256": "", "content_type": "", "format": "", "width": None, "height": None}
+    moment = timezone.now() + timedelta(minutes=15)
+    awaited = {"status": "awaiting_upload", "upload_expires_at": moment, "next_check_at": moment}
+    return Image.objects.create(ticket=ticket, position=position, **unknown | awaited | fields)
 
 
 def begin_attempt(image: Image) -> bool:

@@ -1,6 +1,7 @@
 """Holds the code to tests/access_table.py: walks every route of the URL configuration as everyone the table names."""
 
 import re
+import time
 from uuid import uuid4
 
 from django.apps import apps
@@ -11,7 +12,7 @@ from django.contrib.auth.tokens import default_token_generator
 from django.contrib.contenttypes.models import ContentType
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
-from django.test import Client
+from django.test import Client, override_settings
 from django.urls import URLPattern, get_resolver
 from django.urls.resolvers import RegexPattern
 from rq import SimpleWorker
@@ -22,6 +23,7 @@ from apps.accounts.passwords import encode_uid
 from apps.accounts.tokens import new_jwt_pair
 from apps.guests.links import token_of
 from apps.guests.subscriptions import links as guest_email_links
+from apps.sandbox.signatures import sign, sign_notification
 from apps.support.subscriptions import links as support_links
 from apps.tickets.models.transition import record
 from apps.tickets.resumable.beginning import begin
@@ -33,6 +35,7 @@ from tests.makers import (
     client_for,
     guest_client,
     jpeg_bytes,
+    make_awaited,
     make_guest_link,
     make_image,
     make_kind,
@@ -44,6 +47,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 ROLES = ("anonymous", "guest", "stranger", "owner", "agent", "operator", "superuser")
 MODEL_PAGES = ("", "add/", *(f"<path:object_id>/{page}" for page in ("", "history/", "delete/", "change/")))
 ROOT = "/"  # the empty route, as the table spells it
+IMAGE = "<any_case_uuid:image_id>"
 OWNERS_WORDS = "Hail over Burgos"  # in everything of the owner's that has a text
 
 
@@ -186,6 +190,7 @@ class AccessTestCase(ApiTestCase):
             f"{auth}/jwt/refresh/": {"refresh": str(self.pair)},
             f"{auth}/jwt/verify/": {"token": str(self.pair)},
             f"{tickets}/": {"num_images": 3},
+            f"{tickets}/<int:ticket_id>/direct-uploads/": {"filename": "photo.jpg"},
             f"{support}/": {"title": "Help", "body_text": "Please"},
             f"{support}/<int:support_ticket_id>/": {"status": "FR"},
             f"{support}/<int:support_ticket_id>/messages/": {"text": "Thanks"},
@@ -211,6 +216,7 @@ class AccessTestCase(ApiTestCase):
         return str(response.status_code)
 
 
+@override_settings(DIRECT_UPLOADS=True)
 class EndpointTests(AccessTestCase):
     def setUp(self):
         super().setUp()
@@ -221,6 +227,18 @@ class EndpointTests(AccessTestCase):
         if (method, route) == ("POST", "api/v1/tickets/<int:ticket_id>/images/"):
             photo = SimpleUploadedFile("photo.jpg", jpeg_bytes(), "image/jpeg")
             return self.outcome(client, method, self.path_of(route), {"image": photo}, format="multipart")
+        if route.endswith(("/confirm/", "/direct-uploads/<any_case_uuid:image_id>/")):
+            awaited = make_awaited(self.ticket, position=2)
+            answer = {"public_id": awaited.public_id, "version": "1"}
+            answer = {"signature": sign(answer, "sandbox-secret", version=1)} | answer | {"version": 1}
+            outcome = self.outcome(client, method, self.path_of(route, **{IMAGE: awaited.pk}), answer)
+            awaited.delete()
+            return outcome
+        if route == "api/v1/cloudinary/notifications/":
+            moment = str(int(time.time()))
+            signed = {"HTTP_X_CLD_TIMESTAMP": moment}
+            signed["HTTP_X_CLD_SIGNATURE"] = sign_notification(b"{}", moment, "sandbox-secret", algorithm="sha1")
+            return self.outcome(client, method, self.path_of(route), b"{}", **signed)
         if "/uploads/" in route:
             # A new one for each: Redis does not undo what the request before did to it.
             upload = begin(ticket=self.ticket, user=self.owner, length=1000)

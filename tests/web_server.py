@@ -12,16 +12,17 @@ from tests.faults.processes import Processes
 
 
 @contextmanager
-def running_web_server(application: str = "hopla.wsgi", **environment: str):
+def running_web_server(application: str = "hopla.wsgi", *, port: int = 0, **environment: str):
     """The (host, port) of a gunicorn with our configuration, on the database and the Redis of this test process."""
-    with running_web_process(application, **environment) as (_, address):
+    with running_web_process(application, port=port, **environment) as (_, address):
         yield address
 
 
 @contextmanager
-def running_web_process(application: str = "hopla.wsgi", **environment: str):
-    """Likewise, with its Process before the address, to be killed."""
-    gunicorn = [sys.executable, "-m", "gunicorn", "--config", "hopla/gunicorn_conf.py", "--bind", "127.0.0.1:0"]
+def running_web_process(application: str = "hopla.wsgi", *, port: int = 0, **environment: str):
+    """Likewise, with its Process before the address, to be killed. `port` 0: a free one."""
+    bind = ["--bind", f"127.0.0.1:{port}"]
+    gunicorn = [sys.executable, "-m", "gunicorn", "--config", "hopla/gunicorn_conf.py", *bind]
     with servers.private_folder() as folder, Processes(folder) as processes:
         environment = os.environ | {"WEB_CONCURRENCY": "1"} | environment
         web = processes.start("web", [*gunicorn, application], env=environment)

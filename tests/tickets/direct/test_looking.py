@@ -12,7 +12,7 @@ from apps.tickets.direct import looking
 from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.upkeep.reconcile import reconcile
-from tests.makers import jpeg_bytes, make_image, make_ticket, make_user
+from tests.makers import jpeg_bytes, make_awaited, make_image, make_ticket, make_user
 from tests.tickets.direct.case import DirectTestCase
 
 
@@ -59,7 +59,7 @@ class LookingTests(DirectTestCase):
 
     def test_many_are_looked_for_with_one_call_for_a_hundred(self):
         ticket = make_ticket(self.owner, num_images=150)
-        images = [make_awaited(ticket, position) for position in range(1, 131)]
+        images = [make_awaited(ticket, position=position) for position in range(1, 131)]
         self.run_out(*images)
 
         self.look()
@@ -244,13 +244,6 @@ class LookingTests(DirectTestCase):
             looking.look_for_uploads()
 
         self.assertEqual(len(captured), 1)
-
-
-def make_awaited(ticket: Ticket, position: int) -> Image:
-    unknown = {"size": None, "sha256": "", "content_type": "", "format": "", "width": None, "height": None}
-    moment = timezone.now() + timedelta(minutes=15)
-    awaited = {"status": "awaiting_upload", "upload_expires_at": moment, "next_check_at": moment}
-    return Image.objects.create(ticket=ticket, position=position, **unknown, **awaited)
 
 
 class StaffTests(DirectTestCase):
