@@ -157,6 +157,7 @@ class Connection:
     def __init__(self, port: int):
         self._port = port
         self._socket = None
+        self.body = b""  # of the last response
 
     def exchange(self, request: bytes) -> int:
         """The status of the response; 0 without one."""
@@ -178,6 +179,7 @@ class Connection:
         length = int(head.partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
         while len(received) < end + 4 + length:
             received += self._read()
+        self.body = received[end + 4 :]
         if b"connection: close" in head:
             self._close()
         return int(head.split()[1])

@@ -12,7 +12,7 @@ from script import servers
 
 FIGURES = (
     *("accept", "spread", "drain", "traffic", "memory", "slow-clients"),
-    *("lists", "polls", "recovery", "trickle", "resume"),
+    *("lists", "polls", "recovery", "trickle", "resume", "direct"),
 )
 
 

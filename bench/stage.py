@@ -55,14 +55,15 @@ class Contender:
 
     # --- Its processes ---
 
-    def start_web(self) -> Process:
-        command = [sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0", *self.gunicorn]
+    def start_web(self, *, port: int = 0, processes: int = 2) -> Process:
+        """`port` 0: a free one. `processes`: as many as its environment has it start."""
+        command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *self.gunicorn]
         self.web = self.stage.processes.start(f"{self.name}-web", command, env=self.environment)
         listening = r"Listening at: http://127\.0\.0\.1:(\d+)"
         self.wait_until(lambda: re.search(listening, self.web.output), self.web)
         self.port = int(re.search(listening, self.web.output)[1])
         # Each process has imported its code once it has had a connection to serve.
-        self.wait_until(lambda: self.web.output.count("Booting worker") >= 2, self.web)
+        self.wait_until(lambda: self.web.output.count("Booting worker") >= processes, self.web)
         return self.web
 
     def start_worker(self, *arguments: str) -> Process:

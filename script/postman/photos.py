@@ -2,7 +2,7 @@
 
 from script.postman import SAMPLE
 from script.postman.fields import IMAGE, PAGE, TICKET, TICKET_STATUS, TICKET_WITH_SLOTS
-from script.postman.items import folder, request
+from script.postman.items import folder, no_auth, request
 
 # Bytes above 127 would not survive in a variable: Postman sends those as text, in UTF-8. JPEG and PNG begin with some;
 # a bitmap can do without.
@@ -301,6 +301,46 @@ pm.collectionVariables.set("sentPhoto", pm.variables.get("photo"));
         headers=TUS,
         status=403,
         code="upload_finished",
+    ),
+    request(
+        "Straight to Cloudinary: begin",
+        "POST tickets/{{piecesTicketId}}/direct-uploads/",
+        about="""
+        Where `DIRECT_UPLOADS` is on, 201 with a signed form, to be posted to Cloudinary with the photo; this ticket is
+        full by now, so it is 409. Where it is off, 403 `direct_uploads_off`.
+        """,
+        json={"filename": "straight.bmp", "size": 822},
+        status=403,
+        after="""
+        const isOff = pm.response.code === 403;
+        pm.test("it is off, or the ticket is full", () =>
+            pm.expect(pm.response.json().code).to.eql(isOff ? "direct_uploads_off" : "ticket_full"));
+        """,
+    ),
+    request(
+        "Straight to Cloudinary: confirm",
+        "POST tickets/{{ticketId}}/images/{{imageId}}/confirm/",
+        about="Cloudinary's answer, passed on. This photo came through hopla, so there is nothing to confirm.",
+        json={"public_id": "hopla/{{imageId}}", "version": 1795255201, "signature": "bfd09f95f331f558"},
+        status=409,
+        code="not_a_direct_upload",
+    ),
+    request(
+        "Straight to Cloudinary: take it back",
+        "DELETE tickets/{{ticketId}}/direct-uploads/{{imageId}}/",
+        about="Frees the place of one that does not go through. This photo came through hopla, so it is none.",
+        status=404,
+        code="not_found",
+    ),
+    request(
+        "Straight to Cloudinary: what it tells hopla",
+        "POST cloudinary/notifications/",
+        about="Only what Cloudinary has signed is believed.",
+        headers={"X-Cld-Timestamp": "1795255201", "X-Cld-Signature": "0000000000000000000000000000000000000000"},
+        json={"notification_type": "upload"},
+        auth=no_auth(),
+        status=403,
+        code="notification_signature_invalid",
     ),
     before=NEW_PHOTO,
 )

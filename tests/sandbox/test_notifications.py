@@ -116,7 +116,7 @@ class NotificationTest(SandboxTestCase):
 
     # --- Faults ---
 
-    def test_lost(self):
+    def test_notification_lost(self):
         listener = self.listen()
         self.sandbox.misbehave("notification_lost")
 
@@ -125,7 +125,7 @@ class NotificationTest(SandboxTestCase):
         self.assertEqual([notice.what for notice in self.sandbox.notices], ["lost"])
         self.assertEqual(listener.received, [])
 
-    def test_doubled(self):
+    def test_notification_doubled(self):
         self.sandbox.misbehave("notification_doubled")
 
         self.post(self.listen().url)
@@ -133,7 +133,7 @@ class NotificationTest(SandboxTestCase):
         first, second = self.wait_for(2)
         self.assertEqual(first[0], second[0])
 
-    def test_forged(self):
+    def test_notification_forged(self):
         self.sandbox.misbehave("notification_forged")
 
         self.post(self.listen(403).url)
@@ -142,14 +142,14 @@ class NotificationTest(SandboxTestCase):
         self.assertEqual([self.is_genuine(*each[:2]) for each in (forged, genuine)], [False, True])
         self.assertEqual(json.loads(forged[0])["bytes"], json.loads(genuine[0])["bytes"] + 1)
 
-    def test_before_the_answer(self):
+    def test_notification_first(self):
         self.sandbox.misbehave("notification_first")
 
         self.post(self.listen().url)
 
         self.assertEqual([is_answered for *_, is_answered in self.listener.received], [False])
 
-    def test_delayed(self):
+    def test_notification_delayed(self):
         self.sandbox.misbehave("notification_delayed", seconds=0.2)
 
         self.post(self.listen().url)

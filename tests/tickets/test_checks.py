@@ -42,6 +42,13 @@ class CheckTests(SimpleTestCase):
     def test_defaults_are_sound(self):
         self.assertEqual(self.errors(), [])
 
+    def test_place_of_a_direct_upload_that_outlives_its_signature(self):
+        self.assert_error("hopla.E008", "3601", DIRECT_UPLOAD_TTL_SECONDS=3601)
+
+    def test_direct_uploads_of_which_cloudinary_cannot_tell(self):
+        self.assert_error("hopla.E009", "PUBLIC_URL", DIRECT_UPLOADS=True, DEBUG=False, PUBLIC_URL_IS_SET=False)
+        self.assertEqual(self.errors(DIRECT_UPLOADS=True, DEBUG=False, PUBLIC_URL_IS_SET=True), [])
+
     def test_limit_that_is_not_positive(self):
         for name in POSITIVE:
             for value in (0, -1):

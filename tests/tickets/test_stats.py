@@ -6,7 +6,7 @@ from django.utils import timezone
 from apps.tickets import stats
 from apps.tickets.models import Image
 from tests.case import ApiTestCase
-from tests.makers import make_image, make_ticket
+from tests.makers import make_awaited, make_image, make_ticket
 
 
 class FiguresTests(ApiTestCase):
@@ -36,6 +36,14 @@ class FiguresTests(ApiTestCase):
         self.make("stored", stored_at=self.now)
 
         self.assertEqual(stats.in_flight(), stats.InFlight(0, 0, 0, None))
+
+    def test_awaited_photos_are_not_in_flight_and_make_nothing_old(self):
+        for minutes in (5, -5):
+            moment = self.now + timedelta(minutes=minutes)
+            make_awaited(self.ticket, position=next(self.positions), upload_expires_at=moment)
+
+        self.assertEqual(stats.in_flight(), stats.InFlight(0, 0, 0, None))
+        self.assertEqual(stats.awaited(), stats.Awaited(number=2, overdue=1))
 
     def test_stored_photos_fall_into_their_minutes(self):
         moment = self.now - timedelta(minutes=30)

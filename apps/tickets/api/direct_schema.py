@@ -74,7 +74,11 @@ TAKE_NOTIFICATION = operation(
     "doing anything.",
     tag="direct uploads",
     public=True,
-    body=openapi.Schema(type=openapi.TYPE_OBJECT, description="As Cloudinary has it."),
+    body=openapi.Schema(
+        type=openapi.TYPE_OBJECT,
+        description="As Cloudinary has it.",
+        properties={"notification_type": openapi.Schema(type=openapi.TYPE_STRING)},
+    ),
     manual_parameters=[
         header("X-Cld-Timestamp", "Seconds since 1970.", required=True),
         header("X-Cld-Signature", "The digest of body, timestamp and secret, in hex.", required=True),

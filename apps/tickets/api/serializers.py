@@ -431,8 +431,7 @@ class NewDirectUploadSerializer(NullIsLeftOut, serializers.Serializer):
     )
     md5 = StrictCharField(
         required=False,
-        allow_blank=True,
-        default="",
+        default=None,
         validators=[RegexValidator(r"^[0-9a-fA-F]{32}\Z", _("An md5 has 32 hexadecimal digits."))],
         help_text="In hexadecimal digits. Other bytes that come fail the photo.",
     )
@@ -444,7 +443,7 @@ class NewDirectUploadSerializer(NullIsLeftOut, serializers.Serializer):
         swagger_schema_fields = {"example": {"filename": "kitchen.jpg", "size": 3482911, "slot": ""}}
 
     def validate_md5(self, md5):
-        return md5.lower()
+        return (md5 or "").lower()
 
 
 class SignedFormSerializer(ShownSerializer):

@@ -7,10 +7,11 @@ ever counted whose asset hopla may have removed.
 """
 
 from django.conf import settings
-from django.db import transaction
+from django.db import models, transaction
 from django.utils.translation import gettext_noop
 from rest_framework.exceptions import APIException
 
+from apps.common.db.compiled_queries import CompiledQuery, Parameter
 from apps.common.observability import metrics
 from apps.common.observability.request_id import on_behalf_of
 from apps.tickets.direct.formats import FORMATS
@@ -119,7 +120,7 @@ def what_is_wrong(image: Image, asset: StoredAsset) -> tuple[str, str] | None:
 
 def _facts(image: Image, asset: StoredAsset) -> dict:
     format = FORMATS[asset.format]
-    twins = image.ticket.images.filter(status=ImageStatus.STORED, md5=asset.etag, size=asset.bytes)
+    twin = _TWIN.first(ticket_id=image.ticket_id, md5=asset.etag, size=asset.bytes)
     return {
         "asset_id": asset.asset_id,
         "asset_version": asset.version,
@@ -130,5 +131,20 @@ def _facts(image: Image, asset: StoredAsset) -> dict:
         "format": format,
         "width": asset.width,
         "height": asset.height,
-        "duplicate_of": next(iter(twins.order_by("created_at").values_list("pk", flat=True)[:1]), None),
+        "duplicate_of": twin and twin[0],
     }
+
+
+# Of the same bytes, the first such photo that is stored is the original.
+_TWIN = CompiledQuery(
+    lambda: (
+        Image.objects.filter(
+            ticket=Parameter("ticket_id", models.BigIntegerField()),
+            status=ImageStatus.STORED,
+            md5=Parameter("md5", models.CharField()),
+            size=Parameter("size", models.PositiveIntegerField()),
+        )
+        .order_by("created_at")
+        .values_list("pk")[:1]
+    )
+)

@@ -132,7 +132,7 @@ def choose_position(ticket: Ticket, *, taken: set[int], wanted: int | None = Non
 
 def free_position(ticket: Ticket, *, wanted: int | None = None) -> int:
     """Likewise, of a ticket that is locked, as its images are now."""
-    taken = set(ticket.images.holding_a_place().values_list("position", flat=True))
+    taken = {position for [position] in _POSITIONS.rows(ticket_id=ticket.pk)}
     return choose_position(ticket, taken=taken, wanted=wanted)
 
 
@@ -237,6 +237,11 @@ _TWIN = CompiledQuery(
     lambda: (
         Image.objects.holding_a_place().filter(_IS_TWIN, ticket=_TICKET_ID).order_by("created_at").values_list("pk")[:1]
     )
+)
+
+
+_POSITIONS = CompiledQuery(
+    lambda: Image.objects.holding_a_place().filter(ticket=_TICKET_ID).order_by().values_list("position")
 )
 
 

@@ -75,6 +75,25 @@ class BeginningTests(DirectTestCase):
         self.assertEqual(len(form["fields"]["signature"]), 64)
         self.posted(form)
 
+    def test_cloudinary_is_to_notify_no_address_that_it_cannot_reach(self):
+        account = "cloudinary://key:secret@demo"
+        with override_settings(CLOUDINARY_URL=account):
+            _, form = self.begun()
+        self.assertNotIn("notification_url", form["fields"])
+
+        public = {"PUBLIC_URL": "https://hopla.example/", "PUBLIC_URL_IS_SET": True}
+        with override_settings(CLOUDINARY_URL=account, **public):
+            _, form = self.begun()
+        told = "https://hopla.example/api/v1/cloudinary/notifications/"
+        self.assertEqual(form["fields"]["notification_url"], told)
+
+    def test_it_is_no_resumable_upload(self):
+        image, _ = self.begun()
+        path = f"/api/v1/tickets/{self.ticket.pk}/uploads/{image.pk}/"
+
+        self.assertEqual(self.client.head(path, HTTP_TUS_RESUMABLE="1.0.0").status_code, 404)
+        self.assertEqual(self.client.delete(path, HTTP_TUS_RESUMABLE="1.0.0").status_code, 404)
+
     def test_form_with_a_field_changed_or_added_is_refused_by_cloudinary(self):
         _, form = self.begun()
 

@@ -12,6 +12,7 @@ from apps.tickets.direct import looking
 from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.upkeep.reconcile import reconcile
+from apps.tickets.upkeep.staff_actions import ActionNotAllowed, try_again
 from tests.makers import jpeg_bytes, make_awaited, make_image, make_ticket, make_user
 from tests.tickets.direct.case import DirectTestCase
 
@@ -62,7 +63,8 @@ class LookingTests(DirectTestCase):
         images = [make_awaited(ticket, position=position) for position in range(1, 131)]
         self.run_out(*images)
 
-        self.look()
+        for _ in range(2):  # a look ends after a time
+            self.look()
 
         self.assertEqual(self.sandbox.requests["admin"], 2)
         self.assertEqual(Image.objects.filter(error_code="direct_upload_expired").count(), 130)
@@ -248,6 +250,13 @@ class LookingTests(DirectTestCase):
 
 class StaffTests(DirectTestCase):
     """What the admin makes of them."""
+
+    def test_cannot_have_one_tried_again(self):
+        image, _ = self.begun()
+        for status in ("awaiting_upload", "failed"):
+            Image.objects.filter(pk=image.pk).update(status=status)
+            with self.subTest(status), self.assertRaisesMessage(ActionNotAllowed, "does not have its bytes"):
+                try_again(image.pk)
 
     def test_pages_show_them(self):
         staff = make_user(is_staff=True, is_superuser=True)

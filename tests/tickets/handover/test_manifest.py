@@ -19,7 +19,7 @@ from tests.tickets.handover.makers import make_stored_ticket, running_delivery, 
 ONE, TWO = b"1" * 32, b"2" * 32
 JOSE = "application/jose"
 PHOTO_FIELDS = (
-    "position slot image_id filename content_type size sha256 width height created_at stored_at asset_id claims"
+    "position slot image_id filename content_type size sha256 md5 width height created_at stored_at asset_id claims"
 )
 
 
