@@ -123,11 +123,17 @@ export class Sender {
         if (this.sending.get(photo.id) !== sending) return;
         if (!bytes) return this.refuse(photo, words.unreadable);
         this.listener.changed();
-        const isDirect = told.direct && !photo.through && !photo.url && !(this.isCloudCutOff && !photo.direct);
+        const isDirect = this.goesDirectly(photo);
         if (!isDirect && photo.direct) this.leave(photo);
         if (photo.takeBack && !(await this.isTakenBack(photo, sending))) return;
         if (isDirect) await this.sendDirectly(photo, bytes, sending);
         else this.sendByTus(photo, bytes, sending);
+    }
+
+    /** One that dies with this page does not: it would hold its place until the form ends, and nobody could send it. */
+    private goesDirectly(photo: Photo): boolean {
+        if (!told.direct || photo.through || photo.url || this.shelf.isInMemoryAlone(photo.id)) return false;
+        return !this.isCloudCutOff || photo.direct !== undefined;
     }
 
     private async sendDirectly(photo: Photo, bytes: ArrayBuffer, sending: Sending): Promise<void> {

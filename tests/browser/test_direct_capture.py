@@ -12,7 +12,7 @@ from apps.guests.links import token_of
 from apps.guests.models import GuestLink
 from apps.tickets.direct.looking import NEXT_LOOK, look_for_uploads
 from apps.tickets.models import Image
-from tests.browser.test_capture import LARGE, CaptureTestCase, Phone, photo
+from tests.browser.test_capture import LARGE, WITHOUT_STORAGE, CaptureTestCase, Phone, photo
 from tests.makers import make_guest_link, make_ticket
 
 NO_PHOTO = {"name": "image.jpg", "mimeType": "image/jpeg", "buffer": b"no photo at all"}
@@ -146,6 +146,12 @@ class DirectCaptureTests(CaptureTestCase):
         phone.open(self.path)
         phone.take(3, photo(3))
         phone.wait_for_words("Everything has arrived. Thank you!")
+
+    def test_photo_that_the_phone_cannot_keep_holds_no_place_before_it_comes(self):
+        phone = self.opened(script=WITHOUT_STORAGE)
+        phone.take(1, photo(1))
+        phone.wait_for(1, "received")
+        self.assertEqual(self.outcomes(), [("queued", "")])
 
     def test_what_cloudinary_refuses_hopla_refuses_in_words(self):
         phone = self.opened(language="es")
