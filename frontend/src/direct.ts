@@ -30,14 +30,15 @@ const PASSES = [408, 409, 420, 423, 425, 429, 460];
 
 export async function sendDirectly(photo: Photo, bytes: ArrayBuffer, ask: Ask, keep: () => Promise<void>): Promise<Outcome> {
     if (!photo.direct) {
-        const { name, type, size, md5, slot, begun = [] } = photo;
+        const { name, type, size, md5, slot } = photo;
         const about = { filename: name || "photo", content_type: type, size, md5, slot };
-        const key = { "Idempotency-Key": `${photo.id}-${begun.length}` };
+        // A repeat gets the same form, or another once its image has failed. By tus it is another request.
+        const key = { "Idempotency-Key": `${photo.id}-direct` };
         const answer = await ask("POST", `${told.ticket}direct-uploads/`, about, key);
         if (answer.status !== 201) return answer;
         const { image, upload } = answer.body;
         photo.direct = { image: image.id, url: upload.url, fields: upload.fields, answer: null };
-        photo.begun = [...begun, image.id];
+        photo.begun = [...(photo.begun ?? []), image.id];
         await keep();
     }
     const direct = photo.direct;

@@ -30,7 +30,7 @@ export interface Listener {
 
 interface Sending {
     end: (() => void) | null; // null while its bytes are being read
-    restart: (() => void) | null; // where that is another way than to end it
+    restart: (() => void) | null; // ends a request alone, so that what it was for fails and is tried again
     bytes: number; // sent so far
     movedAt: number;
 }
@@ -311,9 +311,12 @@ export class Sender {
     }
 
     private restartStalled(): void {
-        const before = Date.now() - STALLED_MILLISECONDS;
-        for (const [id, sending] of [...this.sending])
-            if (sending.movedAt < before) sending.restart ? sending.restart() : this.letGo(id);
+        for (const [id, { movedAt, restart }] of [...this.sending]) {
+            const stalled = Date.now() - movedAt;
+            if (stalled < STALLED_MILLISECONDS) continue;
+            if (restart && stalled < 3 * STALLED_MILLISECONDS) restart();
+            else this.letGo(id);
+        }
         this.pump();
     }
 
