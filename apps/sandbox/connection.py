@@ -122,9 +122,11 @@ class Connection(BaseHTTPRequestHandler):
             raise Refused(401, f"Invalid cloud_name {cloud_name}")
         if action == "admin":
             return administer(cloud, request, segments)
+        if action == "destroy":
+            return destroy(cloud, request, resource_type=segments[0])
         if segments[0] not in ("image", "auto"):
             raise Refused(400, "The sandbox takes images only")
-        return upload(cloud, request) if action == "upload" else destroy(cloud, request)
+        return upload(cloud, request)
 
     # --- Going wrong ---
 

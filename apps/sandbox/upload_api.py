@@ -43,13 +43,14 @@ def upload(cloud: Cloud, request: Request) -> Response:
     return json_response(fields)
 
 
-def destroy(cloud: Cloud, request: Request) -> Response:
-    """Delete the asset; `{"result": "ok"}`, or "not found", both with 200. Raises Refused."""
+def destroy(cloud: Cloud, request: Request, *, resource_type: str = "image") -> Response:
+    """Delete the asset; `{"result": "ok"}`, or "not found", both with 200: all are images here. Raises Refused."""
     _check_signer(cloud, request)
     public_id = request.params.get("public_id")
     if not public_id:
         raise Refused(400, "Missing required parameter - public_id")
-    removed = cloud.assets.remove(type=_type_of(request.params), public_id=public_id)
+    is_image = resource_type == "image"
+    removed = is_image and cloud.assets.remove(type=_type_of(request.params), public_id=public_id)
     return json_response({"result": "ok" if removed else "not found"})
 
 

@@ -12,11 +12,12 @@ from apps.tickets.errors import ConfirmationSignatureError, NotificationSignatur
 from apps.tickets.models import Image
 from apps.tickets.models.transition import acting_as
 from apps.tickets.storage import cloudinary
-from apps.tickets.storage.removal import image_id_of
+from apps.tickets.storage.removal import image_id_of, schedule_removal
 
 # Cloudinary repeats a notification that was not answered; its SDK takes them for as long.
 OLDEST_SECONDS = 2 * 60 * 60
 CLOCKS_DIFFER_SECONDS = 5 * 60
+OTHER_RESOURCES = ("raw", "video")
 
 
 def require_genuine(*, body: bytes, timestamp: str, signature: str) -> None:
@@ -33,20 +34,35 @@ def require_genuine(*, body: bytes, timestamp: str, signature: str) -> None:
 def take(body: bytes) -> str:
     """Record what this genuine notification says, and return which of settling.OUTCOMES that is. Safe to repeat."""
     told = _object_in(body)
-    if (told.get("notification_type"), told.get("resource_type"), told.get("type")) != ("upload", "image", "upload"):
+    image_id = image_id_of(str(told.get("public_id")))
+    if image_id is None or told["public_id"] != Image(pk=image_id).public_id:
+        return settling.UNKNOWN
+    if (told.get("notification_type"), told.get("type")) != ("upload", "upload"):
+        return settling.UNKNOWN
+    if told.get("resource_type") in OTHER_RESOURCES:
+        return _remove_other(image_id, told["resource_type"])
+    if told.get("resource_type") != "image":
         return settling.UNKNOWN
     try:
         asset = cloudinary.asset_told(told)
     except cloudinary.AnswerNotTrustedError:
-        return settling.UNKNOWN
-    image_id = image_id_of(asset.public_id)
-    if image_id is None or asset.public_id != Image(pk=image_id).public_id:
         return settling.UNKNOWN
     if not settling.is_whole(asset):
         look_soon(image_id)
         return settling.UNCHANGED
     with acting_as("cloudinary"):
         return settling.settle(image_id, asset, event="notified")
+
+
+def _remove_other(image_id, resource_type: str) -> str:
+    """The kind of resource is in the URL of an upload, and not signed: a form may bring a file that is no image, under
+    the name of its photo and beside it.
+    """
+    image = Image.objects.find(image_id)
+    if image is None or not image.is_direct:
+        return settling.UNKNOWN
+    schedule_removal(cloudinary.name_of_other(resource_type, image.public_id))
+    return settling.REMOVED
 
 
 def confirm(image: Image, *, public_id: str, version: int, signature: str) -> bool:

@@ -6,6 +6,8 @@ for once more after its form has ended (`Image.may_still_come`); once that is ov
 ever counted whose asset hopla may have removed.
 """
 
+import re
+
 from django.conf import settings
 from django.db import models, transaction
 from django.utils.translation import gettext_noop
@@ -27,7 +29,7 @@ STORED, FAILED, REMOVED, UNCHANGED, UNKNOWN = OUTCOMES = ("stored", "failed", "r
 
 def is_whole(asset: StoredAsset) -> bool:
     """Returns whether that is all of what a photo is judged by; lists of the Admin API may leave some out."""
-    return bool(asset.etag and asset.width and asset.height)
+    return bool(re.fullmatch("[0-9a-f]{32}", asset.etag or "") and asset.width and asset.height)
 
 
 def settle(image_id, asset: StoredAsset, *, event: str) -> str:

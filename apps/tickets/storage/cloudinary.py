@@ -259,11 +259,20 @@ def list_assets(prefix: str = PUBLIC_ID_PREFIX):
             return
 
 
-def delete(public_id: str) -> None:
-    """Delete the asset under this public_id, if there is one. Safe to repeat. Raises one of the errors above."""
-    response = _ask(cloudinary.uploader.destroy, public_id, type="upload", invalidate=True, return_error=True)
+def delete(name: str) -> None:
+    """Delete the asset under this public_id, or one that `name_of_other` names, if there is one. Safe to repeat. Raises
+    one of the errors above.
+    """
+    kind, _, public_id = name.rpartition(":")
+    options = {"resource_type": kind or "image", "type": "upload", "invalidate": True}
+    response = _ask(cloudinary.uploader.destroy, public_id, **options, return_error=True)
     if response.get("result") not in ("ok", "not found"):
         raise PassingError(gettext_noop("Cloudinary did not say that the asset is gone."))
+
+
+def name_of_other(resource_type: str, public_id: str) -> str:
+    """Returns how an asset is named for `delete` that is no image, although it has the public_id of one."""
+    return f"{resource_type}:{public_id}"
 
 
 def delivery_url(*, public_id: str, version: int, format: str) -> str:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from apps.tickets.direct import looking
 from apps.tickets.lifecycle.endings import cancel_ticket
+from apps.tickets.lifecycle.outcomes import may_be_tried_again
 from apps.tickets.models import AssetRemoval, Image, Ticket
 from apps.tickets.upkeep.reconcile import reconcile
 from apps.tickets.upkeep.staff_actions import ActionNotAllowed, try_again
@@ -257,6 +258,7 @@ class StaffTests(DirectTestCase):
             Image.objects.filter(pk=image.pk).update(status=status)
             with self.subTest(status), self.assertRaisesMessage(ActionNotAllowed, "does not have its bytes"):
                 try_again(image.pk)
+            self.assertFalse(may_be_tried_again(self.kept(image)))
 
     def test_pages_show_them(self):
         staff = make_user(is_staff=True, is_superuser=True)

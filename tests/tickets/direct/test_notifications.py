@@ -92,7 +92,7 @@ class NotificationTests(DirectTestCase):
             facts | {"public_id": "hopla/nothing"},
             facts | {"public_id": f"hopla/{self.ticket.pk}"},
             facts | {"public_id": str(self.image.pk)},
-            facts | {"resource_type": "raw"},
+            facts | {"resource_type": "font"},
             facts | {"type": "private"},
             facts | {"bytes": "many"},
             {"notification_type": "upload"},
@@ -106,10 +106,8 @@ class NotificationTests(DirectTestCase):
 
     def test_facts_that_lack_some_have_cloudinary_asked(self):
         self.posted(self.form)
-        told = self.facts(self.image)
-        del told["etag"]
-
-        self.assertEqual(self.outcome(told), "unchanged")
+        for told in ({"etag": None}, {"etag": "x" * 40}, {"width": 0}):
+            self.assertEqual(self.outcome(self.facts(self.image, **told)), "unchanged")
         self.assertEqual(self.status_of(self.image)[0], "awaiting_upload")
         reconcile()
         self.assertEqual(self.status_of(self.image)[0], "stored")
@@ -125,6 +123,7 @@ class NotificationTests(DirectTestCase):
     def test_equal_bytes_are_marked_as_a_duplicate(self):
         self.outcome(self.facts(self.image))
         second, _ = self.begun()
+        self.assertIsNone(second.duplicate_of_id)
 
         self.outcome(self.facts(second))
 
@@ -168,6 +167,19 @@ class MismatchTests(DirectTestCase):
     def test_what_was_announced_comes(self):
         image, _ = self.begun(size=len(self.photo), md5=self.facts(Image())["etag"].upper())
 
+        self.assertEqual(self.notify(self.facts(image)).json()["outcome"], "stored")
+
+    def test_file_that_is_no_image_is_removed_and_the_photo_still_awaited(self):
+        image, form = self.begun()
+
+        told = self.facts(image, resource_type="raw", format=None, width=None, height=None)
+        self.assertEqual(self.notify(told).json()["outcome"], "removed")
+
+        self.assertEqual(AssetRemoval.objects.get().public_id, f"raw:{image.public_id}")
+        self.posted(form)
+        with self.assertLogs("apps.tickets.storage.removal", "INFO"):
+            reconcile()
+        self.assertEqual((AssetRemoval.objects.count(), len(self.sandbox.assets)), (0, 1))
         self.assertEqual(self.notify(self.facts(image)).json()["outcome"], "stored")
 
     def test_svg_and_text_are_refused_by_cloudinary(self):

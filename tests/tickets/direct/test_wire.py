@@ -33,6 +33,7 @@ class WireTests(CommittingTestCase):
     def setUp(self):
         super().setUp()
         self.sandbox.behave()
+        self.sandbox.assets.clear()
         self.sandbox.cloud.notification_pauses = (0.1,) * 50
         owner = make_user()
         self.ticket = make_ticket(owner, num_images=1)
@@ -76,7 +77,7 @@ class WireTests(CommittingTestCase):
             with self.subTest(kind):
                 self.sandbox.behave()
                 self.sandbox.misbehave(kind)
-                self.setUp_ticket()
+                self.use_another_ticket()
                 begun = self.begun()
                 before = len(self.sandbox.notices)
                 self.posted(begun)
@@ -86,7 +87,21 @@ class WireTests(CommittingTestCase):
                 stored = Transition.objects.filter(image_id=begun["image"]["id"], to_status="stored")
                 self.assertEqual(stored.count(), 1)
 
-    def setUp_ticket(self) -> None:
+    def test_cloudinary_that_holds_other_bytes_than_were_announced(self):
+        self.sandbox.misbehave("store_half")
+        for announced, code in (({"md5": None}, "size"), ({"size": None}, "md5")):
+            with self.subTest(code):
+                self.use_another_ticket()
+                begun = self.begun(**announced)
+                self.posted(begun)
+
+                self.wait_until(lambda b=begun: self.status_of(b) == "failed")
+                failed = Image.objects.get(pk=begun["image"]["id"])
+                self.assertEqual(failed.error_code, f"direct_upload_{code}_mismatch")
+        reconcile()
+        self.assertEqual(list(self.sandbox.assets), [])
+
+    def use_another_ticket(self) -> None:
         ticket = make_ticket(self.ticket.owner, num_images=1)
         self.api = f"{self.url}/api/v1/tickets/{ticket.pk}/"
 
