@@ -8,6 +8,7 @@ Origin either.
 """
 
 import re
+from urllib.parse import urlsplit
 
 from csp.constants import NONE, SELF
 from csp.decorators import csp
@@ -31,6 +32,8 @@ from apps.guests.tiles import tiles_of
 from apps.guests.words import ENDS, arrived, words
 from apps.tickets.api.images import ImagesView
 from apps.tickets.models import read_ticket_with_images
+from apps.tickets.models.statuses import ImageStatus
+from apps.tickets.storage.cloudinary import upload_url
 
 UNKNOWN = "unknown"
 STATUSES = {
@@ -68,7 +71,15 @@ class SeeOther(HttpResponseRedirect):
     status_code = 303
 
 
-@method_decorator([csrf_exempt, csp(POLICY), permissions_policy_override(PERMISSIONS)], name="dispatch")
+def policy() -> dict[str, list[str]]:
+    """POLICY, and with direct uploads the host to which the script posts photos."""
+    if not settings.DIRECT_UPLOADS:
+        return POLICY
+    url = urlsplit(upload_url())
+    return POLICY | {"connect-src": [*POLICY["connect-src"], f"{url.scheme}://{url.netloc}"]}
+
+
+@method_decorator([csrf_exempt, permissions_policy_override(PERMISSIONS)], name="dispatch")
 class GuestPage(View):
     """`link` is the one of the address, None if there is none; `state` a LinkState or UNKNOWN."""
 
@@ -84,7 +95,7 @@ class GuestPage(View):
         self.state = self.link.state if self.link else UNKNOWN
 
     def dispatch(self, request, *args, **kwargs):
-        response = super().dispatch(request, *args)
+        response = csp(policy())(super().dispatch)(request, *args)
         for name, value in HEADERS.items():
             response.headers[name] = value
         return response
@@ -146,6 +157,8 @@ class GuestPage(View):
         link = self.link
         guest = Guest(guest_link_id=link.pk, ticket_id=link.ticket_id, pk=link.ticket.owner_id)
         ticket = read_ticket_with_images(link.ticket_id, reader=guest)
+        awaited = sum(image.status == ImageStatus.AWAITING_UPLOAD for image in ticket.images_read)
+        received = ticket.counted.received - awaited
         has_tile = 1 <= place <= ticket.num_images
         origin = f"{self.request.scheme}://{self.request.get_host()}"
         return {
@@ -153,12 +166,14 @@ class GuestPage(View):
             "link": link,
             "tiles": tiles_of(ticket, origin=origin, refusals={place: refusal} if has_tile else {}),
             "refusal": "" if has_tile else refusal,
-            "arrived": arrived(received=ticket.counted.received, number=ticket.num_images),
+            "received": received,
+            "arrived": arrived(received=received, number=ticket.num_images),
             "proof": _proofs.sign(link.pk),
             "script": {
                 "ticket": reverse("ticket", args=[ticket.pk]),
                 "status": reverse("ticket-status", args=[ticket.pk]),
                 "uploads": reverse("ticket-uploads", args=[ticket.pk]),
+                "direct": settings.DIRECT_UPLOADS,
                 "state": self.state,
                 "words": words(),
             },

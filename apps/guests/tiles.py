@@ -13,6 +13,8 @@ from apps.tickets.models import Image, Ticket
 from apps.tickets.models.slots import slot_as_kept, status_of
 from apps.tickets.models.statuses import ImageStatus, RejectionReason, SlotSource, SlotStatus
 
+# Of a direct upload that its client took back, to send the photo in another way, or another one.
+GIVEN_UP = "direct_upload_given_up"
 # Why staff want another photo, as whoever took it reads it.
 REASONS = {
     RejectionReason.BLURRED: _("It is blurred."),
@@ -110,5 +112,7 @@ def _images_by_place(images: Iterable[Image]) -> tuple[dict[int, Image], dict[in
     """Returns the image that holds each place, and the last that held it, by position."""
     holding, earlier = {}, {}
     for image in images:  # of a place the oldest first
+        if image.status == ImageStatus.FAILED and image.error_code == GIVEN_UP:
+            continue
         (holding if image.holds_a_place else earlier)[image.position] = image
     return holding, earlier

@@ -1,6 +1,6 @@
 // The page where guests take photos. Without this script, or where a browser lacks what it needs, the page's plain
 // forms do: nothing is changed before all of it has begun to work.
-import { digestOf, newId } from "./digest";
+import { digestOf, md5Of, newId } from "./digest";
 import { previewOf } from "./preview";
 import { Sender } from "./sender";
 import { changed, LinkEnded, type ServerImage, type ServerTicket } from "./server";
@@ -13,6 +13,10 @@ const POLL_SOON = 2000;
 const POLL_LATER = 8000;
 const POLL_DONE = 30_000;
 const WITHOUT_A_PLACE = ["failed", "rejected"];
+const AWAITING = "awaiting_upload"; // a direct upload: its place is kept, and nothing has come
+const HAVE_COME = ["stored", "rejected"]; // of direct uploads
+const GIVEN_UP = "direct_upload_given_up"; // to be sent in another way, or another photo
+const FORM_ENDED = ["direct_upload_expired", GIVEN_UP];
 
 const photos = new Map<string, Photo>();
 const previews = new Map<string, HTMLCanvasElement | null>(); // by sha256
@@ -33,6 +37,12 @@ const sender = new Sender(shelf, photos, {
         pollSoon();
     },
     ended: endBy,
+    async asked() {
+        await polling; // that may have begun before what is asked about
+        await poll();
+        return answers;
+    },
+    awaits: (photo) => !answers || awaited().some((image) => !photo.slot || image.slot === photo.slot),
 });
 
 let tiles: Tile[] = [];
@@ -41,7 +51,7 @@ let state = told.state;
 let answers = true; // the server, the last time it was asked
 let lost = 0; // photos for which there was no place
 let pollTimer = 0;
-let polling = false;
+let polling: Promise<void> | null = null;
 
 async function start(): Promise<void> {
     await shelf.open();
@@ -121,7 +131,8 @@ async function keep(tile: Tile, file: File): Promise<void> {
         return;
     }
     const sha256 = await digestOf(bytes);
-    if (isKnown(tile, sha256)) {
+    const md5 = told.direct ? md5Of(bytes) : undefined;
+    if (isKnown(tile, sha256, md5)) {
         notes.set(tile.place, words.twice);
         announce(filled(words.refused_one, { title: tile.title, reason: words.twice }));
         return;
@@ -140,6 +151,7 @@ async function keep(tile: Tile, file: File): Promise<void> {
         url: null,
         sent: false,
         refusal: null,
+        ...(told.direct && { md5, takeBack: before?.direct?.image ?? before?.takeBack }),
     };
     await shelf.add(photo, bytes); // before a byte is sent
     if (before) await sender.drop(before);
@@ -149,9 +161,9 @@ async function keep(tile: Tile, file: File): Promise<void> {
 }
 
 /** Whether these bytes are here or there already, for the same slot, or for any place without a name. */
-function isKnown(tile: Tile, sha256: string): boolean {
+function isKnown(tile: Tile, sha256: string, md5?: string): boolean {
     const here = [...photos.values()].some((each) => each.slot === tile.slot && each.sha256 === sha256 && !each.refusal);
-    const there = holders().some((each) => (each.slot ?? "") === tile.slot && each.sha256 === sha256);
+    const there = holders().some((each) => (each.slot ?? "") === tile.slot && isOf(each, { sha256, md5 }));
     return here || there;
 }
 
@@ -169,9 +181,11 @@ function pollSoon(): void {
     void poll();
 }
 
-async function poll(): Promise<void> {
-    if (polling) return;
-    polling = true;
+function poll(): Promise<void> {
+    return (polling ??= ask().finally(() => (polling = null)));
+}
+
+async function ask(): Promise<void> {
     try {
         const ticket = await changed();
         answers = true;
@@ -184,7 +198,6 @@ async function poll(): Promise<void> {
         if (error instanceof LinkEnded) endBy(error.code);
         else answers = false;
     }
-    polling = false;
     render();
     clearTimeout(pollTimer);
     if (document.visibilityState !== "visible") return; // it is asked again when somebody looks
@@ -204,16 +217,21 @@ function hear(ticket: ServerTicket): void {
 /** Of what the server has the phone needs nothing any more; nor of what another phone has sent, or nobody needs. */
 function settle(): void {
     if (!server) return;
-    const ids = new Set(server.images.map((image) => image.id));
+    const images = new Map(server.images.map((image) => [image.id, image]));
     for (const photo of [...photos.values()]) {
         const id = photo.url?.split("/").filter(Boolean).pop() ?? "";
-        if (ids.has(id)) {
+        const isHere = (photo.begun ?? []).some((each) => HAVE_COME.includes(images.get(each)?.status ?? ""));
+        const direct = images.get(photo.direct?.image ?? "");
+        if (images.has(id) || isHere) {
             void sender.drop({ ...photo, sent: true });
             photos.delete(photo.id);
-        } else if (!photo.sent && (server.status === "completed" || photo.slot)) {
-            const holder = holders().find((image) => image.slot === photo.slot);
+        } else if (sender.leads && !photo.refusal && direct?.status === "failed") {
+            const hasEnded = FORM_ENDED.includes(direct.error?.code ?? "");
+            sender.sendAnew(photo, { through: !hasEnded }); // hopla looks itself, and says why
+        } else if ((!photo.sent || photo.direct) && (server.status === "completed" || photo.slot)) {
+            const holder = holders().find((image) => image.slot === photo.slot && hasCome(image));
             if (server.status !== "completed" && !holder) continue;
-            if (holder && holder.sha256 !== photo.sha256 && !photo.refusal) notes.set(photo.place, words.taken);
+            if (holder && !isOf(holder, photo) && !photo.refusal) notes.set(photo.place, words.taken);
             photos.delete(photo.id);
             void sender.drop(photo);
         }
@@ -221,7 +239,7 @@ function settle(): void {
 }
 
 function tellArrival(tile: Tile, before: ServerTicket, now: ServerTicket): void {
-    const holds = (ticket: ServerTicket) => holderOf(tile, ticket) !== undefined;
+    const holds = (ticket: ServerTicket) => hasCome(holderOf(tile, ticket));
     if (!holds(before) && holds(now)) announce(filled(words.arrived_one, { title: tile.title }));
 }
 
@@ -262,7 +280,7 @@ function render(): void {
     part("end").hidden = state === "open";
     if (state !== "open") renderEnd();
     if (server) {
-        const { received } = server.progress;
+        const received = server.progress.received - awaited().length;
         put("arrived", counted(words.arrived, server.num_images, { received }));
         (part("meter") as HTMLProgressElement).value = received;
     }
@@ -321,14 +339,15 @@ function shownOf(tile: Tile, loose: Map<Tile, Photo>): Shown {
         takes: isOpen,
     };
     const note = notes.get(tile.place);
-    if (holder) {
+    const photo = photoOf(tile, loose);
+    if (holder && (hasCome(holder) || !photo)) {
         const isStored = holder.status === "stored";
         const preview = isStored ? null : (previews.get(holder.sha256 ?? "") ?? null);
         const trouble = note ? [note] : [];
         const thumbnail = holder.thumbnail_url;
-        return { ...shown, state: isStored ? "stored" : "received", trouble, thumbnail, preview, takes: false };
+        const now = isStored ? "stored" : hasCome(holder) ? "received" : "awaiting";
+        return { ...shown, state: now, trouble, thumbnail, preview, takes: false };
     }
-    const photo = photoOf(tile, loose);
     if (reading.has(tile.place)) return { ...shown, state: "reading", takes: false };
     if (photo?.refusal) return { ...shown, state: "refused", trouble: [photo.refusal] };
     if (photo) {
@@ -355,12 +374,25 @@ function holders(): ServerImage[] {
     return (server?.images ?? []).filter((image) => !WITHOUT_A_PLACE.includes(image.status));
 }
 
+function awaited(): ServerImage[] {
+    return (server?.images ?? []).filter((image) => image.status === AWAITING);
+}
+
+function hasCome(holder: ServerImage | undefined): boolean {
+    return holder !== undefined && holder.status !== AWAITING;
+}
+
+function isOf(image: ServerImage, photo: { sha256: string; md5?: string }): boolean {
+    return image.sha256 ? image.sha256 === photo.sha256 : image.md5 !== null && image.md5 === photo.md5;
+}
+
 function holderOf(tile: Tile, ticket: ServerTicket): ServerImage | undefined {
     return ticket.images.find((each) => each.position === tile.place && !WITHOUT_A_PLACE.includes(each.status));
 }
 
 function earlierAt(tile: Tile): ServerImage | undefined {
-    return (server?.images ?? []).filter((each) => each.position === tile.place).pop();
+    const at = (image: ServerImage) => image.position === tile.place && image.error?.code !== GIVEN_UP;
+    return (server?.images ?? []).filter(at).pop();
 }
 
 function isFree(tile: Tile): boolean {
@@ -371,11 +403,16 @@ function isFree(tile: Tile): boolean {
  * is free: it gives them places in the order in which they come. */
 function tilesOfLoosePhotos(): Map<Tile, Photo> {
     const at = new Map<Tile, Photo>();
-    const free = tiles.filter((tile) => !tile.slot && !(server && holderOf(tile, server)));
+    const holders = new Map(tiles.map((tile) => [tile, server ? holderOf(tile, server) : undefined]));
+    // Of the free ones also those that are kept for a photo: for one of these, or in the end for any.
+    const free = tiles.filter((tile) => !tile.slot && !hasCome(holders.get(tile)));
+    free.sort((a, b) => Number(!!holders.get(a)) - Number(!!holders.get(b)));
     const rest: Photo[] = [];
     for (const photo of photos.values()) {
         if (photo.slot) continue;
-        const own = free.find((tile) => tile.place === photo.place);
+        const own =
+            free.find((tile) => photo.direct && holders.get(tile)?.id === photo.direct.image) ??
+            free.find((tile) => tile.place === photo.place && !holders.get(tile));
         if (own && !at.has(own)) at.set(own, photo);
         else rest.push(photo);
     }

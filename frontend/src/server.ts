@@ -7,6 +7,7 @@ export interface ServerImage {
     slot: string | null;
     status: string;
     sha256: string | null;
+    md5: string | null; // of a direct upload, which has no sha256
     thumbnail_url: string | null;
     review: { reason: string; note: string } | null;
     error: { code: string; detail: string } | null;

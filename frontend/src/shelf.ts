@@ -4,6 +4,7 @@
 // phone has memory for. What cannot be kept, as in private mode, lives as long as the page does.
 import { openDB, type DBSchema, type IDBPDatabase } from "idb";
 import { newId } from "./digest";
+import type { Direct } from "./direct";
 
 export interface Photo {
     id: string; // made here; also the key by which the server knows a repeat
@@ -16,9 +17,18 @@ export interface Photo {
     size: number;
     addedAt: number;
     url: string | null; // of its upload, once that has begun
-    sent: boolean; // the server has all of it
+    sent: boolean; // the server has all of it, or of a direct upload Cloudinary
     refusal: string | null; // why the server does not take it, as it said; then there are no bytes
+    // Where direct uploads are on:
+    md5?: string;
+    direct?: Direct; // the one that has begun
+    begun?: string[]; // the images of all that were, for one may come late
+    takeBack?: string; // the image of one that is to be taken back first, as it holds the place
+    through?: boolean; // it goes through hopla all the same
 }
+
+/** Of a direct upload only the server's word that it is stored ends the need for them. */
+const needsNoBytes = (photo: Photo) => photo.refusal || (photo.sent && !photo.direct);
 
 interface Schema extends DBSchema {
     photos: { key: string; value: Photo; indexes: { ticket: string } };
@@ -72,14 +82,14 @@ export class Shelf {
     /** Write what has become of a photo. One that another page has removed stays removed. */
     async update(photo: Photo): Promise<void> {
         if (this.memory.has(photo.id)) {
-            if (photo.sent || photo.refusal) this.memory.delete(photo.id);
+            if (needsNoBytes(photo)) this.memory.delete(photo.id);
             return;
         }
         this.changes++;
         await this.within(async (db) => {
             const step = db.transaction(["photos", "bytes"], "readwrite");
             if (await step.objectStore("photos").get(photo.id)) await step.objectStore("photos").put({ ...photo });
-            if (photo.sent || photo.refusal) await step.objectStore("bytes").delete(photo.id);
+            if (needsNoBytes(photo)) await step.objectStore("bytes").delete(photo.id);
             await step.done;
         });
     }

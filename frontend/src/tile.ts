@@ -1,7 +1,7 @@
 // One tile: what its elements show, and the fields by which photos come in.
 import { filled, words } from "./words";
 
-export type State = "missing" | "received" | "stored" | "reading" | "waiting" | "sending" | "checking" | "refused";
+export type State = "missing" | "awaiting" | "received" | "stored" | "reading" | "waiting" | "sending" | "checking" | "refused";
 
 export interface Shown {
     state: State;
@@ -44,8 +44,7 @@ export class Tile {
         this.shown = now;
         this.element.dataset.state = shown.state;
         const state = this.part(".state");
-        const isHere = shown.state === "missing" || shown.state === "received" || shown.state === "stored";
-        state.textContent = isHere ? words.states[shown.state as "missing"] : this.inWords(shown);
+        state.textContent = words.states[shown.state as "missing"] ?? this.inWords(shown);
         this.bar.hidden = shown.state !== "sending";
         this.bar.value = percent;
         const trouble = this.part(".trouble");

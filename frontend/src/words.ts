@@ -3,7 +3,7 @@
 type Forms = Record<string, string>;
 
 export interface Words {
-    states: Record<"missing" | "received" | "stored", string>;
+    states: Record<"missing" | "awaiting" | "received" | "stored", string>;
     reasons: Record<string, string>;
     ends: Record<string, [string, string]>;
     arrived: Forms;
@@ -36,6 +36,7 @@ interface Told {
     ticket: string;
     status: string;
     uploads: string;
+    direct: boolean; // photos go to Cloudinary itself
     state: string;
     words: Words;
 }

@@ -13,6 +13,7 @@ from django.test import Client
 
 from apps.accounts.models import User
 from script.browser import NEEDED, find_chromium
+from script.serve import free_port
 from tests.case import CommittingTestCase
 from tests.makers import make_user, running_sandbox
 from tests.web_server import running_web_server
@@ -36,6 +37,11 @@ CUT_OFF = """
 
 class BrowserTestCase(CommittingTestCase):
     @classmethod
+    def environment(cls, url: str) -> dict[str, str]:
+        """What the web server, which is to be at this URL, is told besides where the photos are."""
+        return {}
+
+    @classmethod
     def setUpClass(cls):
         super().setUpClass()
         if connection.vendor != "postgresql":
@@ -50,11 +56,13 @@ class BrowserTestCase(CommittingTestCase):
             stack.enter_context(mock.patch.dict(os.environ, {"DJANGO_ALLOW_ASYNC_UNSAFE": "1"}))
             sandbox = stack.enter_context(running_sandbox())
             photos = {"CLOUDINARY_URL": sandbox.cloudinary_url, "CLOUDINARY_DELIVERY_URL": sandbox.url}
-            host, port = stack.enter_context(running_web_server(**photos))
+            port = free_port()
+            cls.url = f"http://127.0.0.1:{port}"
+            stack.enter_context(running_web_server(port=port, **photos, **cls.environment(cls.url)))
             playwright = stack.enter_context(sync_playwright())
             cls.chromium = stack.enter_context(playwright.chromium.launch(executable_path=path))
             cls.addClassCleanup(stack.pop_all().close)
-        cls.url = f"http://{host}:{port}"
+        cls.sandbox = sandbox
         cls.hosts = {urlsplit(url).netloc for url in (cls.url, sandbox.url)}
         cls.content_types = list(ContentType.objects.all())
 

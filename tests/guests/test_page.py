@@ -8,11 +8,11 @@ from apps.guests.links import revoke, token_of, url_of
 from apps.guests.models import GuestLink
 from apps.tickets.lifecycle.endings import cancel_ticket
 from tests.case import ApiTestCase
-from tests.makers import make_guest_link, make_image, make_ticket
+from tests.makers import make_awaited, make_guest_link, make_image, make_ticket
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: {photos}; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: {photos}; "
+    "connect-src 'self'{uploads}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 
@@ -25,19 +25,36 @@ class PageTests(ApiTestCase):
     def page(self, **headers):
         return self.client.get(f"/u/{token_of(self.link)}/", **headers)
 
-    def assert_page(self, response, status: int, words: str):
+    def assert_page(self, response, status: int, words: str, *, uploads: str = ""):
         self.assertContains(response, words, status_code=status)
         self.assertEqual(response["Referrer-Policy"], "no-referrer")
         self.assertEqual(response["X-Robots-Tag"], "noindex")
         permissions = response["Permissions-Policy"].split(", ")
         self.assertEqual([each for each in permissions if "()" not in each], ["camera=(self)", "geolocation=(self)"])
         self.assertEqual(response["Cache-Control"], "no-store")
-        policy = POLICY.format(photos=settings.DELIVERY_ORIGIN)
+        policy = POLICY.format(photos=settings.DELIVERY_ORIGIN, uploads=uploads)
         self.assertCountEqual(response["Content-Security-Policy"].split("; "), policy.split("; "))
 
     def test_open_link(self):
         make_image(self.ticket)
         self.assert_page(self.page(), 200, "1 of 3 photos have arrived")
+
+    def test_direct_uploads(self):
+        url = "cloudinary://key:secret@demo?upload_prefix=https://api-eu.cloudinary.com"
+        with override_settings(DIRECT_UPLOADS=True, CLOUDINARY_URL=url):
+            self.assert_page(self.page(), 200, '"direct": true', uploads=" https://api-eu.cloudinary.com")
+        self.assert_page(self.page(), 200, '"direct": false')
+
+    def test_photo_that_is_only_awaited(self):
+        make_awaited(self.ticket)
+        taken_back = make_image(self.ticket, position=2, status="failed", error_code="direct_upload_given_up")
+        page = self.page()
+        self.assert_page(page, 200, "0 of 3 photos have arrived")
+        self.assertContains(page, "Being sent")
+        self.assertEqual(page.content.decode().count("<form"), 2)
+        self.assertNotContains(page, "<p>The photo could not be stored")
+        type(taken_back).objects.filter(pk=taken_back.pk).update(error_code="direct_upload_expired")
+        self.assertContains(self.page(), "<p>The photo could not be stored")
 
     def test_completed_ticket(self):
         now = timezone.now()
