@@ -3,7 +3,9 @@
 import http.client
 import json
 import time
+from unittest import skipUnless
 
+from django.db import connection
 from django.test import tag
 
 from apps.tickets.models import Image
@@ -17,17 +19,7 @@ FORM = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x.jpg"\r
 MIN_BYTES_PER_SECOND = 20_000
 
 
-@tag("any_database")
-class BodyPaceTests(CommittingTestCase):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.address = cls.enterClassContext(
-            running_web_server(
-                "tests.tickets.intake.impatient_wsgi", UPLOAD_MIN_BYTES_PER_SECOND=str(MIN_BYTES_PER_SECOND)
-            )
-        )
-
+class ServedTestCase(CommittingTestCase):
     def setUp(self):
         super().setUp()
         self.owner = make_user()
@@ -42,6 +34,18 @@ class BodyPaceTests(CommittingTestCase):
         headers |= {"Authorization": f"Token {self.token}", "Content_Type": content_type, "Content_Length": len(body)}
         client.send_head("POST", path, **headers)
         return client
+
+
+@tag("any_database")
+class BodyPaceTests(ServedTestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.address = cls.enterClassContext(
+            running_web_server(
+                "tests.tickets.intake.impatient_wsgi", UPLOAD_MIN_BYTES_PER_SECOND=str(MIN_BYTES_PER_SECOND)
+            )
+        )
 
     def assert_too_slow(self, response: http.client.HTTPResponse) -> None:
         body = json.loads(response.read())
@@ -113,3 +117,21 @@ class BodyPaceTests(CommittingTestCase):
             self.assertEqual(client.answer().status, 408)
         self.assertEqual(len(staged_photos()), 1)
         self.assertEqual(store.bytes_in_use(), len(PHOTO))
+
+
+@skipUnless(connection.vendor == "postgresql", "needs PostgreSQL: SQLite has no pool")
+class ConnectionTests(ServedTestCase):
+    """Connections to the database, of which the web server here has one."""
+
+    def test_clients_that_are_waited_for_hold_none(self):
+        self.address = self.enterContext(running_web_server(DATABASE_POOL_SIZE="1"))
+        photo = jpeg_bytes(1, size=600_000)
+        for number in range(1, 4):
+            client = self.begin(body=photo)
+            client.send(photo[:500_000])
+            self.wait_until(lambda expected=number: len(staged_photos()) == expected)
+
+        quick = self.begin()
+        quick.send(PHOTO)
+
+        self.assertEqual(quick.answer().status, 202)
