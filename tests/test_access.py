@@ -150,6 +150,7 @@ class AccessTestCase(ApiTestCase):
         self.link = make_guest_link(self.ticket, email="ana@example.com")
         webhook = make_endpoint(self.owner, description=OWNERS_WORDS)
         self.delivery = make_delivery(webhook, status="failed", answer=OWNERS_WORDS)
+        self.webhook_email = webhook.emails.create(to=self.owner.email, language="en", state="failed")
         self.places = {
             "<int:ticket_id>": self.ticket.pk,
             "<int:guest_link_id>": self.link.pk,
@@ -399,6 +400,7 @@ class AdminModelTests(AccessTestCase):
             "integrations.endpoint": self.delivery.endpoint,
             "integrations.delivery": self.delivery,
             "integrations.event": self.delivery.event,
+            "integrations.webhookemail": self.webhook_email,
             "integrations.apikey": make_api_key(self.owner)[0],
             "guests.guestemail": apps.get_model("guests.GuestEmail").objects.first(),
         }

@@ -53,7 +53,7 @@ class DirectUploadsView(GenericAPIView):
             return self._begin(ticket)
         fingerprint = idempotency.fingerprint_of([request.data, request.query_params.getlist(SLOT)])
         with idempotency.held(user=request.user, key=key):
-            kept = idempotency.find_answer(user=request.user, key=key)
+            kept = idempotency.find_answer(user_id=request.user.pk, key=key)
             if kept is not None:
                 return replay(kept, request, fingerprint)
             return self._begin(ticket, lambda *answer: keep(answer[0], request, key, fingerprint, image=answer[1]))

@@ -23,7 +23,7 @@ def answer_once(request, *, check: Callable[[], dict], make: Callable[[dict], Re
         return make(check())
     fingerprint = idempotency.fingerprint_of(request.data)
     with idempotency.held(user=request.user, key=key):
-        kept = idempotency.find_answer(user=request.user, key=key)
+        kept = idempotency.find_answer(user_id=request.user.pk, key=key)
         if kept is not None:
             return replay(kept, request, fingerprint)
         fields = check()
