@@ -24,8 +24,8 @@ from apps.accounts.passwords import encode_uid
 from apps.accounts.tokens import new_jwt_pair
 from apps.guests.links import token_of
 from apps.guests.subscriptions import links as guest_email_links
-from apps.sandbox.signatures import sign, sign_notification
 from apps.integrations.keys.scopes import Scope
+from apps.sandbox.signatures import sign, sign_notification
 from apps.support.subscriptions import links as support_links
 from apps.tickets.models.transition import record
 from apps.tickets.resumable.beginning import begin
@@ -38,9 +38,9 @@ from tests.makers import (
     client_for,
     guest_client,
     jpeg_bytes,
-    make_awaited,
     key_client,
     make_api_key,
+    make_awaited,
     make_guest_link,
     make_image,
     make_kind,

@@ -1,6 +1,7 @@
 """The fields that responses have, at least: those of tickets and images are the serializers' own."""
 
 from apps.guests.serializers import GuestLinkSerializer, ShownOnceSerializer
+from apps.integrations.api.keys_serializers import ApiKeySerializer, NewlyMadeApiKeySerializer
 from apps.integrations.api.webhooks_serializers import (
     DeliverySerializer,
     DeliveryWithDataSerializer,
@@ -8,7 +9,6 @@ from apps.integrations.api.webhooks_serializers import (
     WebhookSecretSerializer,
     WebhookSerializer,
 )
-from apps.integrations.api.keys_serializers import ApiKeySerializer, NewlyMadeApiKeySerializer
 from apps.tickets.api.handover_schema import ManifestSerializer
 from apps.tickets.api.serializers import (
     ImageSerializer,

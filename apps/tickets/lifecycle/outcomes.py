@@ -55,8 +55,7 @@ def record_stored(image: Image, *, asset_id: str, asset_version: int, asset_form
             # finds the asset in use.
             remove_asset_of(image)
             return False
-        image_stored.send(sender=Image, image=image, ticket=ticket)
-        stored_images_grew.send(sender=Ticket, ticket=ticket)
+        _tell_stored(image, ticket)
         _discard_on_commit(image)
         transaction.on_commit(lambda: _count_stored(image), robust=True)
     return True
@@ -91,7 +90,7 @@ def record_received(image: Image, *, facts: dict, late_at: int | None = None) ->
             ticket = moves.receive_late(image, position=late_at, **facts)
         if ticket is None:
             return False
-        image_stored.send(sender=Image, image=image, ticket=ticket)
+        _tell_stored(image, ticket)
         transaction.on_commit(lambda: metrics.count("hopla_photos_stored"), robust=True)
     return True
 
@@ -147,6 +146,11 @@ def record_asset_lost(image: Image, *, code: str, detail: str) -> bool:
         image_failed.send(sender=Image, image=image, ticket=ticket)
         transaction.on_commit(lambda: metrics.count("hopla_photos_failed", code=code), robust=True)
     return True
+
+
+def _tell_stored(image: Image, ticket: Ticket) -> None:
+    image_stored.send(sender=Image, image=image, ticket=ticket)
+    stored_images_grew.send(sender=Ticket, ticket=ticket)
 
 
 def _count_stored(image: Image) -> None:
