@@ -5,8 +5,8 @@ from django.utils.cache import patch_vary_headers
 
 
 class LanguageMiddleware:
-    """Does what Django's LocaleMiddleware does where paths name none, as here: that one looks for one
-    in every path, twice.
+    """Does what Django's LocaleMiddleware does where paths name no language, as here: that one looks for one in every
+    path, twice.
     """
 
     def __init__(self, get_response):
