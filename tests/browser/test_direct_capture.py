@@ -125,13 +125,6 @@ class DirectCaptureTests(CaptureTestCase):
         self.assertEqual(self.images(), [(1, "stored"), (2, "stored")])
         self.assertEqual(len(list(self.sandbox.assets)), 2)
 
-    def test_photo_taken_without_a_network_is_sent_when_it_is_back(self):
-        phone = self.opened()
-        phone.page.context.set_offline(True)
-        phone.take(1, photo(1))
-        phone.wait_for_words("Waiting for a network: 1 photo is kept on this phone.", "#line")
-        self.reopened(phone).wait_for(1, "stored")
-
     def test_cloudinary_out_of_reach_for_good(self):
         phone = self.opened()
         phone.page.context.route(f"**{FORM}**", lambda route: route.abort())
