@@ -39,7 +39,8 @@ class AdminSiteTests(ApiTestCase):
     def test_models_stand_under_hoplas_own_headings(self):
         apps = self.admin.get("/admin/").context["available_apps"]
 
-        self.assertEqual([app["name"] for app in apps], ["Tickets", "Guests", "Support desk", "Accounts", "Queue"])
+        names = ["Tickets", "Guests", "Integrations", "Support desk", "Accounts", "Queue"]
+        self.assertEqual([app["name"] for app in apps], names)
         names = {model["object_name"] for model in apps[3]["models"]}
         self.assertEqual(names, {"User", "AuthToken", "Group", "OutstandingToken"})
 
