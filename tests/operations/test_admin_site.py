@@ -41,7 +41,7 @@ class AdminSiteTests(ApiTestCase):
 
         names = ["Tickets", "Guests", "Integrations", "Support desk", "Accounts", "Queue"]
         self.assertEqual([app["name"] for app in apps], names)
-        names = {model["object_name"] for model in apps[3]["models"]}
+        names = {model["object_name"] for model in apps[4]["models"]}
         self.assertEqual(names, {"User", "AuthToken", "Group", "OutstandingToken"})
 
     def test_staff_see_no_heading_without_a_model_for_them(self):
