@@ -135,6 +135,7 @@ guests.guestlink                                                     login login
 guests.guestemail                                                    login login    login login     V        V        VD
 integrations.endpoint                                                login login    login login     V        V        VD
 integrations.delivery                                                login login    login login     V        V        VD
+integrations.webhookemail                                            login login    login login     V        V        VD
 integrations.event                                                   login login    login login     V        V         V
 support.supportticket                                                login login    login login    VC        -       VCD
 support.email                                                        login login    login login     V        V        VD

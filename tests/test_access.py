@@ -22,6 +22,7 @@ from apps.accounts.passwords import encode_uid
 from apps.accounts.tokens import new_jwt_pair
 from apps.guests.links import token_of
 from apps.guests.subscriptions import links as guest_email_links
+from apps.integrations.webhooks.emails import tell_that_it_was_disabled
 from apps.support.subscriptions import links as support_links
 from apps.tickets.models.transition import record
 from apps.tickets.resumable.beginning import begin
@@ -307,6 +308,7 @@ class AdminModelTests(AccessTestCase):
         support_email = apps.get_model("support.Email").objects.first()
         removal = apps.get_model("tickets.AssetRemoval").objects.create(public_id="gone", due_at=self.ticket.created_at)
         record(ticket_id=self.ticket.pk, from_status="pending", to_status="in_progress")
+        tell_that_it_was_disabled(self.delivery.endpoint)
         self.objects = {
             "accounts.user": make_user(),
             "accounts.authtoken": AuthToken.objects.first(),
@@ -324,6 +326,7 @@ class AdminModelTests(AccessTestCase):
             "integrations.endpoint": self.delivery.endpoint,
             "integrations.delivery": self.delivery,
             "integrations.event": self.delivery.event,
+            "integrations.webhookemail": apps.get_model("integrations.WebhookEmail").objects.first(),
             "guests.guestemail": apps.get_model("guests.GuestEmail").objects.first(),
         }
 

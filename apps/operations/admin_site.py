@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.operations.dashboard import dashboard_for
 
 # The apps on the first page and in the sidebar, the most used first.
-ORDER = ("tickets", "guests", "integrations", "support", "accounts", "django_rq")
+ORDER = ("tickets", "guests", "support", "integrations", "accounts", "django_rq")
 # Third-party apps whose models are about accounts.
 ABOUT_ACCOUNTS = ("auth", "token_blacklist")
 

@@ -17,6 +17,7 @@ from rq.job import Job
 
 from apps.common.jobs.queue import default_queue
 from apps.common.jobs.worker import live_workers
+from apps.integrations.webhooks import stats as webhook_stats
 from apps.operations.health import look_around
 from apps.tickets import stats
 from apps.tickets.delivery.pause import Pause, current_pause
@@ -98,6 +99,7 @@ def dashboard_for(user) -> dict:
         "reviews_counted": REVIEWS_COUNTED,
         "last_error": stats.last_upload_error(),
         "plot": plot_of(stats.stored_by_minute()),
+        "webhooks": webhook_stats.waiting(),
         "queue": queue_stats() if checks["redis"] == "ok" else None,
         "staging": staging_stats() if checks["staging"] == "ok" else None,
     }

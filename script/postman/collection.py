@@ -2,6 +2,7 @@
 
 from script.postman import items
 from script.postman.accounts import JWT, LEAVING, SIGNING_IN, YOU
+from script.postman.events import EVENTS
 from script.postman.guests import GUESTS
 from script.postman.photos import OWN_FILES, UPLOADING
 from script.postman.refusals import REFUSALS
@@ -42,6 +43,7 @@ COLLECTION = items.collection(
     STAFF,
     SUPPORT,
     GUESTS,
+    EVENTS,
     WEBHOOKS,
     LEAVING,
     variables=LOCAL,

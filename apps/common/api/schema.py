@@ -367,7 +367,8 @@ def tell_input_from_answers(schema: openapi.Swagger) -> None:
             }
         elif name != "Problem" and not name.endswith("Page"):
             optional = [*definition.get("x-not-for-guests", ()), *definition.get("x-not-in-each", ())]
-            definition.required = [field for field in definition.properties if field not in optional]
+            if required := [field for field in definition.properties if field not in optional]:
+                definition.required = required
             for each in definition.properties.values():
                 as_answered(each)
 

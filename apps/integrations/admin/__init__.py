@@ -1,3 +1,3 @@
 """Webhooks, events and keys in the admin."""
 
-from apps.integrations.admin import deliveries, endpoints, events  # noqa: F401  registers them
+from apps.integrations.admin import deliveries, emails, endpoints, events  # noqa: F401  registers them

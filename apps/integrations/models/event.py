@@ -127,7 +127,10 @@ class Event(models.Model):
         """What it tells, as the feed and webhooks show it."""
         if self.text is None:
             Event.objects.settle([self])
-        return json.loads(self.text)
+        data = json.loads(self.text)
+        if "image" in data and not settings.KEEP_PHOTO_LOCATION:
+            data["image"]["location"] = None  # it was still kept when the text was made
+        return data
 
     @data.setter
     def data(self, data: dict) -> None:

@@ -54,7 +54,7 @@ def note_failure(endpoint: Endpoint) -> None:
         disable_and_tell(endpoint, DisabledReason.FAILING)
 
 
-def disable_and_tell(endpoint: Endpoint, reason: DisabledReason) -> None:
+def disable_and_tell(endpoint: Endpoint, reason: str) -> None:
     """Disable the endpoint, and tell its owner by a mail, in the feed, and by the other endpoints; once."""
     with transaction.atomic():
         if not replays.disable(endpoint, reason):
@@ -66,4 +66,4 @@ def disable_and_tell(endpoint: Endpoint, reason: DisabledReason) -> None:
             but=endpoint,
         )
         emails.tell_that_it_was_disabled(endpoint)
-        transaction.on_commit(lambda: metrics.count("hopla_webhooks_disabled", reason=reason.value), robust=True)
+        transaction.on_commit(lambda: metrics.count("hopla_webhooks_disabled", reason=str(reason)), robust=True)

@@ -1,7 +1,6 @@
 """What its owner does with an endpoint and its deliveries: disable, enable, try out, and have sent again."""
 
-import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection, models, transaction
 from django.db.models import F, Q, Value
@@ -10,10 +9,12 @@ from django.utils import timezone
 from apps.integrations.events.wakeup import wake_senders
 from apps.integrations.events.writing import write_event
 from apps.integrations.models import Delivery, DeliveryStatus, Endpoint, Event, EventType
+from apps.integrations.models.event import oldest_id_at
 from apps.integrations.webhooks.shown import webhook_data
 
 # Most that one call of `recover` sends; what is left is found by the next call.
 MOST_RECOVERED = 100_000
+CLOCKS_DIFFER = timedelta(minutes=1)  # the time in an event's id is of its process, the event's own perhaps of the row
 
 
 def enable(endpoint: Endpoint) -> None:
@@ -105,19 +106,13 @@ def _anew() -> dict:
 
 def _wanted(endpoint: Endpoint, since: datetime):
     """Returns the events since then, but those that are of one endpoint: pings, and that this one was disabled."""
-    events = Event.objects.filter(owner_id=endpoint.owner_id, pk__gte=_first_id_at(since), at__gte=since)
-    events = events.exclude(type=EventType.PING)
-    its_own = rf'^\{{"webhook": \{{"id": {endpoint.pk}[,}}]'
-    events = events.exclude(type=EventType.WEBHOOK_DISABLED, text__regex=its_own)
+    events = Event.objects.filter(
+        owner_id=endpoint.owner_id, pk__gte=oldest_id_at(since - CLOCKS_DIFFER), at__gte=since
+    )
+    ends = events.filter(type=EventType.WEBHOOK_DISABLED)
+    mine = [event.pk for event in ends if event.data["webhook"]["id"] == endpoint.pk]
+    events = events.exclude(type=EventType.PING).exclude(pk__in=mine)
     return events.filter(type__in=endpoint.events) if endpoint.events else events
-
-
-def _first_id_at(moment: datetime) -> uuid.UUID:
-    """Returns the lowest id that an event of that time may have, see `new_event_id`, with a minute for clocks that
-    differ.
-    """
-    milliseconds = max(0, int(moment.timestamp() * 1000) - 60_000)
-    return uuid.UUID(int=milliseconds << 80)
 
 
 def _insert_deliveries(endpoint: Endpoint, events) -> int:

@@ -40,6 +40,7 @@ def _answer_to(delivery: Delivery, **options) -> Answer:
         logger.critical("webhook endpoint %s: none of ENCRYPTION_KEYS decrypts its secret", delivery.endpoint_id)
         return Answer(None, "hopla: the secret cannot be read, rotate it", milliseconds=0)
     headers = headers_of(delivery.event) | signed_headers(body, message_id=str(delivery.event_id), secrets=secrets)
+    release_connection()  # the text of the event may have been made just now
     with turns.away():
         return post(
             delivery.endpoint.url, body=body, headers=headers, seconds=settings.WEBHOOK_TIMEOUT_SECONDS, **options

@@ -25,6 +25,9 @@ ticket_completed = Signal()  # sender=Ticket, ticket: Ticket (locked)
 ticket_cancelled = Signal()  # sender=Ticket, ticket: Ticket (locked): before its photos in flight fail
 ticket_expired = Signal()  # sender=Ticket, ticket: Ticket (locked): likewise
 
+# sender=Image: the places that photos claim are not to be kept any more, and are erased in the tables of tickets
+locations_forgotten = Signal()
+
 
 @receiver(stored_images_grew, sender=Ticket)
 def complete_ticket_when_all_images_stored(*, ticket: Ticket, **kwargs):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from django.db import transaction
 
+from apps.tickets.lifecycle.signals import locations_forgotten
 from apps.tickets.models import IdempotencyKey, Image, Ticket
 
 BATCH = 500  # tickets looked for at a time
@@ -18,7 +19,9 @@ def forget_locations() -> int:
 
     It may be stopped, and run again. The tickets' versions are raised, because readers see a change.
     """
-    return sum(forget_locations_of(ticket_id) for ticket_id in tickets_with_locations())
+    forgotten = sum(forget_locations_of(ticket_id) for ticket_id in tickets_with_locations())
+    locations_forgotten.send(sender=Image)
+    return forgotten
 
 
 def tickets_with_locations() -> Iterator[int]:

@@ -13,6 +13,7 @@ from apps.integrations.models import Event, EventType
 from apps.tickets.lifecycle import moves, outcomes
 from apps.tickets.models import Image, Ticket, slot_as_kept
 from apps.tickets.models.statuses import RejectionReason
+from apps.tickets.upkeep.locations import forget_locations
 from apps.tickets.upkeep.review import Rejection, request_retakes
 from tests.case import ApiTestCase
 from tests.makers import begin_attempt, client_for, make_image, make_ticket, make_user
@@ -90,7 +91,7 @@ class DataTests(ApiTestCase):
         store(self.image)
         [first] = events_of(self.ticket)
         data = first.data
-        with override_settings(PUBLIC_URL="https://other.example", KEEP_PHOTO_LOCATION=False):
+        with override_settings(PUBLIC_URL="https://other.example", CLOUDINARY_DELIVERY_URL="https://cdn.example"):
             [again] = events_of(self.ticket)
             self.assertEqual(json.dumps(again.data), json.dumps(data))
 
@@ -100,6 +101,27 @@ class DataTests(ApiTestCase):
         self.assertIn("http://testserver/api/", first.data["ticket"]["images_url"])
         with override_settings(PUBLIC_URL="https://other.example"):
             self.assertEqual(second.data, first.data)
+
+    def test_place_is_not_told_once_none_is_to_be_kept(self):
+        store(self.image)
+        [event] = events_of(self.ticket)
+        self.assertEqual(event.data["image"]["location"], {"latitude": 52.2296756, "longitude": -21.0122287})
+        with override_settings(KEEP_PHOTO_LOCATION=False):
+            self.assertIsNone(event.data["image"]["location"])
+
+    def test_places_that_are_forgotten_are_erased_in_events_too(self):
+        store(self.image)
+        store(make_image(self.ticket, position=1, latitude=-1.5, longitude=0))
+        read, unread = events_of(self.ticket)
+        self.assertTrue(read.data["image"]["location"])
+        Ticket.objects.get(pk=self.ticket.pk).delete()
+        forget_locations()
+        for event, before in zip(events_of(self.ticket), (read, unread), strict=True):
+            self.assertIsNone(event.data["image"]["location"])
+            kept = f"{event.text} {event.facts}"
+            self.assertNotIn("52.22", kept)
+            self.assertNotIn("-1.5", kept)
+            self.assertEqual(event.data["image"] | {"location": 0}, before.data["image"] | {"location": 0})
 
     def test_errors_are_told_in_english(self):
         begin_attempt(self.image)

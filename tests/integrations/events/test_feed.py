@@ -1,11 +1,13 @@
 """The feed of events: what it shows, in which order, and that a reader who goes on misses nothing."""
 
+import os
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from unittest import skipUnless
 
+import psycopg
 from django.conf import settings
 from django.db import connection, connections, transaction
 from django.utils import timezone
@@ -14,7 +16,7 @@ from apps.integrations.events.forgetting import forget_old_events
 from apps.integrations.events.writing import write_event
 from apps.integrations.models import Delivery, Endpoint, Event, EventType
 from apps.integrations.models.event import new_event_id, oldest_id_at
-from apps.integrations.models.positions import FUNCTION, MAKE_FUNCTION, keep_growing
+from apps.integrations.models.positions import FUNCTION, MAKE_FUNCTION, first_unsettled, keep_growing
 from tests.case import ApiTestCase, CommittingTestCase
 from tests.makers import client_for, guest_client, make_guest_link, make_ticket, make_user
 
@@ -188,6 +190,29 @@ class OrderTests(FeedTestCase):
         seen += self.ids(f"after={last}" if last else "")
         self.assertEqual(seen, self.ids())
         self.assertCountEqual(seen, [event_id for ids, _ in opened for event_id in ids])
+
+    def test_transactions_of_roles_that_it_has_no_rights_on_are_waited_for(self):
+        _, commit = self.in_open_transaction("open")
+        self.write("later")
+        its_own, role = first_unsettled(connection), f"hopla_plain_{os.getpid()}"
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE ROLE {role}")
+            try:
+                cursor.execute(f"SET ROLE {role}")
+                self.assertEqual(first_unsettled(connection), its_own)
+            finally:
+                cursor.execute("RESET ROLE")
+                cursor.execute(f"DROP ROLE {role}")
+        commit()
+        self.write("next")
+        self.assertGreater(first_unsettled(connection), its_own)
+
+    def test_other_databases_are_not_waited_for(self):
+        before = self.write("before")
+        with psycopg.connect(**connection.get_connection_params() | {"dbname": "postgres"}, autocommit=False) as other:
+            other.execute("SELECT pg_current_xact_id()")
+            after = self.write("after")
+            self.assertEqual(self.ids(), [before, after])
 
     def test_events_of_a_transaction_that_is_rolled_back_are_none(self):
         with self.assertRaises(ZeroDivisionError), transaction.atomic():

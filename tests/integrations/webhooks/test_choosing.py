@@ -1,4 +1,5 @@
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from unittest import skipUnless
 
@@ -97,6 +98,12 @@ class FairnessTests(ApiTestCase):
 
 @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL: SQLite locks no rows")
 class WorkersTests(CommittingTestCase):
+    def take(self) -> list[Delivery]:
+        try:
+            return choosing.take(32)
+        finally:
+            connection.close()
+
     def test_two_workers_never_begin_the_same_or_too_many(self):
         endpoints = [make_endpoint() for _ in range(2)]
         for endpoint in endpoints:
@@ -113,8 +120,20 @@ class WorkersTests(CommittingTestCase):
         locked, free = make_endpoint(), make_endpoint()
         make_delivery(locked), make_delivery(free)
 
-        with transaction.atomic():
+        with ThreadPoolExecutor(1) as pool, transaction.atomic():
             Endpoint.objects.select_for_update(no_key=True).get(pk=locked.pk)
-            (taken,) = at_once(choosing.take, [32])
+            taken = pool.submit(self.take).result(timeout=30)
 
         self.assertEqual(by_endpoint(taken), {free.pk: 1})
+
+    def test_delivery_that_is_being_settled_is_not_waited_for(self):
+        """Whoever settles it may wait for the row of its endpoint, which is locked here."""
+        endpoint, ended = make_endpoint(), timezone.now() - timedelta(seconds=1)
+        late = make_delivery(endpoint, attempts=1, is_running=True, next_try_at=ended)
+        free = make_delivery(endpoint)
+
+        with ThreadPoolExecutor(1) as pool, transaction.atomic():
+            Delivery.objects.select_for_update().get(pk=late.pk)
+            taken = pool.submit(self.take).result(timeout=30)
+
+        self.assertEqual([delivery.pk for delivery in taken], [free.pk])

@@ -4,20 +4,23 @@ from contextlib import contextmanager
 from unittest import skipUnless
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.test import SimpleTestCase, override_settings
+from standardwebhooks import Webhook
 
 from apps.common.http.deadlines import interrupt_all
 from apps.common.redis.client import redis_at
 from apps.integrations.events import wakeup
+from apps.integrations.events.writing import write_event_of
 from apps.integrations.models import Delivery
+from apps.integrations.webhooks import signing
 from apps.integrations.webhooks.choosing import ENDPOINT_LIMIT
 from apps.integrations.webhooks.leases import leases
 from apps.integrations.webhooks.senders import Senders
 from tests.case import CommittingTestCase, HoplaAssertions
 from tests.integrations.webhooks.makers import make_delivery, make_endpoint, make_event
 from tests.integrations.webhooks.receiver import Receiver
-from tests.makers import make_user
+from tests.makers import client_for, make_ticket, make_user
 
 LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
 
@@ -56,6 +59,19 @@ class SendersTests(SendersTestCase):
             events = [make_event(owner) for _ in range(3)]
             self.wait_until_delivered(endpoint)
         self.assertCountEqual(receiver.ids, [str(event.pk) for event in events])
+
+    def test_ticket_that_is_opened_is_told(self):
+        receiver, owner = self.receiver(), make_user()
+        secret = signing.new_secret()
+        endpoint = make_endpoint(owner, url=receiver.url, secret_encrypted=signing.encrypted(secret))
+        with self.senders():
+            opened = client_for(owner).post("/api/v1/tickets/", {"num_images": 2}, headers={"X-Request-ID": "0f4b"})
+            self.wait_until(lambda: receiver.requests)
+            self.wait_until_delivered(endpoint)
+        ((headers, body),) = receiver.requests
+        told = Webhook(secret).verify(body, {name.lower(): value for name, value in headers.items()})
+        self.assertEqual((told["type"], told["data"]["ticket"]["id"]), ("ticket.created", opened.json()["id"]))
+        self.assertEqual(headers["X-Request-ID"], "0f4b")
 
     def test_hanging_endpoints_of_one_user_delay_nobody_else(self):
         hanging, healthy = self.receiver(), self.receiver()
@@ -140,12 +156,12 @@ class WorkersTests(SendersTestCase):
         receiver = self.receiver()
         receiver.answer = receiver.hang
         pooled = settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"]
-        for _ in range(2):
-            owner = make_user()
+        for owner in (make_user(), make_user()):
             for _ in range(2):
-                endpoint = make_endpoint(owner, url=receiver.url)
-                for _ in range(ENDPOINT_LIMIT):
-                    make_delivery(endpoint)
+                make_endpoint(owner, url=receiver.url)
+            for _ in range(ENDPOINT_LIMIT):
+                with transaction.atomic():  # an event whose text is made when it is sent
+                    write_event_of(make_ticket(owner), "ticket.created")
         with self.senders():
             self.wait_until(lambda: len(receiver.requests) == 32)
             self.assertGreater(32, pooled)
