@@ -149,6 +149,7 @@ guests.guestemail                                                    login login
 integrations.apikey                                                  login login    login login     V        V        VA
 integrations.endpoint                                                login login    login login     V        V        VD
 integrations.delivery                                                login login    login login     V        V        VD
+integrations.webhookemail                                            login login    login login     V        V        VD
 integrations.event                                                   login login    login login     V        V         V
 integrations.webhookemail                                            login login    login login     -        V        VD
 support.supportticket                                                login login    login login    VC        -       VCD

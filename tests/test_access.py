@@ -25,6 +25,7 @@ from apps.accounts.tokens import new_jwt_pair
 from apps.guests.links import token_of
 from apps.guests.subscriptions import links as guest_email_links
 from apps.integrations.keys.scopes import Scope
+from apps.integrations.webhooks.emails import tell_that_it_was_disabled
 from apps.sandbox.signatures import sign, sign_notification
 from apps.support.subscriptions import links as support_links
 from apps.tickets.models.transition import record
@@ -150,7 +151,6 @@ class AccessTestCase(ApiTestCase):
         self.link = make_guest_link(self.ticket, email="ana@example.com")
         webhook = make_endpoint(self.owner, description=OWNERS_WORDS)
         self.delivery = make_delivery(webhook, status="failed", answer=OWNERS_WORDS)
-        self.webhook_email = webhook.emails.create(to=self.owner.email, language="en", state="failed")
         self.places = {
             "<int:ticket_id>": self.ticket.pk,
             "<int:guest_link_id>": self.link.pk,
@@ -383,6 +383,7 @@ class AdminModelTests(AccessTestCase):
         support_email = apps.get_model("support.Email").objects.first()
         removal = apps.get_model("tickets.AssetRemoval").objects.create(public_id="gone", due_at=self.ticket.created_at)
         record(ticket_id=self.ticket.pk, from_status="pending", to_status="in_progress")
+        tell_that_it_was_disabled(self.delivery.endpoint)
         self.objects = {
             "accounts.user": make_user(),
             "accounts.authtoken": AuthToken.objects.first(),
@@ -400,7 +401,7 @@ class AdminModelTests(AccessTestCase):
             "integrations.endpoint": self.delivery.endpoint,
             "integrations.delivery": self.delivery,
             "integrations.event": self.delivery.event,
-            "integrations.webhookemail": self.webhook_email,
+            "integrations.webhookemail": apps.get_model("integrations.WebhookEmail").objects.first(),
             "integrations.apikey": make_api_key(self.owner)[0],
             "guests.guestemail": apps.get_model("guests.GuestEmail").objects.first(),
         }

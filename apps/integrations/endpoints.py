@@ -2,10 +2,12 @@
 share.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.utils import timezone
 
 from apps.integrations.errors import DeliveryPendingError, TooManyWebhooksError, WebhookDisabledError
 from apps.integrations.models import Delivery, DeliveryStatus, DisabledReason, Endpoint
@@ -51,9 +53,10 @@ def ping(endpoint: Endpoint) -> Delivery:
 
 
 def recover(endpoint: Endpoint, *, since: datetime) -> int:
-    """Returns how many events are sent. Raises WebhookDisabledError."""
+    """Returns how many events are sent, of those that are kept. Raises WebhookDisabledError."""
     _require_enabled(endpoint)
-    return replays.recover(endpoint, since)
+    kept_since = timezone.now() - timedelta(days=settings.EVENTS_KEPT_DAYS)
+    return replays.recover(endpoint, max(since, kept_since))
 
 
 def send_again(delivery: Delivery) -> None:

@@ -6,7 +6,7 @@ from script.postman.items import folder, request
 ONE = "webhooks/{{webhookId}}/"
 
 WEBHOOKS = folder(
-    "13. Webhooks",
+    "14. Webhooks",
     """
     What happens to your tickets is posted to an address of yours, signed. docs/integrate.md says how to verify it. Here
     the address is one of hopla's own that takes no POST, so that nothing is delivered: each try fails with 405.

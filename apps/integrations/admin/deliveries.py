@@ -8,9 +8,9 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
 
 from apps.common.admin.lists import LargeAdmin, LargeChangeList, TypedFilter
-from apps.integrations.admin.parts import as_json, link_to_ticket
+from apps.integrations.admin.parts import TypeFilter, as_json, link_to_ticket
 from apps.integrations.endpoints import send_again
-from apps.integrations.models import Delivery, EventType
+from apps.integrations.models import Delivery
 from apps.tickets.admin.parts import ReadOnly, StatusBadge, TicketNumberFilter, number_in, uuid_in
 
 
@@ -26,15 +26,8 @@ class EndpointFilter(TypedFilter):
         return queryset.filter(endpoint_id=number_in(self.value()) or 0) if self.value() else queryset
 
 
-class TypeFilter(admin.SimpleListFilter):
-    title = _("type")
-    parameter_name = "type"
-
-    def lookups(self, request, model_admin):
-        return EventType.choices
-
-    def queryset(self, request, queryset):
-        return queryset.filter(event__type=self.value()) if self.value() else queryset
+class OfTypeFilter(TypeFilter):
+    field = "event__type"
 
 
 class DeliveryChangeList(LargeChangeList):
@@ -50,7 +43,7 @@ class DeliveryAdmin(StatusBadge, ReadOnly, LargeAdmin):
         *("id", "type", "of_ticket", "of_endpoint", "state", "attempts", "http_status", "milliseconds"),
         *("next_try_at", "created_at", "delivered_at"),
     )
-    list_filter = ("status", TypeFilter, EndpointFilter, OfTicketFilter)
+    list_filter = ("status", OfTypeFilter, EndpointFilter, OfTicketFilter)
     list_select_related = ("event", "endpoint")
     ordering = ("-id",)
     sortable_by = ()

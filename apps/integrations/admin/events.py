@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from apps.common.admin.lists import LargeAdmin, OwnerFilter
-from apps.integrations.admin.parts import as_json, link_to_ticket
+from apps.integrations.admin.parts import TypeFilter, as_json, link_to_ticket
 from apps.integrations.models import Delivery, Event
 from apps.tickets.admin.parts import ReadOnly, TicketNumberFilter, number_in, uuid_in
 
@@ -23,7 +23,7 @@ class DeliveriesInline(ReadOnly, admin.TabularInline):
 class EventAdmin(ReadOnly, LargeAdmin):
     list_display = ("at", "type", "ticket", "image_id", "owner", "id")
     list_display_links = ("at", "id")
-    list_filter = ("type", TicketNumberFilter, OwnerFilter)
+    list_filter = (TypeFilter, TicketNumberFilter, OwnerFilter)
     list_select_related = ("owner",)
     ordering = ("-id",)  # by their time, and by an index
     sortable_by = ()

@@ -156,6 +156,10 @@ class Migration(migrations.Migration):
             model_name='delivery',
             index=models.Index(condition=models.Q(('is_running', True)), fields=['endpoint'], name='delivery_running'),
         ),
+        migrations.AddIndex(
+            model_name='delivery',
+            index=models.Index(condition=models.Q(('status', 'failed')), fields=['id'], name='delivery_failed'),
+        ),
         migrations.AddConstraint(
             model_name='delivery',
             constraint=models.UniqueConstraint(fields=('endpoint', 'event'), name='delivery_once_for_each'),

@@ -1,4 +1,5 @@
-"""Operators do what can be done with webhooks, support agents send single events again; both see what was told."""
+"""Operators do what can be done with webhooks, support agents send single events again; both see what was told, and have
+e-mails about webhooks sent again."""
 
 from importlib import import_module
 
@@ -11,6 +12,7 @@ WEBHOOKS = {
         "integrations.endpoint": ["view"],
         "integrations.delivery": ["view", "change"],
         "integrations.event": ["view"],
+        "integrations.webhookemail": ["view", "change"],
     },
     "operators": {
         "integrations.endpoint": ["view", "change"],

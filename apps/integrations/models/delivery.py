@@ -51,6 +51,7 @@ class Delivery(models.Model):
             # What is due at each endpoint is found in it, however much the others have: see webhooks/choosing.py.
             models.Index(fields=["endpoint", "next_try_at"], condition=Q(status="pending"), name="delivery_due"),
             models.Index(fields=["endpoint"], condition=Q(is_running=True), name="delivery_running"),
+            models.Index(fields=["id"], condition=Q(status="failed"), name="delivery_failed"),
         ]
 
     def __str__(self):

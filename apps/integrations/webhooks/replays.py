@@ -1,7 +1,6 @@
 """What its owner does with an endpoint and its deliveries: disable, enable, try out, and have sent again."""
 
 from datetime import datetime, timedelta
-from datetime import timezone as zones
 
 from django.db import connection, models, transaction
 from django.db.models import F, Q, Value
@@ -15,7 +14,6 @@ from apps.integrations.webhooks.shown import webhook_data
 
 # Most that one call of `recover` sends; what is left is found by the next call.
 MOST_RECOVERED = 100_000
-BEFORE_ANY = datetime(2020, 1, 1, tzinfo=zones.utc)  # hopla is younger; ids tell no time before 1970
 CLOCKS_DIFFER = timedelta(minutes=1)  # the time in an event's id is of its process, the event's own perhaps of the row
 
 
@@ -108,8 +106,9 @@ def _anew() -> dict:
 
 def _wanted(endpoint: Endpoint, since: datetime):
     """Returns the events since then, but those that are of one endpoint: pings, and that this one was disabled."""
-    first = oldest_id_at(max(since, BEFORE_ANY) - CLOCKS_DIFFER)
-    events = Event.objects.filter(owner_id=endpoint.owner_id, pk__gte=first, at__gte=since)
+    events = Event.objects.filter(
+        owner_id=endpoint.owner_id, pk__gte=oldest_id_at(since - CLOCKS_DIFFER), at__gte=since
+    )
     ends = events.filter(type=EventType.WEBHOOK_DISABLED)
     mine = [event.pk for event in ends if event.data["webhook"]["id"] == endpoint.pk]
     events = events.exclude(type=EventType.PING).exclude(pk__in=mine)
