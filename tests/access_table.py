@@ -151,7 +151,6 @@ integrations.endpoint                                                login login
 integrations.delivery                                                login login    login login     V        V        VD
 integrations.webhookemail                                            login login    login login     V        V        VD
 integrations.event                                                   login login    login login     V        V         V
-integrations.webhookemail                                            login login    login login     -        V        VD
 support.supportticket                                                login login    login login    VC        -       VCD
 support.email                                                        login login    login login     V        V        VD
 """

@@ -259,7 +259,7 @@ JWT = folder(
 )
 
 LEAVING = folder(
-    "15. Passwords and leaving",
+    "16. Passwords and leaving",
     "A changed password ends every other session; so does `logout-all`, this one included.",
     request(
         "Change the password, the old one wrong",

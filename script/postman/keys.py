@@ -6,7 +6,7 @@ from script.postman.items import folder, request, token
 KEY = token("apiKey")
 
 API_KEYS = folder(
-    "13. API keys",
+    "15. API keys",
     """
     A program is given a key of its own, with scopes that say what it may do. It outlives log-outs and new passwords,
     until it expires or is revoked.
