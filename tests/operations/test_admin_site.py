@@ -40,7 +40,7 @@ class AdminSiteTests(ApiTestCase):
         apps = self.admin.get("/admin/").context["available_apps"]
 
         headings = [app["name"] for app in apps]
-        self.assertEqual(headings, ["Tickets", "Guests", "Support desk", "Integrations", "Accounts", "Queue"])
+        self.assertEqual(headings, ["Tickets", "Guests", "Integrations", "Support desk", "Accounts", "Queue"])
         names = {model["object_name"] for model in apps[headings.index("Accounts")]["models"]}
         self.assertEqual(names, {"User", "AuthToken", "Group", "OutstandingToken"})
 

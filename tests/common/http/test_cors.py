@@ -41,6 +41,8 @@ class NamedOriginTests(CorsTestCase):
         schema = read_schema(self.client)
         for label, operation in operations_of(schema):
             method, path = label.split()
+            if path.startswith("/cloudinary/"):
+                continue  # sent by Cloudinary alone, from no page
             with self.subTest(label):
                 sent = [field["name"] for field in operation.get("parameters", []) if field["in"] == "header"]
                 response = self.preflight(schema["basePath"] + path, method=method, headers=",".join(sent))

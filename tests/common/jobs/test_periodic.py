@@ -77,11 +77,12 @@ class PeriodicTests(SimpleTestCase):
 
 class RegistryTests(SimpleTestCase):
     def test_apps_have_registered_what_the_worker_is_to_do(self):
+        emails = {"queueing e-mails", "queueing e-mails to guests", "queueing e-mails about webhooks"}
         self.assertEqual(
-            {task.name for task in periodic.tasks()},
-            {"reconcile", "queueing e-mails", "queueing e-mails to guests", "forgetting tokens", "forgetting events"},
+            {task.name for task in periodic.tasks()}, emails | {"reconcile", "forgetting tokens", "forgetting events"}
         )
-        self.assertEqual(set(periodic.companions()), {"leases"})
+        self.assertEqual(set(periodic.companions()), {"leases", "leases of webhooks"})
+        self.assertEqual(set(periodic.sidelines()), {"webhooks"})
 
     def test_trouble_of_one_stop_hook_keeps_no_other_from_being_called(self):
         called = []
