@@ -22,7 +22,7 @@ from script.install import ROOT
 
 NOT_EVERYWHERE = (
     *(browser.NEEDED, clients.NEEDED, clients.NODE_NEEDED),
-    *("needs axe", "needs promtool", "needs requirements-observability.txt"),
+    *("needs axe", "needs promtool", "needs Go", "needs PHP", "needs requirements-observability.txt"),
 )
 EXPECTED_SKIPS = {
     "postgres": ("needs SQLite", "needs PgBouncer", "needs network namespaces", "needs pg_trgm", *NOT_EVERYWHERE),
