@@ -378,7 +378,7 @@ class ToldTests(CommittingTestCase):
             client.get(f"{TICKETS}?key={self.secret}", HTTP_AUTHORIZATION=f"Bearer {self.secret}")
             client.get(f"/api/v1/{self.secret}/", HTTP_AUTHORIZATION=f"Token {self.secret[:-1]}")
             client.get(f"/{self.secret}/", HTTP_REFERER=f"http://localhost/?{self.secret}")
-            logger = logging.getLogger("hopla.test")
+            logger = logging.getLogger("hopla.test.keys")  # of its own: tests that configure logging disable others
             logger.error("Internal Server Error: /?key=%s", self.secret)
             try:
                 raise ValueError(f"no number: {self.secret}")
