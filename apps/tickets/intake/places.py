@@ -82,17 +82,17 @@ _TICKET_ID = Parameter("ticket_id", models.BigIntegerField())
 _POSITION = Parameter("position", models.PositiveIntegerField())
 
 
-def places_taken() -> Subquery:
-    """Returns an expression for a query of tickets: the number of places taken, null for none."""
-    images = Image.objects.holding_a_place().filter(ticket=OuterRef("pk")).order_by().values("ticket")
+def places_taken(path: str = "") -> Subquery:
+    """Returns an expression for a query that has a ticket at `path`: the number of places taken, null for none."""
+    images = Image.objects.holding_a_place().filter(ticket=OuterRef(f"{path}pk")).order_by().values("ticket")
     return Subquery(images.annotate(number=Count("pk")).values("number"))
 
 
-def positions_taken() -> Case:
+def positions_taken(path: str = "") -> Case:
     """Likewise: which, as a list for each; None for none, and where no place has a name."""
-    images = Image.objects.holding_a_place().filter(ticket=OuterRef("pk")).order_by().values("ticket")
+    images = Image.objects.holding_a_place().filter(ticket=OuterRef(f"{path}pk")).order_by().values("ticket")
     listed = Subquery(images.annotate(positions=JsonRows("position")).values("positions"))
-    return Case(When(~Q(slots=[]), then=listed))
+    return Case(When(~Q(**{f"{path}slots": []}), then=listed))
 
 
 def require_open(ticket: Ticket) -> None:
