@@ -102,9 +102,13 @@ def accept_photo(
         if also:
             also(image)
     # Robust: if the queue is unavailable the photo is still accepted, and reconcile enqueues it.
-    transaction.on_commit(lambda: enqueue_delivery(image.pk), robust=True)
-    transaction.on_commit(lambda: _tell_accepted(image), robust=True)
+    transaction.on_commit(lambda: _hand_over(image), robust=True)
     return image
+
+
+def _hand_over(image: Image) -> None:
+    _tell_accepted(image)
+    enqueue_delivery(image.pk)
 
 
 def _claims_to_keep(claims: Claims) -> dict:
