@@ -43,7 +43,7 @@ class OpaqueTokenAuthentication(KnoxAuthentication):
 
     def authenticate(self, request):
         """A view may have `reads_along()`, a ReadAlong and its values, and finds in `read_along` what was read."""
-        self._view = request.parser_context["view"]
+        self._view = request.parser_context.get("view")
         plain = PLAIN.fullmatch(request._request.META.get("HTTP_AUTHORIZATION", ""))
         # The long way, which says what is wrong with others, looks at all headers of the request.
         return self.authenticate_credentials(plain[1].encode()) if plain else super().authenticate(request)

@@ -27,7 +27,7 @@ _TICKET_ID = Parameter("ticket_id", BigIntegerField())
 
 
 def _columns(path: str = "") -> tuple:
-    """The ticket and how many of its places are taken, as `values_list` takes them, for a query that has it at `path`."""
+    """The arguments of `values_list` for the ticket at `path` and which of its places are taken."""
     return *columns_of(Ticket, path), places_taken(path), positions_taken(path)
 
 
