@@ -453,8 +453,8 @@ class WrongStateTests(IntakeTestCase):
 
 
 class QueriesTests(IntakeTestCase):
-    """Who asks, with the ticket and its places; then, on PostgreSQL, one statement that takes a place. On SQLite the ticket
-    is locked, its places, the image, the version, between two statements that begin and end the transaction.
+    """Who asks, with the ticket and its places; then, on PostgreSQL, one statement that takes a place. On SQLite the
+    ticket is locked, its places, the image, the version, between two statements that begin and end the transaction.
     """
 
     def test_number_of_queries_does_not_grow_with_the_photos(self):
@@ -485,7 +485,7 @@ class QueriesTests(IntakeTestCase):
         strange = make_ticket(make_user())
         for client in both_clients_for(self.owner).values():
             self.assertEqual(self.post_bare(PHOTO, url=self.url_of(second), client=client).status_code, 202)
-            self.assert_refused(self.post_bare(PHOTO, url=self.url_of(strange), client=client), 404, "not_found")
+            self.assert_problem(self.post_bare(PHOTO, url=self.url_of(strange), client=client), 404, "not_found")
 
         self.assertEqual([each.images.count() for each in (first, second, third, strange)], [0, 2, 0, 0])
 
