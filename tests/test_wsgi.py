@@ -1,6 +1,9 @@
-"""Types that break Django's own request, past the real web server."""
+"""Types that break Django's own request, and what a request leaves behind, past the real web server."""
 
 import http.client
+from unittest import skipUnless
+
+from django.db import connection as database
 
 from tests.case import CommittingTestCase
 from tests.makers import jpeg_bytes, make_ticket, make_user, token_for
@@ -21,3 +24,18 @@ class UnreadableTypeTests(CommittingTestCase):
                     headers |= {"Content-Type": f"image/jpeg{parameters}"}
                     connection.request("POST", f"/api/v1/tickets/{ticket.pk}/images/", jpeg_bytes(), headers)
                     self.assertEqual(connection.getresponse().status, 202)
+
+
+@skipUnless(database.vendor == "postgresql", "needs PostgreSQL's pool of connections")
+class RequestsEndTests(CommittingTestCase):
+    def test_thread_that_has_served_a_request_keeps_no_connection_to_the_database(self):
+        token = token_for(make_user())
+        with running_web_server(WEB_CONCURRENCY="1", DATABASE_POOL_SIZE="1") as address:
+            first, second = (http.client.HTTPConnection(*address, timeout=60) for _ in range(2))
+            for connection in (first, second):
+                self.addCleanup(connection.close)
+                connection.request("GET", "/api/v1/tickets/", headers={"Authorization": f"Token {token}"})
+                response = connection.getresponse()
+                response.read()
+                self.assertEqual(response.status, 200)
+                connection.sock.sendall(b"GET /")  # its thread waits for the rest, and the next client gets another one

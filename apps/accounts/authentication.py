@@ -5,6 +5,7 @@ recognized by its form, so that the response can name the remedy.
 """
 
 import re
+from functools import cache
 
 from django.db.models import CharField, DateTimeField, Q
 from django.utils import timezone
@@ -18,20 +19,34 @@ from rest_framework_simplejwt.exceptions import InvalidToken
 from apps.accounts.models import AuthToken, User
 from apps.accounts.tokens import is_ended
 from apps.common.db.compiled_queries import CompiledQuery, Parameter, columns_of, instance_of
+from apps.common.db.read_along import ReadAlong
 
+PLAIN = re.compile(r"Token ([0-9a-f]{64})")
 OPAQUE = re.compile(rb"[0-9a-f]{64}")
 JWT = re.compile(rb"eyJ[\w-]+\.[\w-]+\.[\w-]+")
 
-# Reads the token and its user in one row.
-_TOKEN = CompiledQuery(
-    lambda: AuthToken.objects.live(
-        digest=Parameter("digest", CharField()), now=Parameter("now", DateTimeField())
-    ).values_list(*columns_of(AuthToken), *columns_of(User, "user__"))
-)
+
+@cache
+def _token_query(read_along: ReadAlong | None) -> CompiledQuery:
+    """Reads the token and its user in one row, and what the view needs along with them."""
+
+    def build():
+        rows = AuthToken.objects.live(digest=Parameter("digest", CharField()), now=Parameter("now", DateTimeField()))
+        rows, columns = read_along.added_to(rows, "user__") if read_along else (rows, ())
+        return rows.values_list(*columns_of(AuthToken), *columns_of(User, "user__"), *columns)
+
+    return CompiledQuery(build)
 
 
 class OpaqueTokenAuthentication(KnoxAuthentication):
     """Replaces knox's, which crashes on a token that is not UTF-8, and reads all the user's tokens on each request."""
+
+    def authenticate(self, request):
+        """A view may have `reads_along()`, a ReadAlong and its values, and finds in `read_along` what was read."""
+        self._view = request.parser_context.get("view")
+        plain = PLAIN.fullmatch(request._request.META.get("HTTP_AUTHORIZATION", ""))
+        # The long way, which says what is wrong with others, looks at all headers of the request.
+        return self.authenticate_credentials(plain[1].encode()) if plain else super().authenticate(request)
 
     def authenticate_credentials(self, token: bytes):
         if JWT.fullmatch(token):
@@ -40,13 +55,16 @@ class OpaqueTokenAuthentication(KnoxAuthentication):
             digest = hash_token(token.decode())
         except UnicodeDecodeError as exc:
             raise AuthenticationFailed(_("Invalid token.")) from exc
-        row = _TOKEN.first(digest=digest, now=timezone.now())
+        read_along, values = self._view.reads_along() if hasattr(self._view, "reads_along") else (None, {})
+        row = _token_query(read_along).first(digest=digest, now=timezone.now(), **values)
         if row is None:  # an expired token is deleted at the user's next log-in
             raise AuthenticationFailed(_("Invalid token."))
-        width = len(columns_of(AuthToken))
+        width, both = len(columns_of(AuthToken)), len(columns_of(AuthToken)) + len(columns_of(User))
         auth_token = instance_of(AuthToken, row[:width])
-        auth_token.user = instance_of(User, row[width:])
+        auth_token.user = instance_of(User, row[width:both])
         user, auth_token = self.validate_user(auth_token)
+        if read_along:
+            self._view.read_along = row[both:]
         self._remember_use(auth_token)
         return user, auth_token
 

@@ -67,7 +67,13 @@ class JsonNegotiation(BaseContentNegotiation):
 
     def select_parser(self, request, parsers):
         """Returns the parser of the Content-Type; a view's JSON parser also takes JSON's other names."""
-        parser = DefaultContentNegotiation().select_parser(request, parsers)
+        negotiation, content_type = DefaultContentNegotiation(), request.content_type
+        if len(content_type) <= negotiation.max_media_type_length:
+            named = content_type.partition(";")[0]
+            for each in parsers:  # most clients write it as a parser does, and to compare takes REST framework 25 calls
+                if each.media_type == named:
+                    return each
+        parser = negotiation.select_parser(request, parsers)
         of_json = next((each for each in parsers if each.media_type == JSONParser.media_type), None)
         if parser is not None or of_json is None:
             return parser

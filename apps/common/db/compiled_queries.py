@@ -44,16 +44,14 @@ class Parameter(Expression):
         self.name = name
 
     def bound_to(self, value, database):
-        """Returns this value as the database's driver takes it."""
-        kind = type(value)
-        if kind in self._as_they_are:
-            return value
-        if kind is int and self._number:
+        """Returns this value as the database's driver takes it, one of another type than `as_they_are`."""
+        if type(value) is int and self._number:
             return self._number(value)
         return self.output_field.get_db_prep_value(value, database)
 
     @cached_property
-    def _as_they_are(self) -> tuple[type, ...]:
+    def as_they_are(self) -> tuple[type, ...]:
+        """The types of values that the database's driver takes as they are."""
         if connections[DEFAULT_DB_ALIAS].vendor != "postgresql":
             return ()
         kinds = (TAKEN_AS_THEY_ARE.get(type(self._column)), type(None))
@@ -270,7 +268,11 @@ def _run(compiled: tuple[str, list], values: dict, result: Callable):
 
 def _arguments(parameters: list, values: dict, database) -> list:
     return [
-        parameter.bound_to(values[parameter.name], database) if isinstance(parameter, Parameter) else parameter
+        parameter
+        if not isinstance(parameter, Parameter)
+        else value
+        if type(value := values[parameter.name]) in parameter.as_they_are
+        else parameter.bound_to(value, database)
         for parameter in parameters
     ]
 

@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 
 from django.conf import settings
+from django.db.models import BigIntegerField
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from drf_yasg.utils import swagger_auto_schema
@@ -40,10 +41,18 @@ class ImagesView(ListQueryMixin, ListAPIView):
     pagination_class = NumberedPages
     parser_classes = [PhotoFormParser, BarePhotoParser]
     throttle_scope = "uploads"
+    read_along: tuple = ()
 
     def dispatch(self, request, *args, **kwargs):
         with uploads.turn() if request.method == "POST" else nullcontext():
             return super().dispatch(request, *args, **kwargs)
+
+    def reads_along(self) -> tuple:
+        """The ticket of a new photo is read with the token, see OpaqueTokenAuthentication."""
+        ticket_id = self.kwargs["ticket_id"]
+        if self.request.method != "POST" or ticket_id > BigIntegerField.MAX_BIGINT:
+            return None, {}
+        return acceptance.TICKET, {"ticket_id": ticket_id}
 
     def get_queryset(self):
         ticket = get_object_or_404(Ticket.objects.visible_to(self.request.user), pk=self.kwargs["ticket_id"])
@@ -57,7 +66,10 @@ class ImagesView(ListQueryMixin, ListAPIView):
     @swagger_auto_schema(**schema.POST_IMAGE)
     def post(self, request, ticket_id):
         try:
-            ticket = acceptance.find_ticket(ticket_id=ticket_id, owner=request.user)
+            if self.read_along:
+                ticket = acceptance.ticket_read_along(self.read_along)
+            else:
+                ticket = acceptance.find_ticket(ticket_id=ticket_id, owner=request.user)
         except Ticket.DoesNotExist as exc:
             raise Http404 from exc
         if ietf.asks_to_resume(request):

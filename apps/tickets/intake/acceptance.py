@@ -10,9 +10,10 @@ from contextlib import nullcontext
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BigIntegerField
+from django.db.models import BigIntegerField, FilteredRelation, Q, QuerySet
 
 from apps.common.db.compiled_queries import CompiledQuery, Parameter, columns_of, instance_of
+from apps.common.db.read_along import ReadAlong
 from apps.common.observability import metrics
 from apps.tickets.delivery.job import enqueue_delivery
 from apps.tickets.formats.claims import Claims
@@ -22,23 +23,46 @@ from apps.tickets.models import Image, Ticket, next_check_at_the_latest
 
 logger = logging.getLogger(__name__)
 
-# The ticket and how many of its places are taken, read before the body.
+_TICKET_ID = Parameter("ticket_id", BigIntegerField())
+
+
+def _columns(path: str = "") -> tuple:
+    """The arguments of `values_list` for the ticket at `path` and which of its places are taken."""
+    return *columns_of(Ticket, path), places_taken(path), positions_taken(path)
+
+
 _TICKET = CompiledQuery(
-    lambda: Ticket.objects.filter(
-        pk=Parameter("ticket_id", BigIntegerField()), owner=Parameter("owner_id", BigIntegerField())
-    ).values_list(*columns_of(Ticket), places_taken(), positions_taken())
+    lambda: Ticket.objects.filter(pk=_TICKET_ID, owner=Parameter("owner_id", BigIntegerField())).values_list(
+        *_columns()
+    )
 )
 
 
+def _beside_user(rows: QuerySet, path: str) -> tuple[QuerySet, tuple]:
+    of_user = FilteredRelation(f"{path}tickets", condition=Q(**{f"{path}tickets__pk": _TICKET_ID}))
+    return rows.annotate(wanted_ticket=of_user), _columns("wanted_ticket__")
+
+
+# For `ticket_read_along`. Its value is `ticket_id`, within BigIntegerField.MAX_BIGINT.
+TICKET = ReadAlong(_beside_user)
+
+
 def find_ticket(*, ticket_id: int, owner) -> Ticket:
-    """This owner's ticket, with `places_taken` as they are at the moment, and of one with slots their positions in
-    `positions_taken`. Raises Ticket.DoesNotExist.
+    """This owner's ticket, read before the body, with `places_taken` as they are at the moment, and of one with slots
+    their positions in `positions_taken`. Raises Ticket.DoesNotExist.
     """
     row = _TICKET.first(ticket_id=ticket_id, owner_id=owner.pk) if ticket_id <= BigIntegerField.MAX_BIGINT else None
     if row is None:
         raise Ticket.DoesNotExist
+    return ticket_read_along(row)
+
+
+def ticket_read_along(row: tuple) -> Ticket:
+    """The same, of what was read along with its owner."""
     *columns, taken, positions = row
     ticket = instance_of(Ticket, columns)
+    if ticket.pk is None:
+        raise Ticket.DoesNotExist
     ticket.places_taken, ticket.positions_taken = taken or 0, {position for [position] in positions or []}
     return ticket
 
@@ -78,9 +102,13 @@ def accept_photo(
         if also:
             also(image)
     # Robust: if the queue is unavailable the photo is still accepted, and reconcile enqueues it.
-    transaction.on_commit(lambda: enqueue_delivery(image.pk), robust=True)
-    transaction.on_commit(lambda: _tell_accepted(image), robust=True)
+    transaction.on_commit(lambda: _hand_over(image), robust=True)
     return image
+
+
+def _hand_over(image: Image) -> None:
+    _tell_accepted(image)
+    enqueue_delivery(image.pk)
 
 
 def _claims_to_keep(claims: Claims) -> dict:

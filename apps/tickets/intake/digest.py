@@ -14,7 +14,7 @@ def announced_sha256(request, name: str = "Content-Digest") -> str | None:
 
     Raises DigestInvalidError.
     """
-    header = request.headers.get(name)
+    header = request.META.get("HTTP_" + name.upper().replace("-", "_"))  # `headers` would hold a copy of all
     if header is None:
         return None
     member = SHA_256_MEMBER.search(header)

@@ -47,7 +47,7 @@ def key_of(request) -> str | None:
     A guest's is another than the same key of the ticket's owner or of another guest, although all are kept for the
     owner: it begins with a space, as no client's does.
     """
-    key = request.headers.get("Idempotency-Key")
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY")  # `headers` would hold a copy of all
     if key is None:
         return None
     if not re.fullmatch(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?", key):

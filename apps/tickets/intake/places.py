@@ -13,7 +13,7 @@ from enum import Enum
 from functools import cache, partial
 
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db import connection, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, models, transaction
 from django.db.models import Case, Count, F, Max, OuterRef, Q, Subquery, When
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
@@ -82,17 +82,17 @@ _TICKET_ID = Parameter("ticket_id", models.BigIntegerField())
 _POSITION = Parameter("position", models.PositiveIntegerField())
 
 
-def places_taken() -> Subquery:
-    """Returns an expression for a query of tickets: the number of places taken, null for none."""
-    images = Image.objects.holding_a_place().filter(ticket=OuterRef("pk")).order_by().values("ticket")
+def places_taken(path: str = "") -> Subquery:
+    """Returns an expression for a query that has a ticket at `path`: the number of places taken, null for none."""
+    images = Image.objects.holding_a_place().filter(ticket=OuterRef(f"{path}pk")).order_by().values("ticket")
     return Subquery(images.annotate(number=Count("pk")).values("number"))
 
 
-def positions_taken() -> Case:
+def positions_taken(path: str = "") -> Case:
     """Likewise: which, as a list for each; None for none, and where no place has a name."""
-    images = Image.objects.holding_a_place().filter(ticket=OuterRef("pk")).order_by().values("ticket")
+    images = Image.objects.holding_a_place().filter(ticket=OuterRef(f"{path}pk")).order_by().values("ticket")
     listed = Subquery(images.annotate(positions=JsonRows("position")).values("positions"))
-    return Case(When(~Q(slots=[]), then=listed))
+    return Case(When(~Q(**{f"{path}slots": []}), then=listed))
 
 
 def require_open(ticket: Ticket) -> None:
@@ -143,12 +143,13 @@ def take_place(image: Image, *, position: int | None = None) -> None:
 
     `position`: that of the slot it is for. Raises as `free_position`, and Ticket.DoesNotExist.
     """
-    if connection.vendor == "postgresql" and _take_first_free(image, position=position):
+    database = connections[DEFAULT_DB_ALIAS]  # each question to Django's `connection` looks it up, in ten calls
+    if database.vendor == "postgresql" and _take_first_free(image, position=position):
         return
     with transaction.atomic():
         ticket = Ticket.objects.lock(image.ticket_id)
         position = free_position(ticket, wanted=position)
-        if connection.vendor == "postgresql":
+        if database.vendor == "postgresql":
             _take_at_once(image, position=position)
         else:
             _take_in_steps(image, ticket, position=position)
@@ -211,7 +212,7 @@ def _take_at_once(image: Image, *, position: int | None, locks_first: bool = Fal
     if taken is None:
         return Outcome.NOT_THERE if wanted is None else Outcome.OVERTAKEN
     image.position, image.duplicate_of_id = taken, twin
-    image._state.adding, image._state.db = False, connection.alias
+    image._state.adding, image._state.db = False, DEFAULT_DB_ALIAS
     if status_before == TicketStatus.PENDING:
         begun.actor = begun.actor or f"user {owner_id}"
         transaction.on_commit(lambda: log_transition(begun, {}), robust=True)

@@ -15,6 +15,7 @@ from apps.tickets.intake import body, staged_upload
 from apps.tickets.intake.filenames import clean_filename
 from apps.tickets.models import Image
 from apps.tickets.staging import store
+from tests.accounts.credentials import both_clients_for
 from tests.case import ApiTestCase, default_queue, staged_photos, staging_redis
 from tests.makers import client_for, jpeg_bytes, make_image, make_ticket, make_user
 from tests.tickets.formats.photo_files import FORMATS, TIFF_SIZE, exif, jpeg, jpeg_frame, segment, tiff, tiny
@@ -452,8 +453,8 @@ class WrongStateTests(IntakeTestCase):
 
 
 class QueriesTests(IntakeTestCase):
-    """Who asks, the ticket and its places; then, on PostgreSQL, one statement that takes a place. On SQLite the ticket
-    is locked, its places, the image, the version, between two statements that begin and end the transaction.
+    """Who asks, with the ticket and its places; then, on PostgreSQL, one statement that takes a place. On SQLite the
+    ticket is locked, its places, the image, the version, between two statements that begin and end the transaction.
     """
 
     def test_number_of_queries_does_not_grow_with_the_photos(self):
@@ -462,7 +463,7 @@ class QueriesTests(IntakeTestCase):
         for position in range(2, 40):
             make_image(ticket, position=position)
 
-        with self.assertNumQueries(3 if connection.vendor == "postgresql" else 9):
+        with self.assertNumQueries(2 if connection.vendor == "postgresql" else 8):
             response = self.post_bare(PHOTO, url=self.url_of(ticket))
 
         self.assertEqual((response.status_code, response.json()["position"]), (202, 40))
@@ -474,10 +475,19 @@ class QueriesTests(IntakeTestCase):
         ticket = make_ticket(self.owner, num_images=50)
         self.post_bare(PHOTO, url=self.url_of(ticket), HTTP_IDEMPOTENCY_KEY="the first")
 
-        with self.assertNumQueries(8 if connection.vendor == "postgresql" else 14):
+        with self.assertNumQueries(7 if connection.vendor == "postgresql" else 13):
             response = self.post_bare(PHOTO, url=self.url_of(ticket), HTTP_IDEMPOTENCY_KEY="another")
 
         self.assertEqual(response.status_code, 202)
+
+    def test_ticket_is_found_among_others_by_either_kind_of_token(self):
+        first, second, third = (make_ticket(self.owner, num_images=4) for _ in range(3))
+        strange = make_ticket(make_user())
+        for client in both_clients_for(self.owner).values():
+            self.assertEqual(self.post_bare(PHOTO, url=self.url_of(second), client=client).status_code, 202)
+            self.assert_problem(self.post_bare(PHOTO, url=self.url_of(strange), client=client), 404, "not_found")
+
+        self.assertEqual([each.images.count() for each in (first, second, third, strange)], [0, 2, 0, 0])
 
 
 class StagingFullTests(IntakeTestCase):
