@@ -35,7 +35,7 @@ ENVIRONMENT = {
     "DIRECT_UPLOAD_TTL_SECONDS": "6",
     "WEBHOOK_CONCURRENCY": "16",
     "WEBHOOK_TIMEOUT_SECONDS": "4",
-    "WEBHOOK_RETRY_SECONDS": ",".join(["1"] * 4 + ["2"] * 4 + ["4"] * 8),
+    "WEBHOOK_RETRY_SECONDS": ",".join(["1"] * 20),
 }
 CLIENTS = [Client, ResumingClient, DirectClient]
 # The webhooks of each user: kind, and the events it wants. All of the last are too many for how slow they are.

@@ -23,9 +23,9 @@ FATES = {
     "posted by two": 1,
     "broken off": 2,
     "never posted": 2,
-    "announced wrongly": 1,
 }
-AWAITED_SECONDS = 8  # then what has not come is taken back, and sent anew
+ANNOUNCED_WRONGLY = 0.05
+AWAITED_SECONDS = 1, 9  # about then what has not come is taken back, and sent anew
 
 
 class DirectClient(Client):
@@ -41,35 +41,36 @@ class DirectClient(Client):
     def post_photo(self, ticket_id, content, *, key=None):
         """The answer to the request for a form; 201 unless the ticket takes no more."""
         self.remember(content)
-        [fate] = self._dice.choices(list(FATES), list(FATES.values()))
-        size = len(content) + (fate == "announced wrongly")
+        key = key or new_key()
+        size = len(content) + (random.Random(key).random() < ANNOUNCED_WRONGLY)  # the same for each with this key
         told = {"filename": _name_of(content), "size": size, "md5": hashlib.md5(content).hexdigest()}
-        begun = self._post_json(f"tickets/{ticket_id}/direct-uploads/", told, Idempotency_Key=key or new_key())
+        begun = self._post_json(f"tickets/{ticket_id}/direct-uploads/", told, Idempotency_Key=key)
         if begun.status == 201:
             self.diary.note_accepted()
+            [fate] = self._dice.choices(list(FATES), list(FATES.values()))
             self._meet(fate, ticket_id, begun.body, content)
         return begun
 
     def see_to_completion(self, ticket_id, photos):
         give_up_at = time.monotonic() + self.patience_seconds
-        awaited_since: dict[str, float] = {}
+        until: dict[str, float] = {}
         while (ticket := self.read_ticket(ticket_id))["status"] not in ("completed", "cancelled", "expired"):
             for content in photos.values():
-                self._see_to(ticket, content, awaited_since)
+                self._see_to(ticket, content, until)
             if time.monotonic() > give_up_at:
                 raise OutOfPatienceError(f"ticket {ticket_id}: {ticket}")
             time.sleep(0.2)
         return ticket
 
-    def _see_to(self, ticket: dict, content: bytes, awaited_since: dict[str, float]) -> None:
-        """Send this photo anew if it is neither there nor awaited, or for too long. Those before it are taken back
-        first, since one that comes late counts.
+    def _see_to(self, ticket: dict, content: bytes, until: dict[str, float]) -> None:
+        """Send this photo anew if it is neither there nor awaited; `until`: of each image, for how long. Those before
+        it are taken back first, since one that comes late counts.
         """
         mine = [image for image in ticket["images"] if image["filename"] == _name_of(content)]
         for image in mine:
             if image["status"] == "awaiting_upload":
-                since = awaited_since.setdefault(image["id"], time.monotonic())
-                if time.monotonic() - since < AWAITED_SECONDS:
+                patience = self._dice.uniform(*AWAITED_SECONDS)
+                if time.monotonic() < until.setdefault(image["id"], time.monotonic() + patience):
                     return
             elif image["status"] != "failed":
                 return

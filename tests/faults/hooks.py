@@ -85,7 +85,7 @@ class Hook:
             self.wrong.append(f"{message}: followed a redirection")
         try:
             self._webhook.verify(handler.body, dict(handler.headers))
-        except Exception as error:  # whatever is wrong with it
+        except Exception as error:  # noqa: BLE001  whatever is wrong with it
             self.wrong.append(f"{message}: {error!r}")
             answering(400)(handler)
             return
@@ -159,7 +159,7 @@ class FeedReader:
             while not self._over.is_set():
                 if not self._read_page():
                     self._over.wait(0.05)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  told in the books
             self.error = error
 
     def _read_page(self) -> bool:
@@ -195,5 +195,5 @@ class Enabler:
             while not self._over.wait(LOOK_EVERY_SECONDS):
                 for hook in self._hooks:
                     hook.enable_again(since=self._since)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  told in the books
             self.error = error
