@@ -14,18 +14,18 @@ from urllib3.filepost import encode_multipart_formdata
 
 from tests.faults.clients import TIMEOUT_SECONDS, Answer, Client, OutOfPatienceError, new_key
 
-POST_SECONDS = 4  # that it waits for Cloudinary's answer
+POST_SECONDS = 2  # that it waits for Cloudinary's answer
 POSTS = 3  # of one form, until it gives up
 # What becomes of an upload once its form is there, and how often.
 FATES = {
     "confirmed": 8,
     "posted": 4,  # and Cloudinary's answer is not passed on: the client was killed, or thinks it enough
     "posted by two": 1,
-    "broken off": 2,
-    "never posted": 2,
+    "broken off": 1,
+    "never posted": 1,
 }
 ANNOUNCED_WRONGLY = 0.05
-AWAITED_SECONDS = 1, 9  # about then what has not come is taken back, and sent anew
+AWAITED_SECONDS = 1, 2, 4, 10  # after one of these what has not come is taken back, and sent anew
 
 
 class DirectClient(Client):
@@ -69,7 +69,7 @@ class DirectClient(Client):
         mine = [image for image in ticket["images"] if image["filename"] == _name_of(content)]
         for image in mine:
             if image["status"] == "awaiting_upload":
-                patience = self._dice.uniform(*AWAITED_SECONDS)
+                patience = self._dice.choice(AWAITED_SECONDS)
                 if time.monotonic() < until.setdefault(image["id"], time.monotonic() + patience):
                     return
             elif image["status"] != "failed":
