@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.filepost import encode_multipart_formdata
 
+from apps.common.http.deadlines import DeadlineHTTPPool, Exchange
 from tests.faults.clients import TIMEOUT_SECONDS, Answer, Client, OutOfPatienceError, new_key
 
-POST_SECONDS = 2  # that it waits for Cloudinary's answer
+POST_SECONDS = 3  # that it gives Cloudinary for an answer
 POSTS = 3  # of one form, until it gives up
 # What becomes of an upload once its form is there, and how often.
 FATES = {
@@ -36,7 +37,8 @@ class DirectClient(Client):
     def __init__(self, *args, seed: int | str = 0, **options):
         super().__init__(*args, **options)
         self._dice = random.Random(seed)
-        self._cloud = urllib3.PoolManager(maxsize=8, retries=False, timeout=urllib3.Timeout(POST_SECONDS))
+        self._cloud = urllib3.PoolManager(maxsize=8, retries=False)
+        self._cloud.pool_classes_by_scheme = {"http": DeadlineHTTPPool}
 
     def post_photo(self, ticket_id, content, *, key=None):
         """The answer to the request for a form; 201 unless the ticket takes no more."""
@@ -100,7 +102,8 @@ class DirectClient(Client):
         """Cloudinary's answer, if one came that can be read."""
         for _ in range(POSTS):
             try:
-                response = self._cloud.request(form["method"], form["url"], fields=_fields(form, content))
+                with Exchange(POST_SECONDS):  # a time-out of urllib3's would never end an answer that drips
+                    response = self._cloud.request(form["method"], form["url"], fields=_fields(form, content))
                 answer = json.loads(response.data)
             except (urllib3.exceptions.HTTPError, ValueError) as error:
                 self.diary.note(f"Cloudinary {type(error).__name__}")
