@@ -1,5 +1,5 @@
-"""Sixteen clients post photos while workers, web server, Redis, PostgreSQL and Cloudinary are killed, cut off and
-faked.
+"""Sixteen clients send photos in each of the ways that there are, and receivers take webhooks, while workers, web
+server, Redis, PostgreSQL and Cloudinary are killed, cut off and faked, and receivers are gone, hang and fail.
 
     .venv/bin/python bench/chaos.py --minutes 5 --seed 1
 
@@ -29,10 +29,10 @@ def main() -> int:
     parser.add_argument("--defaults", action="store_true", help="wait as long as hopla does by default")
     options = parser.parse_args()
     set_up_django()
-    from tests.faults.chaos import run
+    from tests.faults.chaos import ENVIRONMENT, run
     from tests.faults.world import World
 
-    environment = DEFAULT_WAITS if options.defaults else {}
+    environment = ENVIRONMENT | (DEFAULT_WAITS if options.defaults else {})
     servers = {"workers": options.workers, "staging_servers": options.staging_servers}
     with World(own_database=True, **servers, environment=environment) as world:
         report = run(world, seconds=60 * options.minutes, seed=options.seed, number_of_clients=options.clients)
@@ -57,6 +57,8 @@ def show(report) -> None:
     for title, counts in (("Answers", report.answers), ("Photos", report.images), ("Tickets", report.tickets)):
         table(title, counts)
     print(f"{'assets at Cloudinary':<45}{report.assets:>6}")
+    table("Notifications of direct uploads", report.notifications)
+    table("Webhooks", report.webhooks)
     print("\nThe books")
     for rule, wrong in report.findings.items():
         print(f"{'WRONG' if wrong else 'right'}  {rule}")

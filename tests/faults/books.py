@@ -3,23 +3,31 @@
 Each rule is a function that yields a sentence for everything it finds wrong.
 """
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import zip_longest
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F
+from django.utils import timezone
 from redis.exceptions import RedisError
 
-from apps.integrations.models import Event
+from apps.common.redis.client import redis_at
+from apps.integrations.models import Delivery, DeliveryStatus, Event, EventType
+from apps.tickets.direct.looking import NEXT_LOOK
 from apps.tickets.models import AssetRemoval, Image, Ticket, progress_of
-from apps.tickets.models.statuses import IN_FLIGHT
+from apps.tickets.models.image import LATE_UPLOAD_SECONDS
+from apps.tickets.models.statuses import UNSETTLED, ImageStatus
 from apps.tickets.models.transition import Transition
 from apps.tickets.staging import store
 from apps.tickets.staging.servers import all_servers
+from apps.tickets.upkeep.audit import audit_assets
 from tests.case import default_queue, staged_photos
 from tests.faults.clients import Client, Diary
+from tests.faults.hooks import FeedReader, Hook
 from tests.faults.world import wait_until
 
 # An upload that was cut off is forgotten after staging.INCOMING_TTL_SECONDS, a resumable one after the world's
@@ -29,42 +37,58 @@ SETTLED_WITHIN_SECONDS = 240
 
 @dataclass
 class Books:
-    """What the rules look at. `assets`: of the sandbox. `meant`: how many photos each ticket was to get, by its id."""
+    """What the rules look at. `assets`, `notices`: of the sandbox. `meant`: how many photos each ticket was to get, by
+    its id. `hooks`, `walks`: tests.faults.hooks.
+    """
 
     assets: list
     diary: Diary
     readers: list[Client] = field(default_factory=list)  # one for each user, who read their tickets by the API
     meant: dict[int, int] = field(default_factory=dict)
+    notices: list = field(default_factory=list)
+    hooks: list[Hook] = field(default_factory=list)
+    walks: list[FeedReader] = field(default_factory=list)
 
 
 def is_quiet() -> bool:
-    """Nothing is under way any more: no photo in flight, no asset to remove, no job, no staged byte."""
+    """Nothing is under way any more: no photo, none that may come late, no asset to remove, no job, no staged byte."""
     try:
         return not (
-            _is_any_photo_in_flight() or AssetRemoval.objects.exists() or staged_photos() or store.bytes_in_use()
+            _is_any_photo_under_way()
+            or Image.objects.filter(status=ImageStatus.FAILED, next_check_at__isnull=False).exists()
+            or AssetRemoval.objects.exists()
+            or staged_photos()
+            or store.bytes_in_use()
         )
     except RedisError:  # a server of staging was away a moment ago
         return False
 
 
-def _is_any_photo_in_flight() -> bool:
+def _is_any_photo_under_way() -> bool:
     """Taken for granted while the database cannot be asked: it may have been restarted a moment ago."""
     try:
-        return Image.objects.filter(status__in=IN_FLIGHT).exists() or bool(default_queue().job_ids)
+        return Image.objects.filter(status__in=UNSETTLED).exists() or bool(default_queue().job_ids)
     except (OperationalError, InterfaceError):
         connection.close()
         return True
 
 
-def settle(*, timeout_seconds: float = SETTLED_WITHIN_SECONDS) -> bool:
-    return wait_until(is_quiet, timeout_seconds=timeout_seconds, every_seconds=0.1)
+def settle() -> bool:
+    """Wait until it is quiet, but for the hour in which direct uploads may come late: that passes at once."""
+    _wait_for_photos()
+    let_forms_end()
+    return wait_until(is_quiet, timeout_seconds=SETTLED_WITHIN_SECONDS, every_seconds=0.1)
 
 
 def settle_at_once() -> bool:
     """As `settle`, with the wait for expiries and for overdue uploads taken as over once no photo is in flight."""
-    wait_until(lambda: not _is_any_photo_in_flight(), timeout_seconds=SETTLED_WITHIN_SECONDS)
+    _wait_for_photos()
     let_time_pass(max(store.INCOMING_TTL_SECONDS, settings.RESUMABLE_TTL_SECONDS))
     return settle()
+
+
+def _wait_for_photos() -> None:
+    wait_until(lambda: not _is_any_photo_under_way(), timeout_seconds=SETTLED_WITHIN_SECONDS)
 
 
 def let_time_pass(seconds: int) -> None:
@@ -78,6 +102,16 @@ def let_time_pass(seconds: int) -> None:
     AssetRemoval.objects.update(due_at=F("due_at") - timedelta(seconds=seconds))
 
 
+def let_forms_end() -> None:
+    """As if no form of a direct upload could bring a photo any more."""
+    passed = timedelta(seconds=LATE_UPLOAD_SECONDS + settings.DIRECT_UPLOAD_TTL_SECONDS)
+    Image.objects.filter(upload_expires_at__isnull=False).update(
+        upload_expires_at=F("upload_expires_at") - passed, next_check_at=F("next_check_at") - passed
+    )
+    AssetRemoval.objects.update(due_at=F("due_at") - passed, again_at=F("again_at") - passed)
+    redis_at(settings.REDIS_URL).delete(NEXT_LOOK)
+
+
 def findings(books: Books) -> dict[str, list[str]]:
     """What is wrong, by rule; every list empty means that the books balance."""
     return {rule.__doc__: list(rule(books)) for rule in RULES}
@@ -85,7 +119,7 @@ def findings(books: Books) -> dict[str, list[str]]:
 
 def _photos_settled(books):
     """every photo is stored, or failed with a reason"""
-    for image in Image.objects.filter(status__in=IN_FLIGHT):
+    for image in Image.objects.filter(status__in=UNSETTLED):
         yield f"image {image.pk} is {image.status}, attempt {image.attempts}, {image.error_code}"
     for image in Image.objects.filter(status="failed", error_code=""):
         yield f"image {image.pk} failed without a reason"
@@ -133,7 +167,9 @@ def _one_asset_for_each_stored_row(books):
     """every stored row has its asset, with the bytes that were sent"""
     etags = {asset.public_id: (asset.bytes, asset.etag) for asset in books.assets}
     for image in Image.objects.filter(status="stored"):
-        sent = (image.size, books.diary.md5_by_sha256.get(image.sha256))
+        # Of a direct upload the client has said which photo it is, in its file's name.
+        md5 = image.filename.partition(".")[0] if image.is_direct else books.diary.md5_by_sha256.get(image.sha256)
+        sent = (image.size, md5)
         if etags.get(image.public_id) != sent:
             yield f"image {image.pk}: sent {sent}, Cloudinary has {etags.get(image.public_id)}"
 
@@ -147,6 +183,18 @@ def _no_asset_without_a_row(books):
             yield f"{asset.public_id}, stored {asset.times_stored} times, row: {image and image.status}"
     if AssetRemoval.objects.exists():
         yield f"{AssetRemoval.objects.count()} removals have not been carried out"
+
+
+def _audit_agrees(books):
+    """the audit finds no asset without a row, and no row without its asset"""
+    found = audit_assets(grace=timedelta())
+    if not found.agree:
+        yield f"{found}"
+
+
+def _no_forgery_believed(books):
+    """no forged notification is taken for Cloudinary's"""
+    yield from (f"{each}" for each in books.notices if each.what == "forged" and each.status == 200)
 
 
 def _nothing_staged(books):
@@ -173,9 +221,9 @@ def _clients_got_what_they_meant(books):
         if counts[ticket_id] != meant:
             failed = Image.objects.filter(ticket_id=ticket_id, status="failed").values_list("error_code", flat=True)
             yield f"ticket {ticket_id} was to get {meant} photos, has {counts[ticket_id]}, failed: {list(failed)}"
-    for (ticket_id, sha256), number in Counter(stored.values_list("ticket_id", "sha256")).items():
+    for (ticket_id, *digests), number in Counter(stored.values_list("ticket_id", "sha256", "md5")).items():
         if number > 1:
-            yield f"ticket {ticket_id} has {number} photos of the same bytes {sha256[:12]}"
+            yield f"ticket {ticket_id} has {number} photos of the same bytes {digests}"
 
 
 def told_of(move: Transition) -> tuple | None:
@@ -196,6 +244,8 @@ def _each_move_told_once(books):
     events = list(Event.objects.filter(ticket_id__isnull=False).exclude(type="ticket.created"))
     told = Counter((event.type, event.ticket_id, event.image_id) for event in events)
     yield from (f"{moves[key]} moves, {told[key]} events: {key}" for key in moves | told if moves[key] != told[key])
+    created = Counter(Event.objects.filter(type="ticket.created").values_list("ticket_id", flat=True))
+    yield from (f"ticket {pk} was created {created[pk]} times" for pk in books.meant if created[pk] != 1)
     for key, number in Counter((event.ticket_id, event.data["sequence"]) for event in events).items():
         if number > 1:
             yield f"{number} events of ticket {key[0]} have the sequence {key[1]}"
@@ -204,33 +254,100 @@ def _each_move_told_once(books):
 def _feed_shows_each_event_once(books):
     """the feed shows each event once, in an order in which sequences grow"""
     for reader in books.readers:
-        page = reader.repeatedly("GET", "events/?page_size=100").body
-        shown = page["results"]
-        while page["next"]:
-            page = reader.repeatedly("GET", page["next"].partition("/api/v1/")[2]).body
-            shown += page["results"]
+        shown = _feed_of(reader)
         if len({event["id"] for event in shown}) < len(shown):
             yield f"some of {len(shown)} events are shown twice"
         last = {}
         for event in shown:
+            if "ticket" not in event["data"]:
+                continue
             ticket_id, sequence = event["data"]["ticket"]["id"], event["data"]["sequence"]
             if sequence <= last.get(ticket_id, 0):
                 yield f"{event['type']} {sequence} of ticket {ticket_id} comes after {last[ticket_id]}"
             last[ticket_id] = sequence
         written = Event.objects.filter(ticket_id__in=last).count()
-        if written != len(shown):
+        if written != sum("ticket" in event["data"] for event in shown):
             yield f"{written} events are written, {len(shown)} shown"
+
+
+def _feed_of(reader: Client) -> list[dict]:
+    page = reader.repeatedly("GET", "events/?page_size=100").body
+    shown = page["results"]
+    while page["next"]:
+        page = reader.repeatedly("GET", page["next"].partition("/api/v1/")[2]).body
+        shown += page["results"]
+    return shown
+
+
+def _feed_was_as_it_is(books):
+    """who read the feed while it grew has seen what it shows now, in the same order"""
+    for walk in books.walks:
+        walk.read_to_the_end()
+        seen, shown = walk.events, _feed_of(walk.client)
+        if seen != shown:
+            ids, now = [event["id"] for event in seen], [event["id"] for event in shown]
+            first = next(n for n, pair in enumerate(zip_longest(seen, shown)) if pair[0] != pair[1])
+            missed, doubled = set(now) - set(ids), {each for each, number in Counter(ids).items() if number > 1}
+            yield f"{len(ids)} seen, {len(now)} shown, from {first} on: missed {missed}, twice {doubled}"
+
+
+def _hooks_got_all(books):
+    """each receiver that does well in the end got each event that it wants, as the feed shows it"""
+    feeds = {client: _feed_of(client) for client in {hook.client for hook in books.hooks}}
+    for hook in filter(lambda hook: hook.must_get_all, books.hooks):
+        wanted = {event["id"]: event for event in feeds[hook.client] if _is_for(hook, event)}
+        for missing in wanted.keys() - hook.got.keys():
+            delivery = Delivery.objects.filter(endpoint=hook.id, event=missing).values().first()
+            yield f"{hook.kind} {hook.id} has not got {missing} {wanted[missing]['type']}: {delivery}"
+        for other in hook.got.keys() - wanted.keys():
+            yield f"{hook.kind} {hook.id} got {other}, which is not for it: {hook.got[other][0][:200]}"
+        for message in hook.got.keys() & wanted.keys():
+            told = {name: value for name, value in wanted[message].items() if name != "id"}
+            bodies = set(hook.got[message])
+            if len(bodies) > 1 or json.loads(bodies.pop()) != told:
+                yield f"{hook.kind} {hook.id} got {message} as {set(hook.got[message])}, and not as {told}"
+
+
+def _is_for(hook: Hook, event: dict) -> bool:
+    is_of_itself = event["type"] == EventType.WEBHOOK_DISABLED and event["data"]["webhook"]["id"] == hook.id
+    return not is_of_itself and (not hook.events or event["type"] in hook.events)
+
+
+def _hooks_got_nothing_wrong(books):
+    """no receiver got what was not signed for it, and none was followed elsewhere"""
+    yield from (f"{hook.kind} {hook.id}: {each}" for hook in books.hooks for each in hook.wrong)
+
+
+def _deliveries_are_settled(books):
+    """what was delivered is known to be, nothing else is, and nothing is under way"""
+    for hook in books.hooks:
+        mine = Delivery.objects.filter(endpoint=hook.id)
+        told = {str(each) for each in mine.filter(status=DeliveryStatus.DELIVERED).values_list("event_id", flat=True)}
+        if told != set(hook.got):
+            yield f"{hook.kind} {hook.id} got {len(hook.got)}, {len(told)} are delivered: {told ^ set(hook.got)}"
+        for delivery in mine.filter(status=DeliveryStatus.PENDING, endpoint__enabled=True):
+            yield f"{delivery} is pending, attempt {delivery.attempts}, running: {delivery.is_running}"
+        for delivery in mine.filter(is_running=True).exclude(status=DeliveryStatus.PENDING):
+            yield f"{delivery} is {delivery.status} and running"
+        for delivery in mine.filter(is_running=True, next_try_at__gt=timezone.now()):
+            yield f"{delivery} is under way"
 
 
 RULES = [
     _each_move_told_once,
     _feed_shows_each_event_once,
+    _feed_was_as_it_is,
+    _hooks_got_all,
+    _hooks_got_nothing_wrong,
+    _deliveries_are_settled,
     _photos_settled,
     _no_place_given_twice,
     _completed_when_full,
     _api_counts_rows,
     _one_asset_for_each_stored_row,
     _no_asset_without_a_row,
+    _audit_agrees,
+    _no_forgery_believed,
     _nothing_staged,
     _queue_is_empty,
     _clients_got_what_they_meant,

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,18 +13,33 @@ from django.db import connection
 from django.db.models import Count
 from django.utils import timezone
 
+from apps.integrations.models import Delivery, DeliveryStatus, DisabledReason, Endpoint, Event
 from apps.tickets.lifecycle.endings import cancel_ticket
 from apps.tickets.models import Image, Ticket
 from tests.faults import books
 from tests.faults.clients import Client, Diary, RefusedError, new_key, photo
+from tests.faults.direct import DirectClient
+from tests.faults.hooks import OF_TICKETS, Enabler, FeedReader, Hook
 from tests.faults.monkey import Monkey, everyday_trouble, from_database
 from tests.faults.proxies import BadLine, LossyProxy
 from tests.faults.resuming import ResumingClient
-from tests.faults.world import World
+from tests.faults.world import World, wait_until
 from tests.makers import make_user, token_for
 
 PATIENCE_SECONDS = 240
 MOST_PHOTOS = 6
+USERS = 4
+# Beside those of the world: short waits for what it tries here alone.
+ENVIRONMENT = {
+    "DIRECT_UPLOADS": "on",
+    "DIRECT_UPLOAD_TTL_SECONDS": "6",
+    "WEBHOOK_CONCURRENCY": "16",
+    "WEBHOOK_TIMEOUT_SECONDS": "4",
+    "WEBHOOK_RETRY_SECONDS": ",".join(["1"] * 20),
+}
+CLIENTS = [Client, ResumingClient, DirectClient]
+# The webhooks of each user: kind, and the events it wants. All of the last are too many for how slow they are.
+WEBHOOKS = [("healthy", ()), ("gone", OF_TICKETS), ("moody", OF_TICKETS), ("broken", OF_TICKETS)]
 
 
 @dataclass
@@ -36,6 +51,8 @@ class Report:
     images: Counter  # by status, or by "failed" and the reason
     tickets: Counter  # by status
     assets: int
+    notifications: Counter  # of Cloudinary's, by what became of them
+    webhooks: Counter  # deliveries by the receiver's kind and their status, and what else is of note
     recoveries: dict[str, list[float]]
     findings: dict[str, list[str]]
 
@@ -55,55 +72,111 @@ def run(
     settle=books.settle,
 ) -> Report:
     """Let the clients work for that long, and until so many things were broken, however slow the machine; then let
-    everything heal, and count. Needs a world with its own database.
+    everything heal, and count. Needs a world with its own database, and ENVIRONMENT.
     """
-    dice, diary = random.Random(seed), Diary()
-    users = [make_user() for _ in range(4)]
-    world.sandbox.cloud.faults.set(everyday_trouble(), seed=seed)
-    started = time.monotonic()
-    with (
-        LossyProxy(world.url, loss=0.05, seed=seed) as lossy,
-        BadLine(world.url, cut_every_seconds=1) as cut,
-        ThreadPoolExecutor(number_of_clients) as pool,
-    ):
-        workers = [
-            ClientAtWork(
-                [Client, ResumingClient][number % 2](
-                    dice.choice([world.url, lossy.url, cut.url]),
-                    token_for(dice.choice(users)),
-                    diary=diary,
-                    patience_seconds=PATIENCE_SECONDS,
-                ),
-                seed=f"{seed} {number}",
-            )
-            for number in range(number_of_clients)
+    diary, users = Diary(), [make_user() for _ in range(USERS)]
+    readers = [Client(world.url, token_for(user)) for user in users]
+    since, started = timezone.now().isoformat(), time.monotonic()
+    with ExitStack() as stack:
+        hooks = [
+            stack.enter_context(Hook(reader, kind, events=events, seed=f"{seed} {number} {kind}"))
+            for number, reader in enumerate(readers)
+            for kind, events in WEBHOOKS
         ]
-        monkey = Monkey(world, diary, seed=seed, seconds_between=seconds_between)
-        monkey.start()
-        over = threading.Event()
-        working = [pool.submit(worker.work_until, over) for worker in workers]
-        try:
+        walks = [stack.enter_context(FeedReader(reader)) for reader in readers]
+        enabler = stack.enter_context(Enabler(hooks, since=since))
+        with _clients_at_work(world, number_of_clients, users=users, diary=diary, seed=seed) as (workers, working):
+            monkey = Monkey(world, diary, seed=seed, seconds_between=seconds_between)
+            monkey.start()
             time.sleep(seconds)
             monkey.wait_for_tricks(fewest_tricks)
             monkey.stop()  # before the clients: what recovers is seen by what they get done
-        finally:
-            over.set()
-        world.sandbox.behave()
+        connection.close()  # a restart of the database has cut it
+        for hook in hooks:
+            hook.recover()
+        settle()
+        _have_all_delivered(hooks, since=since)
     meant = {ticket: number for worker in workers for ticket, number in worker.meant.items()}
-    connection.close()  # a restart of the database has cut it
-    settle()
-    readers = [Client(world.url, token_for(user)) for user in users]
-    found = books.findings(books.Books(list(world.sandbox.assets), diary, readers=readers, meant=meant))
+    found = books.findings(
+        books.Books(
+            list(world.sandbox.assets),
+            diary,
+            readers=readers,
+            meant=meant,
+            notices=world.sandbox.notices,
+            hooks=hooks,
+            walks=walks,
+        )
+    )
     found["every client got its answers in the end"] = [repr(each.exception()) for each in working if each.exception()]
+    found["who read the feed, or enabled webhooks, got answers"] = [
+        repr(each.error) for each in (*walks, enabler) if each.error
+    ]
     return Report(
         seconds=time.monotonic() - started,
         answers=diary.answers,
         images=_images_by_outcome(),
         tickets=Counter(Ticket.objects.values_list("status", flat=True)),
         assets=len(world.sandbox.assets),
+        notifications=Counter(f"{each.what} {each.status or ''}".strip() for each in world.sandbox.notices),
+        webhooks=_webhooks_by_outcome(hooks),
         recoveries=dict(monkey.recoveries),
         findings=found,
     )
+
+
+@contextmanager
+def _clients_at_work(world: World, number_of_clients: int, *, users: list, diary: Diary, seed: int):
+    """Yields the clients and what they do, and waits until each has done what it had begun."""
+    dice, over = random.Random(seed), threading.Event()
+    world.sandbox.cloud.faults.set(everyday_trouble(), seed=seed)
+    with (
+        LossyProxy(world.url, loss=0.05, seed=seed) as lossy,
+        BadLine(world.url, cut_every_seconds=1) as cut,
+        ThreadPoolExecutor(number_of_clients) as pool,
+    ):
+        workers = []
+        for number in range(number_of_clients):
+            kind = CLIENTS[number % len(CLIENTS)]
+            address = dice.choice([world.url, lossy.url, cut.url])
+            client = kind(address, token_for(dice.choice(users)), diary=diary, patience_seconds=PATIENCE_SECONDS)
+            workers.append(ClientAtWork(client, seed=f"{seed} {number}"))
+        working = [pool.submit(worker.work_until, over) for worker in workers]
+        try:
+            yield workers, working
+        finally:
+            over.set()
+    world.sandbox.behave()
+
+
+def _have_all_delivered(hooks: list[Hook], *, since: str) -> None:
+    """Those that were gone are disabled once more by an answer of before, and then enabled; what they missed is sent
+    again when that is over.
+    """
+    wait_until(lambda: _are_at_rest(hooks), timeout_seconds=PATIENCE_SECONDS)
+    for hook in hooks:
+        if hook.kind == "gone":
+            hook.send_again(since=since)
+    wait_until(lambda: _are_at_rest(hooks), timeout_seconds=PATIENCE_SECONDS)
+
+
+def _are_at_rest(hooks: list[Hook]) -> bool:
+    endpoints = Endpoint.objects.filter(pk__in=[hook.id for hook in hooks])
+    pending = Delivery.objects.filter(endpoint__in=endpoints, status=DeliveryStatus.PENDING)
+    under_way = pending.filter(is_running=True, next_try_at__gt=timezone.now())
+    is_gone = endpoints.filter(disabled_reason=DisabledReason.GONE)
+    return not (is_gone.exists() or pending.filter(endpoint__enabled=True).exists() or under_way.exists())
+
+
+def _webhooks_by_outcome(hooks: list[Hook]) -> Counter:
+    found = Counter()
+    for hook in hooks:
+        statuses = Delivery.objects.filter(endpoint=hook.id).values_list("status", flat=True)
+        found.update(f"{hook.kind}: {status}" for status in statuses)
+        found[f"{hook.kind}: came more than once"] += hook.repeats
+        found["times that one was enabled again"] += hook.times_gone
+    found["events"] = Event.objects.count()
+    return +found
 
 
 def _images_by_outcome() -> Counter:

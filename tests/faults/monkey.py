@@ -47,6 +47,12 @@ EVERYDAY_TROUBLE = [
     ("null_body", 0.05, {"action": "admin"}),
     ("refuse", 0.1, {"action": "destroy", "status": 500}),
     ("store_then_drop", 0.1, {"action": "destroy"}),
+    ("notification_lost", 0.15, {}),
+    ("notification_doubled", 0.15, {}),
+    ("notification_forged", 0.15, {}),
+    ("notification_first", 0.1, {}),
+    ("notification_delayed", 0.1, {"seconds": 3}),
+    ("notification_delayed", 0.1, {"seconds": 10}),  # it comes late, or after the photo was taken back
 ]
 
 

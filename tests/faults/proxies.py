@@ -14,13 +14,14 @@ PIECE_BYTES = 64 * 1024
 
 
 class Proxy:
-    """Listens at `url` and passes on to `target`, inside its block as a context manager. Subclasses say how."""
+    """Listens at `url` and passes on to `target`, inside its block as a context manager. Subclasses say how. Without a
+    target, until it has one, it hangs up.
+    """
 
     buffered_bytes: int | None = None  # of a client's, that the system takes in before they are read
 
-    def __init__(self, target: str):
-        address = urlsplit(target)
-        self._target = address.hostname, address.port
+    def __init__(self, target: str | None):
+        self.target = target
         self._lock = threading.Lock()
 
     def __enter__(self):
@@ -45,10 +46,14 @@ class Proxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        if self.target is None:
+            client.close()
+            return
+        address = urlsplit(self.target)
         with (
             client,
             contextlib.suppress(OSError),
-            socket.create_connection(self._target) as server,
+            socket.create_connection((address.hostname, address.port)) as server,
             selectors.DefaultSelector() as both,
         ):
             both.register(client, selectors.EVENT_READ)
@@ -64,7 +69,7 @@ class LossyProxy(Proxy):
     """Loses responses: the request arrives, and its response does not. Of all responses it drops the share `loss`,
     closing the connection. One seed makes the dice repeatable."""
 
-    def __init__(self, target: str, *, loss: float, seed: int = 0):
+    def __init__(self, target: str | None = None, *, loss: float, seed: int = 0):
         super().__init__(target)
         self._loss = loss
         self._dice = random.Random(seed)

@@ -14,14 +14,16 @@ class ChaosTests(FlushedTestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.world = cls.enterClassContext(World(own_database=True, workers=2, staging_servers=2))
+        cls.world = cls.enterClassContext(
+            World(own_database=True, workers=2, staging_servers=2, environment=chaos.ENVIRONMENT)
+        )
 
     def test_books_balance_after_everything_was_broken_under_load(self):
         report = chaos.run(
             self.world,
             seconds=15,
             seed=1,
-            number_of_clients=8,
+            number_of_clients=9,
             seconds_between=0.5,
             fewest_tricks=4,
             settle=books.settle_at_once,

@@ -21,6 +21,7 @@ from script import servers
 from tests.faults.hosts import Gate, can_be_separated, on_host
 from tests.faults.pgbouncer import start_pgbouncer
 from tests.faults.processes import Process, Processes
+from tests.faults.proxies import LossyProxy
 from tests.faults.watched_redis import WatchedRedis
 from tests.staging_servers import told_apart
 
@@ -47,6 +48,8 @@ PATIENT = {"UPLOAD_TIMEOUT_SECONDS": "10", "UPLOAD_MAX_ATTEMPTS": "12"}
 # Beside these, where the worker is what is tested: each process takes seconds of a core to start.
 ONE_WEB_PROCESS = {"WEB_CONCURRENCY": "1"}
 
+PUBLIC_LOSS = 0.05  # of answers to what comes by PUBLIC_URL, which then comes again
+
 LISTENING = re.compile(r"Listening at: (http://(127\.0\.0\.\d+:\d+))")
 
 
@@ -58,6 +61,8 @@ class World:
     they are on that of the queue. `sentinel`: a Redis with a replica and a Sentinel, `watched_redis`. `environment`:
     variables beside or instead of QUICK. `workers`: how many `rqworker default` run; with `hosts` each on a host of its
     own, where the system permits that.
+
+    Cloudinary reaches hopla by its PUBLIC_URL, on a line that loses some answers.
     """
 
     def __init__(
@@ -117,6 +122,7 @@ class World:
         stack.enter_context(override_settings(CLOUDINARY_URL=self.sandbox.cloudinary_url))
         if self._hosts:
             self._gate = stack.enter_context(Gate(folder / "sandbox.sock", port=self.sandbox.port))
+        self._public = stack.enter_context(LossyProxy(loss=PUBLIC_LOSS))
         self.environment = self._environment()
         stack.enter_context(override_settings(**_as_settings(self.environment)))
         if self._own_database:
@@ -144,6 +150,7 @@ class World:
             "REDIS_URL": self.redis_url,
             "STAGING_REDIS_URL": self.staging_url,
             "CLOUDINARY_URL": self.sandbox.cloudinary_url,
+            "PUBLIC_URL": self._public.url,
         }
         return os.environ | QUICK | servers_here | self._given
 
@@ -156,6 +163,7 @@ class World:
     def _wait_for_web(self) -> None:
         self.processes.wait_until(lambda: LISTENING.search(self.web.output), child=self.web, timeout_seconds=60)
         self.url, self._bind = LISTENING.search(self.web.output).groups()
+        self._public.target = self.url
         self.processes.wait_until(self._web_answers, child=self.web, timeout_seconds=60)
 
     def _web_answers(self) -> bool:
@@ -255,7 +263,7 @@ def _as_settings(environment: dict[str, str]) -> dict[str, int]:
     """The numbers among them that this process reads too."""
     names = (
         *("UPLOAD_TIMEOUT_SECONDS", "RECONCILE_AFTER_SECONDS", "UPLOAD_MAX_ATTEMPTS"),
-        *("STAGING_MAX_BYTES", "RESUMABLE_TTL_SECONDS"),
+        *("STAGING_MAX_BYTES", "RESUMABLE_TTL_SECONDS", "DIRECT_UPLOAD_TTL_SECONDS"),
     )
     return {name: int(environment[name]) for name in names if name in environment}
 

@@ -105,13 +105,13 @@ def _anew() -> dict:
 
 
 def _wanted(endpoint: Endpoint, since: datetime):
-    """Returns the events since then, but those that are of one endpoint: pings, and that this one was disabled."""
-    events = Event.objects.filter(
-        owner_id=endpoint.owner_id, pk__gte=oldest_id_at(since - CLOCKS_DIFFER), at__gte=since
-    )
-    ends = events.filter(type=EventType.WEBHOOK_DISABLED)
-    mine = [event.pk for event in ends if event.data["webhook"]["id"] == endpoint.pk]
-    events = events.exclude(type=EventType.PING).exclude(pk__in=mine)
+    """Returns the events since then, but those that are of one endpoint: pings, and that this one was disabled. That is
+    seen in each statement anew, since it may be disabled between two.
+    """
+    first = oldest_id_at(since - CLOCKS_DIFFER)
+    events = Event.objects.filter(owner_id=endpoint.owner_id, pk__gte=first, at__gte=since)
+    its_end = Q(type=EventType.WEBHOOK_DISABLED, text__regex=rf'^\{{"webhook": \{{"id": {endpoint.pk}\D')
+    events = events.exclude(Q(type=EventType.PING) | its_end)
     return events.filter(type__in=endpoint.events) if endpoint.events else events
 
 

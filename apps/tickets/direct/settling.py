@@ -48,11 +48,13 @@ def settle(image_id, asset: StoredAsset, *, event: str) -> str:
 
 
 def give_up(image_id) -> bool:
-    """Fail an upload that its client takes back. Returns whether it does not hold a place any more."""
+    """Fail an upload that its client takes back. Returns whether it does not hold a place any more, and never will."""
     with transaction.atomic():
         image = _locked(image_id)
         if image is None:
             return True
+        if image.status == ImageStatus.FAILED and image.may_still_come:
+            _await_no_late_one(image)
         given_up = outcomes.record_not_received(
             image, code="direct_upload_given_up", detail=gettext_noop("The upload was taken back.")
         )
@@ -97,12 +99,17 @@ def _settle_late(image: Image, asset: StoredAsset) -> str:
         except APIException:  # its place is taken, or the ticket takes none any more
             position = None
     if position is None:
-        image.look_again_at(None)
-        remove_asset_of(image)
+        _await_no_late_one(image)
         return REMOVED
     outcomes.record_received(image, facts=_facts(image, asset), late_at=position)
     transaction.on_commit(lambda: metrics.count("hopla_direct_uploads", event="late"), robust=True)
     return STORED
+
+
+def _await_no_late_one(image: Image) -> None:
+    """Of an upload that has failed: from now on its asset is only removed."""
+    image.look_again_at(None)
+    remove_asset_of(image)
 
 
 def what_is_wrong(image: Image, asset: StoredAsset) -> tuple[str, str] | None:

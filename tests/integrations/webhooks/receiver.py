@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver:
-    """`requests`: what has come, as (headers, body). `answer`: called with the handler of each. Use it as a context
-    manager.
+    """`requests`: what has come, as (headers, body). `answer`: called with the handler of each, which has its `body`.
+    Use it as a context manager.
     """
 
     def __init__(self, answer=None, *, tls: ssl.SSLContext | None = None):
@@ -23,8 +23,8 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                receiver.requests.append((self.headers, body))
+                self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                receiver.requests.append((self.headers, self.body))
                 with suppress(OSError):  # hopla has hung up
                     receiver.answer(self)
 

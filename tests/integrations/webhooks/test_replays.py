@@ -1,9 +1,11 @@
 from datetime import timedelta
 
+from django.db import connection
 from django.utils import timezone
 
 from apps.integrations.models import Delivery, Event
 from apps.integrations.webhooks import replays
+from apps.integrations.webhooks.disabling import disable_and_tell
 from tests.case import ApiTestCase
 from tests.integrations.webhooks.makers import make_delivery, make_endpoint, make_event
 from tests.makers import make_user
@@ -101,6 +103,21 @@ class RecoverTests(ApiTestCase):
         self.assertEqual(replays.recover(self.endpoint, self.since), 1)
 
         self.assertEqual(list(status_of(self.endpoint)), [wanted.pk])
+
+    def test_end_of_its_own_that_comes_meanwhile_is_not_for_it(self):
+        ended = []
+
+        def end_it(execute, sql, *arguments):
+            if sql.startswith("INSERT INTO") and not ended:
+                ended.append(self.endpoint.pk)
+                disable_and_tell(self.endpoint, "gone")
+            return execute(sql, *arguments)
+
+        with connection.execute_wrapper(end_it):
+            replays.recover(self.endpoint, self.since)
+
+        self.assertEqual(Event.objects.get().type, "webhook.disabled")
+        self.assertEqual(status_of(self.endpoint), {})
 
 
 class PingTests(ApiTestCase):

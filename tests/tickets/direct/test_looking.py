@@ -170,6 +170,17 @@ class LookingTests(DirectTestCase):
         self.assertEqual(self.notify(self.facts(image)).json()["outcome"], "removed")
         self.assertEqual(self.status_of(image), ("failed", "direct_upload_expired"))
 
+    def test_late_photo_that_its_client_has_taken_back_is_removed_and_never_counts(self):
+        image, form = self.expired()
+        self.assertEqual(self.client.delete(self.path(image_id=image.pk)).status_code, 204)
+        self.posted(form)
+
+        self.assertEqual(self.notify(self.facts(image)).json(), {"outcome": "removed"})
+
+        self.assertEqual(self.status_of(image), ("failed", "direct_upload_expired"))
+        reconcile()
+        self.assertEqual(list(self.sandbox.assets), [])
+
     def test_late_photo_of_a_ticket_that_has_ended_is_removed(self):
         image, _ = self.expired()
         cancel_ticket(self.ticket.pk)
