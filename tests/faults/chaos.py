@@ -38,7 +38,7 @@ ENVIRONMENT = {
     "WEBHOOK_RETRY_SECONDS": ",".join(["1"] * 20),
 }
 CLIENTS = [Client, ResumingClient, DirectClient]
-# The webhooks of each user: kind, and the events it wants. All of the last are too many for how slow they are.
+# The webhooks of each user: kind, and the events it wants. All events are too many for those that fail.
 WEBHOOKS = [("healthy", ()), ("gone", OF_TICKETS), ("moody", OF_TICKETS), ("broken", OF_TICKETS)]
 
 
@@ -83,7 +83,7 @@ def run(
             for number, reader in enumerate(readers)
             for kind, events in WEBHOOKS
         ]
-        walks = [stack.enter_context(FeedReader(reader)) for reader in readers]
+        walks = [stack.enter_context(FeedReader(Client(world.public_url, token_for(user)))) for user in users]
         enabler = stack.enter_context(Enabler(hooks, since=since))
         with _clients_at_work(world, number_of_clients, users=users, diary=diary, seed=seed) as (workers, working):
             monkey = Monkey(world, diary, seed=seed, seconds_between=seconds_between)
@@ -139,7 +139,9 @@ def _clients_at_work(world: World, number_of_clients: int, *, users: list, diary
         for number in range(number_of_clients):
             kind = CLIENTS[number % len(CLIENTS)]
             address = dice.choice([world.url, lossy.url, cut.url])
-            client = kind(address, token_for(dice.choice(users)), diary=diary, patience_seconds=PATIENCE_SECONDS)
+            options = {"seed": f"{seed} {number}"} if kind is DirectClient else {}
+            options |= {"diary": diary, "patience_seconds": PATIENCE_SECONDS}
+            client = kind(address, token_for(dice.choice(users)), **options)
             workers.append(ClientAtWork(client, seed=f"{seed} {number}"))
         working = [pool.submit(worker.work_until, over) for worker in workers]
         try:

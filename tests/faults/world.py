@@ -62,7 +62,7 @@ class World:
     variables beside or instead of QUICK. `workers`: how many `rqworker default` run; with `hosts` each on a host of its
     own, where the system permits that.
 
-    Cloudinary reaches hopla by its PUBLIC_URL, on a line that loses some answers.
+    Cloudinary reaches hopla by its PUBLIC_URL, `public_url`, on a line that loses some answers.
     """
 
     def __init__(
@@ -123,6 +123,8 @@ class World:
         if self._hosts:
             self._gate = stack.enter_context(Gate(folder / "sandbox.sock", port=self.sandbox.port))
         self._public = stack.enter_context(LossyProxy(loss=PUBLIC_LOSS))
+        self.public_url = self._public.url
+        stack.enter_context(override_settings(PUBLIC_URL=self.public_url))
         self.environment = self._environment()
         stack.enter_context(override_settings(**_as_settings(self.environment)))
         if self._own_database:
@@ -150,7 +152,7 @@ class World:
             "REDIS_URL": self.redis_url,
             "STAGING_REDIS_URL": self.staging_url,
             "CLOUDINARY_URL": self.sandbox.cloudinary_url,
-            "PUBLIC_URL": self._public.url,
+            "PUBLIC_URL": self.public_url,
         }
         return os.environ | QUICK | servers_here | self._given
 
