@@ -98,7 +98,7 @@ class DirectCaptureTests(CaptureTestCase):
     def test_page_that_ends_at_any_step_goes_on_there(self):
         self.sandbox.misbehave("notification_lost")
         phone = self.opened()
-        for place, step, forms in ((1, BEGINNING, 1), (2, FORM, 1), (3, CONFIRMATION, 0)):
+        for place, step, posts_again in ((1, BEGINNING, True), (2, FORM, True), (3, CONFIRMATION, False)):
             with self.subTest(step):
                 with self.held(phone, step):
                     phone.take(place, photo(place, size=LARGE))
@@ -106,10 +106,11 @@ class DirectCaptureTests(CaptureTestCase):
                 before = self.sandbox.requests["upload"]
                 phone = self.reopened(phone)
                 phone.wait_for(place, "checking")
-                self.assertEqual(self.sandbox.requests["upload"] - before, forms)
+                posts = self.sandbox.requests["upload"] - before  # on a slow line a form goes more than once
+                self.assertEqual(posts > 0, posts_again)
         self.look()
         phone.wait_for_words("Everything has arrived. Thank you!")
-        self.assertEqual(Image.objects.count(), 3)
+        self.assertEqual((Image.objects.count(), len(list(self.sandbox.assets))), (3, 3))
 
     def test_connection_that_breaks_with_or_without_the_photo_there(self):
         self.sandbox.misbehave("notification_lost")

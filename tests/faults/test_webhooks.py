@@ -16,7 +16,7 @@ class WebhookTests(FaultsTestCase):
     world_options = {
         "environment": ONE_WEB_PROCESS
         | PATIENT
-        | {"STOP_TIMEOUT_SECONDS": "5", "WEBHOOK_CONCURRENCY": "4", "WEBHOOK_TIMEOUT_SECONDS": "120"}
+        | {"STOP_TIMEOUT_SECONDS": "15", "WEBHOOK_CONCURRENCY": "4", "WEBHOOK_TIMEOUT_SECONDS": "120"}
     }
 
     def setUp(self):

@@ -59,7 +59,7 @@ def take_photo(request, ticket: Ticket) -> Response:
 def _image_of(upload_id: UUID, ticket: Ticket) -> Image | None:
     """Returns the image of an upload that was begun by the same request before. An unfinished one is taken back, as its
     client sends the photo from its beginning again."""
-    with sending.held_or_finished(upload_id, ticket_id=ticket.pk) as (hold, image):
+    with sending.begun(upload_id, ticket_id=ticket.pk) as (hold, image):
         if hold is None:
             return image
         try:
@@ -73,7 +73,7 @@ def _receive(request, ticket: Ticket, upload_id: UUID, *, is_last: bool) -> Resp
     location = request.build_absolute_uri(reverse("upload", args=[ticket.pk, upload_id]))
     if body_of(request).length != 0:
         ietf.tell_where_to_resume(request, location)
-    with sending.held_or_finished(upload_id, ticket_id=ticket.pk) as (hold, image):
+    with sending.begun(upload_id, ticket_id=ticket.pk) as (hold, image):
         if hold is not None:
             release_connection()
             image = sending.send(hold, IncomingBody(request), answer_to=answer_to(request), is_last=is_last)

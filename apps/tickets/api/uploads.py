@@ -143,7 +143,7 @@ class UploadsView(ResumableView):
         headers = {"Location": reverse("upload", args=[ticket.pk, upload_id])}
         if is_repeat:
             headers["Idempotent-Replayed"] = "true"
-        with sending.held_or_finished(upload_id, ticket_id=ticket.pk) as (hold, image):
+        with sending.begun(upload_id, ticket_id=ticket.pk) as (hold, image):
             if hold is not None and not hold.upload.offset:
                 image = self.receive(hold)
             else:  # a repeat, of whose bytes some have come: its client goes on from there

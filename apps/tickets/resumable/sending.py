@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import Http404
 from redis.exceptions import RedisError
 
+from apps.common.api.errors import TemporarilyUnavailableError
 from apps.common.observability import metrics
 from apps.tickets.errors import ImageTooLargeError, UploadExpiredError, UploadLengthInvalidError, UploadTooLongError
 from apps.tickets.intake.body import IncomingBody
@@ -42,6 +43,19 @@ def held_or_finished(upload_id: uuid.UUID, *, ticket_id: int):
         if image is None and trouble:
             raise Http404 from trouble
         yield hold, image
+
+
+@contextmanager
+def begun(upload_id: uuid.UUID, *, ticket_id: int):
+    """The same of an upload that this request has begun, or whose key it has. That Redis has lost it since is no fault
+    of the request: raises TemporarilyUnavailableError in place of Http404, which would mean the ticket.
+    """
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(held_or_finished(upload_id, ticket_id=ticket_id))
+        except Http404 as exc:
+            raise TemporarilyUnavailableError from exc
+        yield found
 
 
 def declare_length(hold: Hold, length: int) -> None:

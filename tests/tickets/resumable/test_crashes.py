@@ -9,12 +9,13 @@ from unittest import mock
 
 from django.db import OperationalError
 
+from apps.common.api.errors import TemporarilyUnavailableError
 from apps.common.redis.wire import exchange
 from apps.tickets.errors import UploadOvertakenError
 from apps.tickets.intake.photo_check import PhotoCheck
 from apps.tickets.intake.stream import StagedPhoto
 from apps.tickets.models import Image
-from apps.tickets.resumable import finishing, holding, state
+from apps.tickets.resumable import finishing, holding, sending, state
 from apps.tickets.staging import store
 from apps.tickets.staging.servers import all_servers
 from apps.tickets.upkeep import reconcile
@@ -41,6 +42,12 @@ class StateTestCase(TusTestCase):
 
 
 class CrashTests(StateTestCase):
+    def test_upload_that_redis_loses_as_it_is_begun_does_not_mean_that_the_ticket_is_gone(self):
+        upload_id = self.upload_id(self.begun())
+        staging_redis().flushdb()
+        with self.assertRaises(TemporarilyUnavailableError), sending.begun(upload_id, ticket_id=self.ticket.pk):
+            self.fail("there is nothing to send to")
+
     def test_hold_of_a_killed_process_is_taken_by_force(self):
         path = self.begun(PHOTO[:1000])
         number, _ = self.take(path)
