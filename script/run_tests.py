@@ -29,9 +29,12 @@ EXPECTED_SKIPS = {
     "sqlite": ("needs PostgreSQL", "Database doesn't support feature", *NOT_EVERYWHERE),
 }
 
-# What may differ between databases: locks, constraints, queries of lists, statements of our own, migrations.
+# What may differ between databases: locks, constraints, queries of lists, statements of our own, migrations. And
+# test_access, which asks every route once.
 DEPENDS_ON_DATABASE = [
-    *("tests.accounts", "tests.support", "tests.tickets"),
+    *("tests.accounts", "tests.integrations.events"),
+    *(f"tests.tickets.{part}" for part in ("api", "delivery", "direct", "intake", "kinds", "lifecycle", "models")),
+    *("tests.tickets.resumable", "tests.tickets.upkeep", "tests.tickets.test_stats"),
     *(
         "tests.test_access",
         "tests.common.db.test_compiled_queries",
@@ -42,7 +45,6 @@ DEPENDS_ON_DATABASE = [
         "tests.operations.test_metrics_page",
         "tests.common.db.test_migrations",
         "tests.common.api.test_pagination",
-        "tests.tickets.api.test_polls",
         "tests.common.jobs.test_worker",
     ),
 ]
