@@ -7,7 +7,6 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import mark_safe
@@ -18,6 +17,7 @@ from rest_framework.exceptions import APIException
 from apps.common.admin.badge import badge
 from apps.common.admin.emails import OutgoingEmailAdmin
 from apps.common.admin.lists import LargeAdmin
+from apps.common.admin.shown_once import shown_once
 from apps.common.encryption import SecretUnreadableError
 from apps.common.mail.addresses import one_form
 from apps.guests.emails import invite, outbox
@@ -188,15 +188,9 @@ class GuestLinkAdmin(LargeAdmin):
             self.message_user(request, told, messages.ERROR)
             return redirect("admin:guests_guestlink_change", link_id)
         self.log_change(request, link, gettext("Link shown."))
-        context = self.admin_site.each_context(request) | {
-            "title": gettext("Guest link"),
-            "opts": self.opts,
-            "original": link,
-            "url": url,
-            "qr": mark_safe(qr_svg(url)),  # noqa: S308  made here, of hopla's own URL
-        }
-        headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-        return TemplateResponse(request, "admin/guest_link_shown.html", context, headers=headers)
+        qr = mark_safe(qr_svg(url))  # noqa: S308  made here, of hopla's own URL
+        shown = {"title": gettext("Guest link"), "secret": url, "qr": qr}
+        return shown_once(self, request, link, template="admin/guest_link_shown.html", **shown)
 
     @admin.action(description=_("Mail the selected links"), permissions=["use"])
     def mail(self, request, queryset):

@@ -10,7 +10,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import Http404
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -19,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.common.admin.badge import badge
 from apps.common.admin.lists import LargeAdmin, OwnerFilter, users_called
+from apps.common.admin.shown_once import shown_once
 from apps.integrations.endpoints import change_endpoint, ping, recover
 from apps.integrations.errors import WebhookDisabledError
 from apps.integrations.models import Endpoint
@@ -162,11 +162,5 @@ class EndpointAdmin(ReadOnly, LargeAdmin):
             return redirect("admin:integrations_endpoint_change", endpoint_id)
         secret = signing.rotate(endpoint)
         self.log_change(request, endpoint, gettext("Secret rotated."))
-        context = self.admin_site.each_context(request) | {
-            "title": gettext("New secret"),
-            "opts": self.opts,
-            "original": endpoint,
-            "secret": secret,
-        }
-        headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-        return TemplateResponse(request, "admin/webhook_secret.html", context, headers=headers)
+        shown = {"title": gettext("New secret"), "secret": secret}
+        return shown_once(self, request, endpoint, template="admin/webhook_secret.html", **shown)

@@ -4,7 +4,6 @@ make one for a user, who then is told it, as no page shows it again.
 
 from django import forms
 from django.contrib import admin, messages
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.text import format_lazy
 from django.utils.translation import gettext, ngettext
@@ -13,6 +12,7 @@ from rest_framework.exceptions import APIException
 
 from apps.common.admin.badge import badge
 from apps.common.admin.lists import LargeAdmin
+from apps.common.admin.shown_once import shown_once
 from apps.integrations.keys.making import make_key, require_room, revoke
 from apps.integrations.keys.scopes import Scope
 from apps.integrations.models import ApiKey
@@ -98,15 +98,8 @@ class ApiKeyAdmin(LargeAdmin):
         obj.refresh_from_db()
 
     def response_add(self, request, obj, post_url_continue=None):
-        """The page with the key, this once: an answer to a POST alone, which is in no history of a browser."""
-        context = self.admin_site.each_context(request) | {
-            "title": gettext("API key"),
-            "opts": self.opts,
-            "original": obj,
-            "secret": obj.secret,
-        }
-        headers = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-        return TemplateResponse(request, "admin/api_key_shown.html", context, headers=headers)
+        shown = {"title": gettext("API key"), "secret": obj.secret}
+        return shown_once(self, request, obj, template="admin/api_key_shown.html", **shown)
 
     # --- What is done with one ---
 
