@@ -63,9 +63,12 @@ class SessionTests(FlushedTestCase):
         session = session.replace("127.0.0.1:8000", f"127.0.0.1:{self.port}").replace(
             ".venv/bin/python", sys.executable
         )
-        pasted = subprocess.run(
-            ["sh"], input=session, cwd=ROOT, capture_output=True, text=True, timeout=SESSION_SECONDS
-        )
+        try:
+            pasted = subprocess.run(
+                ["sh"], input=session, cwd=ROOT, capture_output=True, text=True, timeout=SESSION_SECONDS
+            )
+        except subprocess.TimeoutExpired as hung:
+            self.fail(f"It hangs, after this: {(hung.stdout or b'').decode()[-5000:]}\n{(hung.stderr or b'').decode()}")
         self.assertEqual(pasted.stderr, "")
         return pasted.stdout
 
@@ -97,7 +100,8 @@ class SessionTests(FlushedTestCase):
         self.assertIn("  ping  webhook ", told[0])
         self.assertRegex(told[1], r'  ticket.created  ticket \d+ "Flat 12" \(ORDER-77\), pending, 0 of 2 stored  #1')
         self.assertRegex(told[2], r'  ticket.completed  ticket \d+ "Flat 12" \(ORDER-77\), completed, 2 of 2 stored')
-        self.assertRegex(told[3], r"  ticket.completed  .*  \(again\)$")
+        replayed = [line for line in told[3:] if line.endswith("  (again)")]  # what is recovered may come before it
+        self.assertRegex(replayed[0], "  ticket.completed  ")
         self.assertRegex(pasted, r'"next":.*\n.*"type":"ticket.completed"')
         self.assertRegex(pasted, r'"status":"pending".*\n(.*\n)*{"count":\d+}')
         self.assertIn('"secret":"whsec_', pasted)

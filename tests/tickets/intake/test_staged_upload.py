@@ -16,10 +16,10 @@ PHOTO = jpeg_bytes(1, size=1_000_000)
 class StagedUploadTestCase(HoplaAssertions, SimpleTestCase):
     def setUp(self):
         super().setUp()
-        self.id = uuid.uuid4()
+        self.upload_id = uuid.uuid4()
 
     def upload(self, *, offset=0, user="7"):
-        return StagedUpload(self.id, expected_size=len(PHOTO), user=user, offset=offset)
+        return StagedUpload(self.upload_id, expected_size=len(PHOTO), user=user, offset=offset)
 
 
 class ContinuedUploadTests(StagedUploadTestCase):
@@ -36,7 +36,7 @@ class ContinuedUploadTests(StagedUploadTestCase):
     def test_upload_is_continued_where_it_ended(self):
         for offset in (100, 200_000, 700_000, len(PHOTO)):
             with self.subTest(offset):
-                self.id = uuid.uuid4()
+                self.upload_id = uuid.uuid4()
                 first = self.upload()
                 first.write(PHOTO[:offset])
                 first.flush()
@@ -45,10 +45,10 @@ class ContinuedUploadTests(StagedUploadTestCase):
                 second.write(PHOTO[offset:])
                 second.finish()
 
-                self.assertEqual((second.offset, store.read(self.id, len(PHOTO))), (len(PHOTO), PHOTO))
+                self.assertEqual((second.offset, store.read(self.upload_id, len(PHOTO))), (len(PHOTO), PHOTO))
                 self.assertEqual(store.bytes_in_use(), len(PHOTO))
-                self.assertGreater(staging_redis().ttl(store.key_of(self.id)), store.INCOMING_TTL_SECONDS)
-                store.discard(self.id)
+                self.assertGreater(staging_redis().ttl(store.key_of(self.upload_id)), store.INCOMING_TTL_SECONDS)
+                store.discard(self.upload_id)
                 self.assert_nothing_staged()
 
     def test_upload_whose_bytes_are_gone_is_not_continued(self):
@@ -70,8 +70,8 @@ class ContinuedUploadTests(StagedUploadTestCase):
 
         upload.write(PHOTO[PIECE_BYTES:])
         upload.finish()
-        self.assertEqual(store.read(self.id, len(PHOTO)), PHOTO)
-        store.discard(self.id)
+        self.assertEqual(store.read(self.upload_id, len(PHOTO)), PHOTO)
+        store.discard(self.upload_id)
 
     def assert_nothing_staged(self):
         self.assertEqual((staged_photos(), store.bytes_in_use()), ([], 0))
@@ -80,7 +80,7 @@ class ContinuedUploadTests(StagedUploadTestCase):
 class CheckTests(StagedUploadTestCase):
     def test_photo_is_judged_again_from_staging(self):
         photo = jpeg_bytes(2, size=700_000)
-        upload = StagedUpload(self.id, expected_size=len(photo))
+        upload = StagedUpload(self.upload_id, expected_size=len(photo))
         upload.write(photo[:300_000])
         upload.flush()
 

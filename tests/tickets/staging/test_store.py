@@ -16,7 +16,7 @@ from tests.case import HoplaAssertions, staged_photos, staging_redis
 class StagingTestCase(HoplaAssertions, SimpleTestCase):
     def setUp(self):
         super().setUp()
-        self.id = uuid.uuid4()
+        self.upload_id = uuid.uuid4()
 
     def stage(self, size: int, *, image_id=None):
         image_id = image_id or uuid.uuid4()
@@ -30,19 +30,19 @@ class StagingTestCase(HoplaAssertions, SimpleTestCase):
 
 class BytesTests(StagingTestCase):
     def test_pieces_become_the_photo(self):
-        store.reserve(self.id, 100)
+        store.reserve(self.upload_id, 100)
 
-        self.assertTrue(store.write(self.id, b"front, ", offset=0, size=10))
-        self.assertTrue(store.write(self.id, b"back, ", offset=7, size=13))
-        self.assertTrue(store.write_last(self.id, b"and ", b"end", offset=13))
-        self.assertEqual(store.read(self.id, 20), b"front, back, and end")
+        self.assertTrue(store.write(self.upload_id, b"front, ", offset=0, size=10))
+        self.assertTrue(store.write(self.upload_id, b"back, ", offset=7, size=13))
+        self.assertTrue(store.write_last(self.upload_id, b"and ", b"end", offset=13))
+        self.assertEqual(store.read(self.upload_id, 20), b"front, back, and end")
 
     def test_room_is_made_once(self):
-        store.reserve(self.id, 400_000)
-        store.write(self.id, b"x" * 200_000, offset=0, size=400_000)
-        store.write_last(self.id, b"y" * 200_000, offset=200_000)
+        store.reserve(self.upload_id, 400_000)
+        store.write(self.upload_id, b"x" * 200_000, offset=0, size=400_000)
+        store.write_last(self.upload_id, b"y" * 200_000, offset=200_000)
 
-        taken = staging_redis().memory_usage(store.key_of(self.id))
+        taken = staging_redis().memory_usage(store.key_of(self.upload_id))
         self.assertLess(taken, 400_000 * 1.25)  # written one after another they take twice their size
 
     def test_what_a_form_had_beside_the_photo_is_not_the_photos(self):
@@ -59,47 +59,47 @@ class BytesTests(StagingTestCase):
                 self.assertIn(self.seconds_to_live(image_id), range(61, settings.STAGING_TTL_SECONDS + 1))
 
     def test_part_of_a_photo(self):
-        store.write_last(self.id, b"0123456789", offset=0)
+        store.write_last(self.upload_id, b"0123456789", offset=0)
 
-        self.assertEqual(store.read_range(self.id, 2, 3), b"234")
-        self.assertEqual(store.read_range(self.id, 8, 100), b"89")
-        self.assertEqual(store.read_range(self.id, 10, 5), b"")
+        self.assertEqual(store.read_range(self.upload_id, 2, 3), b"234")
+        self.assertEqual(store.read_range(self.upload_id, 8, 100), b"89")
+        self.assertEqual(store.read_range(self.upload_id, 10, 5), b"")
         self.assertEqual(store.read_range(uuid.uuid4(), 0, 5), b"")
 
     def test_photo_that_is_not_whole_is_not_read(self):
-        store.write_last(self.id, b"half", offset=0)
+        store.write_last(self.upload_id, b"half", offset=0)
 
         with self.assertRaises(store.StagedBytesGoneError):
-            store.read(self.id, 5)
+            store.read(self.upload_id, 5)
 
     def test_photo_that_is_gone_is_not_read(self):
         with self.assertRaises(store.StagedBytesGoneError):
-            store.read(self.id, 5)
+            store.read(self.upload_id, 5)
 
     def test_piece_tells_that_those_before_it_are_gone(self):
         for write_on in (
-            lambda: store.write(self.id, b"back", offset=7, size=20),
-            lambda: store.write_last(self.id, b"back", offset=7),
-            lambda: store.write_last(self.id, offset=7),
+            lambda: store.write(self.upload_id, b"back", offset=7, size=20),
+            lambda: store.write_last(self.upload_id, b"back", offset=7),
+            lambda: store.write_last(self.upload_id, offset=7),
         ):
             with self.subTest():
-                store.write(self.id, b"front, ", offset=0, size=20)
-                store.discard(self.id)
+                store.write(self.upload_id, b"front, ", offset=0, size=20)
+                store.discard(self.upload_id)
 
                 self.assertFalse(write_on())
 
     def test_piece_that_is_sent_twice_is_there_once(self):
-        store.write(self.id, b"front, ", offset=0, size=20)
+        store.write(self.upload_id, b"front, ", offset=0, size=20)
         for _ in range(2):
-            store.write(self.id, b"back, ", offset=7, size=20)
-            store.write_last(self.id, b"end", offset=13)
+            store.write(self.upload_id, b"back, ", offset=7, size=20)
+            store.write_last(self.upload_id, b"end", offset=13)
 
-        self.assertEqual(store.read(self.id, 16), b"front, back, end")
+        self.assertEqual(store.read(self.upload_id, 16), b"front, back, end")
 
     def test_discard_leaves_nothing(self):
-        self.stage(10, image_id=self.id)
+        self.stage(10, image_id=self.upload_id)
 
-        store.discard(self.id)
+        store.discard(self.upload_id)
 
         self.assertEqual((staged_photos(), store.bytes_in_use()), ([], 0))
 
@@ -121,22 +121,22 @@ class BytesTests(StagingTestCase):
 
 class BudgetTests(StagingTestCase):
     def test_reservation_counts_from_the_first_byte_to_the_last(self):
-        store.reserve(self.id, 1000)
+        store.reserve(self.upload_id, 1000)
         self.assertEqual(store.bytes_in_use(), 1000)
-        store.write(self.id, b"x" * 600, offset=0, size=1000)
+        store.write(self.upload_id, b"x" * 600, offset=0, size=1000)
         self.assertEqual(store.bytes_in_use(), 1000)
-        store.write_last(self.id, offset=600)
+        store.write_last(self.upload_id, offset=600)
         self.assertEqual(store.bytes_in_use(), 600)
-        store.discard(self.id)
+        store.discard(self.upload_id)
         self.assertEqual(store.bytes_in_use(), 0)
 
     def test_reserving_or_keeping_twice_counts_once(self):
         for size in (1000, 1000, 700):
-            store.reserve(self.id, size)
+            store.reserve(self.upload_id, size)
         self.assertEqual(store.bytes_in_use(), 1000)
-        store.write(self.id, b"x" * 500, offset=0, size=700)
-        store.write_last(self.id, offset=500)
-        store.write_last(self.id, offset=500)
+        store.write(self.upload_id, b"x" * 500, offset=0, size=700)
+        store.write_last(self.upload_id, offset=500)
+        store.write_last(self.upload_id, offset=500)
         self.assertEqual(store.bytes_in_use(), 500)
 
     @override_settings(STAGING_MAX_BYTES=1000)
@@ -145,7 +145,7 @@ class BudgetTests(StagingTestCase):
         store.reserve(uuid.uuid4(), 400)
 
         with self.assertRaises(StagingFullError):
-            store.reserve(self.id, 1)
+            store.reserve(self.upload_id, 1)
         self.assertEqual(store.bytes_in_use(), 1000)
 
     @override_settings(STAGING_MAX_BYTES=800)
@@ -275,7 +275,7 @@ class GrowthTests(StagingTestCase):
 
         for write in (partial(store.write, size=100), store.write_last):
             with self.assertRaises(StagingFullError):
-                write(self.id, b"x" * 100, offset=0)
+                write(self.upload_id, b"x" * 100, offset=0)
         self.assertEqual((staged_photos(), store.bytes_in_use()), ([str(other)], 950))
 
     @override_settings(STAGING_MAX_BYTES=100_000)
@@ -337,13 +337,13 @@ class GrowthTests(StagingTestCase):
         store.require_room(100)
 
         with self.assertRaises(StagingFullError):
-            store.write(self.id, b"x" * 100, offset=0, size=100)
+            store.write(self.upload_id, b"x" * 100, offset=0, size=100)
         with self.assertRaises(StagingFullError):  # and everyone else is asked from now on
             store.require_room(100)
-        self.assertEqual(staging_redis().exists(store.key_of(self.id)), 0)
+        self.assertEqual(staging_redis().exists(store.key_of(self.upload_id)), 0)
 
     def test_whoever_writes_has_asked(self):
-        store.reserve(self.id, 100, user="ann")
+        store.reserve(self.upload_id, 100, user="ann")
 
         self.assertTrue(self.has_asked("ann"))
 
@@ -441,20 +441,20 @@ class ShareTests(StagingTestCase):
 
 class ExpiryTests(StagingTestCase):
     def test_every_key_of_a_photo_has_an_end(self):
-        store.reserve(self.id, 10)
-        store.write(self.id, b"x" * 10, offset=0, size=10)
-        self.assertIn(self.seconds_to_live(self.id), range(1, store.INCOMING_TTL_SECONDS + 1))
+        store.reserve(self.upload_id, 10)
+        store.write(self.upload_id, b"x" * 10, offset=0, size=10)
+        self.assertIn(self.seconds_to_live(self.upload_id), range(1, store.INCOMING_TTL_SECONDS + 1))
         with override_settings(STAGING_TTL_SECONDS=3600):
-            store.write_last(self.id, offset=10)
-        self.assertIn(self.seconds_to_live(self.id), range(store.INCOMING_TTL_SECONDS + 1, 3601))
+            store.write_last(self.upload_id, offset=10)
+        self.assertIn(self.seconds_to_live(self.upload_id), range(store.INCOMING_TTL_SECONDS + 1, 3601))
 
     def test_expired_photo_gives_its_budget_back(self):
         with override_settings(STAGING_TTL_SECONDS=1):
             expiring = self.stage(1000)
 
         self.wait_until(lambda: expiring in store.which_are_gone([expiring]))
-        store.discard(self.id)  # any change forgets what has expired
-        self.wait_until(lambda: store.discard(self.id) or store.bytes_in_use() == 0)
+        store.discard(self.upload_id)  # any change forgets what has expired
+        self.wait_until(lambda: store.discard(self.upload_id) or store.bytes_in_use() == 0)
 
     def test_upload_that_stopped_coming_gives_its_budget_back_to_whoever_needs_it(self):
         with mock.patch.object(store, "INCOMING_TTL_SECONDS", 1), override_settings(STAGING_MAX_BYTES=1000):
@@ -465,18 +465,18 @@ class ExpiryTests(StagingTestCase):
 
     def there_is_room(self) -> bool:
         try:
-            store.reserve(self.id, 1000)
+            store.reserve(self.upload_id, 1000)
         except StagingFullError:
             return False
         return True
 
     def test_each_piece_prolongs_the_reservation(self):
         with mock.patch.object(store, "INCOMING_TTL_SECONDS", 2):
-            store.reserve(self.id, 1000)
-        store.write(self.id, b"x", offset=0, size=1000)
+            store.reserve(self.upload_id, 1000)
+        store.write(self.upload_id, b"x", offset=0, size=1000)
 
         other = uuid.uuid4()
         with mock.patch.object(store, "INCOMING_TTL_SECONDS", 2):
             store.reserve(other, 10)
         self.wait_until(lambda: store.discard(uuid.uuid4()) or store.bytes_in_use() == 1000)
-        self.assertEqual(store.sample(10, server=all_servers()[0]), [str(self.id)])
+        self.assertEqual(store.sample(10, server=all_servers()[0]), [str(self.upload_id)])

@@ -1,12 +1,11 @@
 import ipaddress
-import signal
-import threading
 from contextlib import contextmanager
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from rest_framework.exceptions import APIException
 
+from apps.common.stop_signals import StopSignals
 from apps.integrations.endpoints import make_endpoint
 from apps.integrations.management.receiver import Receiver
 from apps.integrations.management.verification import is_secret
@@ -42,12 +41,13 @@ class Command(BaseCommand):
             receiver = Receiver((host, port), tell=tell, show=show, status=status)
         except OSError as exc:
             raise CommandError(f"Nothing can listen on port {port} of {host}: {exc.strerror}.") from exc
+        stop = StopSignals()
         with receiver, endpoint_of(user, receiver.url, events) as endpoint:
             receiver.secrets = [secret] if secret else signing.secrets_of(endpoint)
             whose = f"webhook {endpoint.pk} of {user}" if endpoint else "whoever has the secret"
             with receiver.serving():
                 tell(f"Listening at {receiver.url} for {whose}. Ctrl-C stops it.")
-                wait_until_stopped()
+                stop.wait()
 
     def _printers(self, *, as_json: bool):
         def show(body: bytes) -> None:
@@ -98,10 +98,3 @@ def endpoint_of(username: str | None, url: str, events: list[str]):
         yield endpoint
     finally:
         Endpoint.objects.filter(pk=endpoint.pk).delete()
-
-
-def wait_until_stopped() -> None:
-    stop = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stop.set())
-    stop.wait()

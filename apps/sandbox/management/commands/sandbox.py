@@ -1,10 +1,9 @@
-import signal
-import threading
 from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.common.stop_signals import StopSignals
 from apps.sandbox.account import AccountError, account_of, upload_prefix_of
 
 DEFAULT_ADDRESS = ("127.0.0.1", 8089)
@@ -37,9 +36,7 @@ class Command(BaseCommand):
             server.start()
         except PortInUseError as exc:
             raise CommandError(f"{exc} Name another one with --port, or stop what listens there.") from exc
-        stop = threading.Event()
-        for name in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(name, lambda *_: stop.set())
+        stop = StopSignals()
         self.stdout.write(f"Sandbox of the cloud {server.cloud.account.cloud_name} at {server.url}")
         self.stdout.flush()
         stop.wait()
