@@ -25,8 +25,9 @@ from apps.common.http.unparsed import refuse
 from apps.common.http.unread_body import read_off
 
 # Of 16 clients that keep their connections, the busier of two processes has 8 then, and 11 or 12 without; behind nginx
-# likewise. Three times as long shares no better, and costs a fifth of the requests that come on new connections. With
-# SO_REUSEPORT in its place, a process that restarts resets the connections in its queue: 1 in 130 here.
+# likewise. With 9, as often when one more was no reason to wait, the slowest requests take a tenth longer. Three times
+# as long shares no better, and costs a fifth of the requests that come on new connections. With SO_REUSEPORT in its
+# place, a process that restarts resets the connections in its queue: 1 in 130 here.
 COURTESY_SECONDS = 0.001
 # A thread that waits costs nothing, there are many; and a client that makes its next photo ready, or a proxy on a busy
 # machine, often takes longer than a few milliseconds.
@@ -67,8 +68,8 @@ class WebWorker(ThreadWorker):
         _connections[_place_of(self)] = self.nr_conns if self.alive else _NO_PROCESS
 
     def accept(self, listener):
-        """Leaves the connection to a process that has at least two fewer, if that one accepts it within a moment."""
-        if self.nr_conns > min(_connections) + 1:
+        """Leaves the connection to a process that has fewer, if that one accepts it within a moment."""
+        if self.nr_conns > min(_connections):
             time.sleep(COURTESY_SECONDS)
         super().accept(listener)  # which does nothing if another process has accepted it
 

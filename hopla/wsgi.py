@@ -9,6 +9,7 @@ from django.core.handlers.base import reset_urlconf
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
+from django.urls import get_resolver
 from django.utils.http import parse_header_parameters
 
 from apps.common.db.release import release_connection
@@ -64,4 +65,5 @@ def give_connection_back(**kwargs) -> None:
 
 end_requests_briefly()
 django.setup(set_prefix=False)
+get_resolver().url_patterns  # noqa: B018  loads all views, or the first request of each process takes 0.15 s longer
 application = Handler()

@@ -1,9 +1,13 @@
 """Types that break Django's own request, and what a request leaves behind, past the real web server."""
 
 import http.client
+import subprocess
+import sys
 from unittest import skipUnless
 
+from django.conf import settings
 from django.db import connection as database
+from django.test import SimpleTestCase
 
 from tests.case import CommittingTestCase
 from tests.makers import jpeg_bytes, make_ticket, make_user, token_for
@@ -24,6 +28,13 @@ class UnreadableTypeTests(CommittingTestCase):
                     headers |= {"Content-Type": f"image/jpeg{parameters}"}
                     connection.request("POST", f"/api/v1/tickets/{ticket.pk}/images/", jpeg_bytes(), headers)
                     self.assertEqual(connection.getresponse().status, 202)
+
+
+class LoadingTests(SimpleTestCase):
+    def test_views_are_loaded_before_the_first_request(self):
+        asked = "import sys, hopla.wsgi; print('hopla.urls' in sys.modules)"
+        loaded = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, cwd=settings.BASE_DIR)
+        self.assertEqual((loaded.stdout, loaded.stderr), ("True\n", ""))
 
 
 @skipUnless(database.vendor == "postgresql", "needs PostgreSQL's pool of connections")

@@ -7,6 +7,7 @@ tus-node, with `--peer tus-node`: tus-node-server as its README starts it, which
 keeps the files on disk; each photo is one request, the protocol's creation with upload. Its `python` is Node.js.
 """
 
+import os
 import statistics
 
 from bench.peers.tus_node import TusNode
@@ -29,6 +30,7 @@ def measure(stage: Stage, options) -> list[Table]:
     for number in range(options.rounds):
         turn = number % len(contenders)  # none is always the first, when the machine may be quieter
         for contender in contenders[turn:] + contenders[:turn]:
+            os.sync()  # or a database would wait for the disk that another contender has filled
             load = {"seconds": options.seconds, "photo_bytes": PHOTO_BYTES}
             measure_round(stage, contender, many, clients=MANY, **load)
             measure_round(stage, contender, some, clients=SOME, **load)
