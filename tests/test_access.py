@@ -13,7 +13,7 @@ from django.contrib.auth.tokens import default_token_generator
 from django.contrib.contenttypes.models import ContentType
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
-from django.test import Client, override_settings
+from django.test import Client, override_settings, tag
 from django.urls import URLPattern, get_resolver
 from django.urls.resolvers import RegexPattern
 from rq import SimpleWorker
@@ -285,6 +285,7 @@ class EndpointTests(AccessTestCase):
         clients = {role: client_for(self.users.get(role)) for role in ROLES} | {"guest": guest_client(self.link)}
         self.assert_table([row for row in rows_of(ENDPOINTS) if not row[1].startswith("admin/")], clients.get)
 
+    @tag("any_database")
     def test_with_jwts(self):
         clients = {role: bearer_client_for(user) for role, user in self.users.items()}
         clients |= {"anonymous": client_for(), "guest": guest_client(self.link)}
@@ -303,6 +304,7 @@ class EndpointTests(AccessTestCase):
             f"apps/integrations/keys/scopes.py. Scopes: {', '.join(Scope.values)}.",
         )
 
+    @tag("any_database")
     def test_with_keys(self):
         every = tuple(Scope)
         client_with = cache(lambda scopes: key_client(make_api_key(self.owner, scopes=scopes)[1]))
@@ -437,6 +439,7 @@ class AdminModelTests(AccessTestCase):
         self.assertEqual(lines_of(found), lines_of(rows))
 
 
+@tag("any_database")
 class AdminPartTests(AccessTestCase):
     def test_parts_of_the_admin(self):
         enqueue_password_reset("ana@example.com", language="en")

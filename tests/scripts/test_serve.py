@@ -17,7 +17,6 @@ from django.test import SimpleTestCase, tag
 
 from script import prepare, serve
 from script.servers import CannotStart
-from tests.flush import FlushedTestCase
 from tests.scripts.programs import output_of, pid_of_child, read_until, start_command
 
 SERVE = [sys.executable, "-m", "script.serve"]
@@ -90,53 +89,6 @@ class MissingServicesTests(SimpleTestCase):
 
 
 @tag("slow")
-class ServerTests(FlushedTestCase):
-    def start_server(self, *arguments):
-        port = serve.free_port()
-        environment = {"PORT": str(port), "DEBUG": "on", "WEB_CONCURRENCY": "1"}
-        environment |= dict.fromkeys(["REDIS_URL", "STAGING_REDIS_URL", "CLOUDINARY_URL"], "")
-        program = start_command([*SERVE, *arguments], environment=environment)
-        self.addCleanup(program.stdout.close)
-        self.addCleanup(program.wait)
-        self.addCleanup(program.terminate)
-        return program, port
-
-    def get(self, url: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(urlsplit(url).netloc)
-        with contextlib.closing(connection):
-            connection.request("GET", urlsplit(url).path)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-
-    def test_everything_comes_up_and_goes_down_together(self):
-        """At a second address besides: one of this machine alone, as there may be no network where tests run."""
-        program, port = self.start_server("--lan=127.0.0.2")
-        printed = read_until(program, f"hopla is up at http://127.0.0.1:{port}")
-        self.assertEqual(self.get(f"http://127.0.0.1:{port}/readyz")[0], 200)
-        printed += read_until(program, "EVERYONE IN THIS NETWORK")
-        self.assertIn("the sandbox at http://127.0.0.2:", printed)
-        [token] = re.findall(rf"\n  http://127\.0\.0\.2:{port}/u/(.{{43}})/\n", printed)
-        status, page = self.get(f"http://127.0.0.2:{port}/u/{token}/")
-        self.assertEqual(status, 200)
-        self.assertIn("A blue car, for a guest", page)
-        program.send_signal(signal.SIGTERM)
-        printed += output_of(program)
-        self.assertTrue(printed.endswith("hopla: stopped.\n"))
-        self.assertEqual(printed.count(token), 1)
-        self.assertEqual(program.returncode, 0)
-        self.assertTrue(serve.is_free(port))
-        self.assertTrue(serve.is_free(port, "127.0.0.2"))
-
-    def test_death_of_the_worker_ends_everything_with_its_name(self):
-        program, port = self.start_server()
-        read_until(program, "hopla is up")
-        os.kill(pid_of_child(program.pid, "rqworker"), signal.SIGKILL)
-        self.assertIn("hopla: worker ended with signal SIGKILL.", output_of(program))
-        self.assertEqual(program.returncode, 1)
-        self.assertTrue(serve.is_free(port))
-
-
-@tag("slow")
 class FreshCheckoutTests(SimpleTestCase):
     """script/server's program in a checkout of its own, with nothing in the environment that names a server."""
 
@@ -145,40 +97,72 @@ class FreshCheckoutTests(SimpleTestCase):
         for name in ("script", "hopla", "apps"):
             shutil.copytree(settings.BASE_DIR / name, self.checkout / name)  # with what is compiled: that takes seconds
         shutil.copy(settings.BASE_DIR / "manage.py", self.checkout)
+        self.port = serve.free_port()
 
-    def start_server(self, command=SERVE, **environment):
-        """The program, and what it prints once it is up."""
-        nothing = dict.fromkeys(["DATABASE_URL", "REDIS_URL", "STAGING_REDIS_URL", "CLOUDINARY_URL"], "")
-        environment = nothing | {"PORT": str(serve.free_port()), "DEBUG": "on", "WEB_CONCURRENCY": "1"} | environment
+    def start_server(self, *command, until: str):
+        """The program, and what it prints until then."""
+        environment = dict.fromkeys(["DATABASE_URL", "REDIS_URL", "STAGING_REDIS_URL", "CLOUDINARY_URL"], "")
+        environment |= {"PORT": str(self.port), "DEBUG": "on", "WEB_CONCURRENCY": "1"}
         program = start_command(command, environment=environment, cwd=self.checkout)
         self.addCleanup(program.stdout.close)
         self.addCleanup(program.wait)
         self.addCleanup(program.terminate)
-        return program, read_until(program, "  Cloudinary ")
+        return program, read_until(program, until)
 
-    def stop(self, program):
-        program.terminate()
-        self.assertTrue(output_of(program).endswith("hopla: stopped.\n"))
+    def get(self, url: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection(urlsplit(url).netloc)
+        with contextlib.closing(connection):
+            connection.request("GET", urlsplit(url).path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
 
-    def test_starts_on_sqlite_then_on_a_postgres_of_its_own_and_again_on_the_same_data(self):
-        """In one test, since each start takes seconds."""
-        data = self.checkout / "var" / "postgresql"
-        program, printed = self.start_server([sys.executable, "-c", SERVE_WITHOUT_POSTGRES])
+    def manage(self, variables: str, *command: str) -> str:
+        """What manage.py prints in another terminal."""
+        line = f"{variables} {sys.executable} manage.py {' '.join(command)}"
+        return output_of(start_command(["sh", "-c", line], cwd=self.checkout))
+
+    def test_three_starts_in_the_same_folder(self):
+        """One test, since each of them takes seconds."""
+        self.check_start_without_a_postgres_that_fits()
+        token = self.check_start_on_a_postgres_of_its_own_beside_what_is_in_sqlite()
+        self.check_start_on_the_same_data_also_for_the_network(token)
+
+    def check_start_without_a_postgres_that_fits(self):
+        program, printed = self.start_server(sys.executable, "-c", SERVE_WITHOUT_POSTGRES, until="  Cloudinary ")
         self.assertIn("hopla: There is no PostgreSQL on PATH, and no wheel of it fits this machine.", printed)
         self.assertIn(f"database       {self.checkout.resolve() / 'var' / 'db.sqlite3'}\n", printed)
-        self.assertFalse(data.exists())
         program.terminate()
         output_of(program)
-        guest_pages = set()
-        for _ in range(2):
-            program, printed = self.start_server()
-            self.assertIn("a private PostgreSQL, its data in var/postgresql\n", printed)
-            self.assertIn("what is in var/db.sqlite3 is still there: DATABASE_URL=sqlite:///var/db.sqlite3", printed)
-            variables = read_until(program, "export ").rpartition("export ")[2]
-            manage = f"{variables.strip()} {sys.executable} manage.py migrate --check"
-            self.assertEqual(output_of(start_command(["sh", "-c", manage], cwd=self.checkout)), "")
-            made_at = (data / "PG_VERSION").stat().st_mtime
-            guest_pages |= set(re.findall("/u/.{43}/", read_until(program, "/u/")))
-            self.stop(program)
-        self.assertEqual(len(guest_pages), 1)
-        self.assertEqual((data / "PG_VERSION").stat().st_mtime, made_at)
+
+    def check_start_on_a_postgres_of_its_own_beside_what_is_in_sqlite(self) -> str:
+        """Everything comes up and goes down together. Returns the token of the guests' page."""
+        program, printed = self.start_server(*SERVE, until="/u/")
+        self.assertIn("a private PostgreSQL, its data in var/postgresql\n", printed)
+        self.assertIn("what is in var/db.sqlite3 is still there: DATABASE_URL=sqlite:///var/db.sqlite3", printed)
+        self.assertIn(f"hopla is up at http://127.0.0.1:{self.port} ", printed)
+        self.assertEqual(self.get(f"http://127.0.0.1:{self.port}/readyz")[0], 200)
+        [variables] = re.findall("^export (.*)$", printed, re.MULTILINE)
+        self.assertEqual(self.manage(variables, "migrate", "--check"), "")
+        [token] = re.findall("/u/(.{43})/", printed)
+        program.terminate()
+        printed += output_of(program)
+        self.assertRegex(printed, r"hopla: stopped\.\n\Z")
+        self.assertEqual(printed.count(token), 1)
+        self.assertEqual(program.returncode, 0)
+        self.assertTrue(serve.is_free(self.port))
+        return token
+
+    def check_start_on_the_same_data_also_for_the_network(self, token: str):
+        """At a second address of this machine alone, as there may be no network here. The death of the worker ends
+        everything, with its name."""
+        program, printed = self.start_server(*SERVE, "--lan=127.0.0.2", until="EVERYONE IN THIS NETWORK")
+        self.assertIn("the sandbox at http://127.0.0.2:", printed)
+        self.assertIn(f"\n  http://127.0.0.2:{self.port}/u/{token}/\n", printed)  # the page of the start before
+        status, page = self.get(f"http://127.0.0.2:{self.port}/u/{token}/")
+        self.assertEqual(status, 200)
+        self.assertIn("A blue car, for a guest", page)
+        os.kill(pid_of_child(program.pid, "rqworker"), signal.SIGKILL)
+        self.assertIn("hopla: worker ended with signal SIGKILL.", output_of(program))
+        self.assertEqual(program.returncode, 1)
+        self.assertTrue(serve.is_free(self.port))
+        self.assertTrue(serve.is_free(self.port, "127.0.0.2"))

@@ -77,13 +77,11 @@ class ImagesView(ListQueryMixin, ListAPIView):
         key = idempotency.key_of(request)
         if key is None:
             return self._take(ticket)
-        if kept := idempotency.find_answer(user_id=request.user.pk, key=key):
-            return self._replay(kept, ticket)
         with idempotency.held(user=request.user, key=key):
-            # The first request may have ended in between.
-            if kept := idempotency.find_answer(user_id=request.user.pk, key=key):
-                return self._replay(kept, ticket)
-            return self._take(ticket, key)
+            kept = idempotency.find_answer(user_id=request.user.pk, key=key)
+            if kept is None:
+                return self._take(ticket, key)
+        return self._replay(kept, ticket)  # out here: its body may take long to arrive, and nothing is taken
 
     def _take(self, ticket: Ticket, key: str | None = None) -> Response:
         named = self.request.query_params.getlist(SLOT)
