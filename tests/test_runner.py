@@ -1,5 +1,6 @@
 import json
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import SimpleTestCase, TestCase, tag
 
+from script.run_tests import EXPECTED_SKIPS
 from tests.flush import FlushedTestCase
 from tests.runner import (
     Counting,
@@ -23,6 +25,18 @@ from tests.runner import (
     redis_url_for,
     report_of,
 )
+
+
+class SkipTests(SimpleTestCase):
+    def test_reasons_that_name_a_database_are_expected_on_the_other_one(self):
+        """An unexpected skip fails CI, and a part of the suite may run on SQLite for the first time."""
+        sources = "".join(path.read_text() for path in (settings.BASE_DIR / "tests").rglob("test_*.py"))
+        expected = {"postgresql": EXPECTED_SKIPS["sqlite"], "sqlite": EXPECTED_SKIPS["postgres"]}
+        reasons = re.findall(r'skipUnless\(connection\.vendor == "(\w+)", "(.*)"\)', sources)
+        self.assertGreater(len(reasons), 20)
+        for database, reason in reasons:
+            with self.subTest(reason):
+                self.assertTrue(reason.startswith(expected[database]))
 
 
 class ProcessTests(FlushedTestCase):

@@ -148,7 +148,7 @@ class DataTests(ApiTestCase):
         self.assertEqual((event.image_id, event.owner_id), (self.image.pk, self.user.pk))
         self.assertLess(event.at, timezone.now())
 
-    @skipUnless(connection.vendor == "postgresql", "the statement is PostgreSQL's")
+    @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL, whose statement it is")
     def test_statement_and_steps_write_the_same(self):
         store(self.image)
         for ticket, image in ((self.ticket, self.image), (self.ticket, None), (make_ticket(self.user), None)):
@@ -167,7 +167,7 @@ class DataTests(ApiTestCase):
 
 
 class ReadersAtOnceTests(CommittingTestCase):
-    @skipUnless(connection.vendor == "postgresql", "needs row locks")
+    @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL, which locks rows")
     def test_all_get_one_text(self):
         ticket = make_ticket(num_images=9)
         for position in range(1, 9):

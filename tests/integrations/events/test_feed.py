@@ -23,7 +23,7 @@ from tests.case import ApiTestCase, CommittingTestCase
 from tests.makers import begin_attempt, client_for, guest_client, make_guest_link, make_image, make_ticket, make_user
 
 URL = "/api/v1/events/"
-ON_POSTGRESQL = skipUnless(connection.vendor == "postgresql", "SQLite has one writer at a time")
+ON_POSTGRESQL = skipUnless(connection.vendor == "postgresql", "needs PostgreSQL: SQLite has one writer at a time")
 
 
 class FeedTestCase(CommittingTestCase):

@@ -259,7 +259,7 @@ class AtOnceTests(CommittingTestCase):
         types = Counter(Event.objects.filter(ticket_id=ticket.pk).values_list("type", flat=True))
         self.assertEqual(types, {"image.stored": 1, "ticket.completed": 1})
 
-    @skipUnless(connection.vendor == "postgresql", "a killed session is PostgreSQL's")
+    @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL, where a session can be killed")
     def test_session_that_dies_between_move_and_commit_leaves_neither(self):
         ticket = make_ticket(num_images=1)
         image = make_image(ticket)
