@@ -56,9 +56,15 @@ def _open_to_all(path: Path) -> bool:
 
 # --- Redis ---
 
+MEMORY_IS_KEPT = {"MALLOC_TRIM_THRESHOLD_": str(10**12), "MALLOC_MMAP_THRESHOLD_": str(32 * 1024**2)}
 
-def start_redis(children: Children, *, folder: Path, max_bytes: int, name: str = "redis") -> str:
-    """Starts a Redis that keeps everything in memory, at most `max_bytes`, and returns its URL."""
+
+def start_redis(
+    children: Children, *, folder: Path, max_bytes: int, name: str = "redis", keeps_memory: bool = False
+) -> str:
+    """Starts a Redis that keeps everything in memory, at most `max_bytes`, and returns its URL. `keeps_memory`: it does
+    not give memory back to the system that it will soon need again, if it is one that uses glibc's allocator.
+    """
     socket = folder / f"{name}.sock"
     options = {
         "port": 0,
@@ -75,7 +81,8 @@ def start_redis(children: Children, *, folder: Path, max_bytes: int, name: str =
     command = [redis_program()]
     for option, value in options.items():
         command += [f"--{option}", str(value)]
-    child = children.start(name, command, cwd=folder, serves_others=True)
+    environment = os.environ | (MEMORY_IS_KEPT if keeps_memory else {})
+    child = children.start(name, command, cwd=folder, env=environment, serves_others=True)
     client = redis.Redis(unix_socket_path=str(socket))
     children.wait_until(lambda: is_answering(client), child=child, timeout_seconds=10)
     client.close()

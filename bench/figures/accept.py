@@ -1,10 +1,12 @@
 """How fast photos of 1 MB are accepted, with no worker running. CPU time is that of the web server's processes
 (`python`), Redis and PostgreSQL; the clients' own is not counted, but they share the cores. "With keys": each request
 has an Idempotency-Key of its own, which the textbook way knows nothing of. "On one ticket": the clients fill one ticket
-of 500 photos after the other, together, where otherwise each fills its own of 20.
+of 500 photos after the other, together, where otherwise each fills its own of 20. Redis has had as much in memory
+before, as one that has run for a while.
 
 tus-node, with `--peer tus-node`: tus-node-server as its README starts it, which knows no accounts and no database and
-keeps the files on disk; each photo is one request, the protocol's creation with upload. Its `python` is Node.js.
+keeps the files on disk; each photo is one request, the protocol's creation with upload. Its `python` is Node.js. The
+system finds memory for its files anew in each round, which on a virtual machine may cost it something.
 """
 
 import os

@@ -14,7 +14,7 @@ from bench import process_tree
 from bench.figures.accept import PHOTO_BYTES, SOME
 from bench.figures.drain import LATENCY_SECONDS
 from bench.results import Table
-from bench.stage import CpuPerItem, Stage, wait_for
+from bench.stage import CpuPerItem, Stage, fill_once, wait_for
 from script import servers
 
 NUMBERS = (1, 2)
@@ -39,7 +39,9 @@ def measure(stage: Stage, options) -> list[Table]:
 
 
 def start_redis(stage: Stage, name: str) -> str:
-    return servers.start_redis(stage.processes, folder=stage.processes.folder, name=name, max_bytes=0)
+    url = servers.start_redis(stage.processes, folder=stage.processes.folder, name=name, max_bytes=0, keeps_memory=True)
+    fill_once(url)
+    return url
 
 
 def measure_accept(stage: Stage, table: Table, urls: dict[str, str], *, seconds: float) -> None:
