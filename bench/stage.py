@@ -99,7 +99,11 @@ class Contender:
         """No photo, no job and no ticket is left."""
         with redis.Redis.from_url(self.redis_url) as client:
             client.flushdb()
-        self.query(f"TRUNCATE {self.tables['tickets']} CASCADE")
+        truncate = f"TRUNCATE {self.tables['tickets']} CASCADE"
+        try:
+            self.query(truncate)
+        except psycopg.errors.DeadlockDetected:  # with the last statement of a worker that was killed
+            self.query(truncate)
 
     # --- Work for it ---
 
