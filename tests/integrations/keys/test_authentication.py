@@ -378,7 +378,8 @@ class ToldTests(CommittingTestCase):
             client.get(f"{TICKETS}?key={self.secret}", HTTP_AUTHORIZATION=f"Bearer {self.secret}")
             client.get(f"/api/v1/{self.secret}/", HTTP_AUTHORIZATION=f"Token {self.secret[:-1]}")
             client.get(f"/{self.secret}/", HTTP_REFERER=f"http://localhost/?{self.secret}")
-            logger = logging.Logger("hopla.test.keys")  # nobody else's: tests that configure logging disable others
+            # Nobody else's: tests that configure logging disable others.
+            logger = logging.Logger("hopla.test.keys")  # noqa: LOG001
             logger.parent = logging.getLogger()
             logger.error("Internal Server Error: /?key=%s", self.secret)
             try:
