@@ -23,7 +23,7 @@ from apps.tickets.models.image import LATE_UPLOAD_SECONDS
 from apps.tickets.models.statuses import UNSETTLED, ImageStatus
 from apps.tickets.models.transition import Transition
 from apps.tickets.staging import store
-from apps.tickets.staging.servers import all_servers
+from apps.tickets.staging.servers import all_servers, server_of
 from apps.tickets.upkeep.audit import audit_assets
 from tests.case import default_queue, staged_photos
 from tests.faults.clients import Client, Diary
@@ -201,7 +201,7 @@ def _nothing_staged(books):
     """no staged byte is left, and the budget is zero"""
     for image_id in staged_photos():
         image = Image.objects.filter(pk=image_id).first()
-        ttl = store.connection_of(image_id).ttl(store.key_of(image_id))
+        ttl = server_of(image_id).client.ttl(store.key_of(image_id))
         yield f"{image_id} is still staged for {ttl} seconds, row: {image and image.status}"
     if store.bytes_in_use():
         yield f"{store.bytes_in_use()} bytes of the budget are in use"

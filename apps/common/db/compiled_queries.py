@@ -218,10 +218,6 @@ def update(instance: Model, *, only_if: dict | None = None, **changes) -> bool:
     return updated
 
 
-def _field_of(model: type[Model], name: str):
-    return model._meta.pk if name == "pk" else model._meta.get_field(name)
-
-
 @cache
 def _update_of(model: type[Model], names: tuple[str, ...], conditions: tuple[str, ...]) -> str:
     quote, meta = connections[DEFAULT_DB_ALIAS].ops.quote_name, model._meta

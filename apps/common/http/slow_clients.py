@@ -7,7 +7,7 @@ them, and ends a read by shutting down the reading side of its connection: a res
 
 import socket
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 
 from apps.common.observability import unforeseen
@@ -60,17 +60,8 @@ class Brief:
         shut(self._socket)
 
 
-@contextmanager
-def watched(client):
-    """Inside, another thread calls `client.cut()` as soon as `client.is_overdue()`, perhaps repeatedly."""
-    watch(client)
-    try:
-        yield client
-    finally:
-        forget(client)
-
-
 def watch(client) -> None:
+    """Until `forget`, another thread calls `client.cut()` as soon as `client.is_overdue()`, perhaps repeatedly."""
     _watched.add(client)
     watcher.ensure_started()
 

@@ -4,7 +4,6 @@ It is apart from the jobs, so that photos never wait for a receiver. It looks wh
 an attempt has ended, and every second.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -20,8 +19,6 @@ from apps.integrations.events.wakeup import wait_for_a_call
 from apps.integrations.models import Delivery
 from apps.integrations.webhooks import choosing
 from apps.integrations.webhooks.sending import attempt, release_connection
-
-logger = logging.getLogger(__name__)
 
 LOOK_EVERY_SECONDS = 1
 LOOK_AT_MOST_EVERY_SECONDS = 0.02

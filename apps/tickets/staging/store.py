@@ -19,7 +19,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from django.conf import settings
-from redis import Redis
 from redis.exceptions import RedisError
 
 from apps.common.redis.wire import exchange, receive
@@ -210,10 +209,6 @@ class Fence(NamedTuple):
     token: str
     changed: str
     advance: Callable[[int], tuple]
-
-
-def connection_of(image_id) -> Redis:
-    return server_of(image_id).client
 
 
 def require_room(size: int, *, user="") -> Server:

@@ -3,7 +3,6 @@
 Each worker runs `reconcile` every few seconds in its own thread; several workers take turns.
 """
 
-import logging
 import time
 from contextlib import suppress
 from datetime import timedelta
@@ -27,8 +26,6 @@ from apps.tickets.resumable.state import is_unfinished
 from apps.tickets.staging import quarantine, servers, store
 from apps.tickets.staging.servers import NO_ANSWER, Server, ServerAwayError, grouped
 from apps.tickets.storage.removal import remove_due_assets
-
-logger = logging.getLogger(__name__)
 
 BATCH = 100  # the limit of one call of Cloudinary's Admin API
 SETTLE_SECONDS = 2  # so that other periodic work, or a stop, is not delayed longer by due photos

@@ -4,7 +4,7 @@ from unittest import mock
 from django.test import SimpleTestCase
 
 from apps.common.http import slow_clients
-from apps.common.http.slow_clients import Brief, watched
+from apps.common.http.slow_clients import Brief, forget, watch
 from tests.case import HoplaAssertions
 
 
@@ -25,12 +25,18 @@ class Client:
 
 
 class WatcherTests(HoplaAssertions, SimpleTestCase):
+    def watch(self, client: Client) -> None:
+        watch(client)
+        self.addCleanup(forget, client)
+
     def test_it_outlives_an_error_that_nobody_has_foreseen(self):
         broken, other = Client(broken=True), Client()
-        with self.assertLogs("apps.common.observability.unforeseen", "ERROR") as logs, watched(broken):
+        with self.assertLogs("apps.common.observability.unforeseen", "ERROR") as logs:
+            self.watch(broken)
             self.wait_until(lambda: broken.looks > 1)
-            with watched(other):
-                self.wait_until(lambda: other.cuts)
+            self.watch(other)
+            self.wait_until(lambda: other.cuts)
+            forget(broken)  # or it would be logged further on
         self.assertIn("nobody has foreseen this", logs.output[0])
 
 
