@@ -13,12 +13,13 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from apps.common import threads
+from apps.common.db.release import release_connection
 from apps.common.jobs.periodic import Periodic
 from apps.common.observability import unforeseen
 from apps.integrations.events.wakeup import wait_for_a_call
 from apps.integrations.models import Delivery
 from apps.integrations.webhooks import choosing
-from apps.integrations.webhooks.sending import attempt, release_connection
+from apps.integrations.webhooks.sending import attempt
 
 LOOK_EVERY_SECONDS = 1
 LOOK_AT_MOST_EVERY_SECONDS = 0.02

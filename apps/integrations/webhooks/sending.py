@@ -3,8 +3,8 @@
 import logging
 
 from django.conf import settings
-from django.db import connection
 
+from apps.common.db.release import release_connection
 from apps.common.encryption import SecretUnreadableError
 from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 from apps.common.observability.request_id import on_behalf_of
@@ -45,8 +45,3 @@ def _answer_to(delivery: Delivery, **options) -> Answer:
         return post(
             delivery.endpoint.url, body=body, headers=headers, seconds=settings.WEBHOOK_TIMEOUT_SECONDS, **options
         )
-
-
-def release_connection() -> None:
-    if not connection.in_atomic_block:  # it is inside a TestCase
-        connection.close()
