@@ -21,6 +21,7 @@ from knox.models import AbstractAuthToken, AuthTokenManager
 
 from apps.accounts.passwords import normal_password, spellings
 from apps.common.mail.addresses import mailbox_digest, one_form
+from apps.common.public_url import public_url
 
 CODE_DIGITS = 8
 CODE_LIFETIME = timedelta(days=1)
@@ -223,7 +224,7 @@ class EmailCodeManager(models.Manager):
         }
         self.update_or_create(user=user, defaults=kept)
         path = reverse("email-verification", kwargs={"token": token})
-        return NewCode(code, settings.PUBLIC_URL.rstrip("/") + path, kept["link_digest"])
+        return NewCode(code, public_url(path), kept["link_digest"])
 
     def usable(self):
         return self.filter(used_at=None, expires_at__gt=timezone.now())

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.common.encryption import decrypt, encrypt
+from apps.common.public_url import public_url
 from apps.guests.models import GuestLink, digest_of
 from apps.tickets.intake.places import require_open
 from apps.tickets.models import Ticket
@@ -73,7 +74,7 @@ def url_of(token: str, request=None) -> str:
     path = reverse("guest-page", kwargs={"token": token})
     if request is not None and not settings.PUBLIC_URL_IS_SET:
         return request.build_absolute_uri(path)
-    return settings.PUBLIC_URL.rstrip("/") + path
+    return public_url(path)
 
 
 def qr_svg(url: str) -> str:

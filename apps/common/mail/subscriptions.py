@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 
-from django.conf import settings
 from django.core.signing import BadSignature, Signer
 from django.shortcuts import render
 from django.urls import reverse
 from django.views import View
+
+from apps.common.public_url import public_url
 
 
 class SubscriptionLinks:
@@ -16,7 +17,7 @@ class SubscriptionLinks:
         self._signer, self._route = Signer(salt=salt), route
 
     def url_of(self, pk) -> str:
-        return settings.PUBLIC_URL.rstrip("/") + reverse(self._route, kwargs={"token": self._signer.sign(pk)})
+        return public_url(reverse(self._route, kwargs={"token": self._signer.sign(pk)}))
 
     def pk_in(self, token: str) -> str | None:
         """Returns the key in a link's token, or None if the token is not signed by hopla."""

@@ -11,12 +11,12 @@ import json
 from operator import attrgetter
 from typing import ClassVar
 
-from django.conf import settings
 from django.db.models import Model
 from django.utils import translation
 from rest_framework.serializers import CharField, ListField
 
 from apps.common.db.compiled_queries import columns_of
+from apps.common.public_url import public_url
 from apps.tickets.api.serializers import ImageSerializer, TicketSerializer
 from apps.tickets.api.shown import shown
 from apps.tickets.models import Image, Progress, Ticket
@@ -61,7 +61,7 @@ class PublicAddress:
 
     @staticmethod
     def build_absolute_uri(path: str) -> str:
-        return settings.PUBLIC_URL.rstrip("/") + path
+        return public_url(path)
 
 
 def told_by(facts: str) -> str:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from apps.common.observability import metrics
+from apps.common.public_url import public_url
 from apps.tickets.direct import allowance
 from apps.tickets.direct.formats import require_photo_type
 from apps.tickets.errors import DirectUploadsOffError, ImageEmptyError, ImageTooLargeError
@@ -95,7 +96,7 @@ def _notification_url() -> str | None:
     """Cloudinary itself refuses uploads that have it notify an address it cannot reach. Without one hopla asks it."""
     if not (settings.PUBLIC_URL_IS_SET or cloudinary.is_stand_in()):
         return None
-    return settings.PUBLIC_URL.rstrip("/") + reverse(NOTIFICATIONS)
+    return public_url(reverse(NOTIFICATIONS))
 
 
 def _tell_begun(image: Image) -> None:
