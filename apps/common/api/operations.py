@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from drf_yasg import openapi
 
+# Headers of responses.
 LOCATION = {"type": "string", "format": "uri", "description": "Where to read it again.", "x-required": True}
+NO_STORE = {"type": "string", "enum": ["no-store"], "x-required": True}  # of Cache-Control
 
 
 class Refusal(NamedTuple):

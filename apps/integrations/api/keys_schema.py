@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from apps.common.api.operations import LOCATION, response
+from apps.common.api.operations import LOCATION, NO_STORE, response
 from apps.common.api.operations import operation as _operation
 from apps.integrations.api.keys_serializers import ApiKeySerializer, NewApiKeySerializer, NewlyMadeApiKeySerializer
 from apps.integrations.keys.errors import TooManyApiKeysError
@@ -30,11 +30,7 @@ MAKE_KEY = operation(
             "The key.",
             NewlyMadeApiKeySerializer,
             example=NewlyMadeApiKeySerializer.example(),
-            headers={
-                "Location": LOCATION,
-                "Cache-Control": {"type": "string", "enum": ["no-store"], "x-required": True},
-            }
-            | REPLAYED,
+            headers={"Location": LOCATION, "Cache-Control": NO_STORE} | REPLAYED,
         )
     },
     refusals=[TooManyApiKeysError, *IDEMPOTENCY_REFUSALS],

@@ -4,7 +4,7 @@ from functools import partial
 
 from drf_yasg.utils import no_body
 
-from apps.common.api.operations import LOCATION, response
+from apps.common.api.operations import LOCATION, NO_STORE, response
 from apps.common.api.operations import operation as _operation
 from apps.integrations import errors
 from apps.integrations.api.webhooks_serializers import (
@@ -22,7 +22,6 @@ from apps.tickets.api.schema import IDEMPOTENCY_KEY, IDEMPOTENCY_REFUSALS, REPLA
 
 operation = partial(_operation, tag="webhooks")
 
-NO_STORE = {"Cache-Control": {"type": "string", "enum": ["no-store"], "x-required": True}}
 NEW_WEBHOOK = NewlyMadeWebhookSerializer.example(last_success_at=None)
 PENDING = DeliverySerializer.example(
     status="pending",
@@ -54,7 +53,7 @@ MAKE_WEBHOOK = operation(
             "The webhook, with its secret.",
             NewlyMadeWebhookSerializer,
             example=NEW_WEBHOOK,
-            headers={"Location": LOCATION} | NO_STORE | REPLAYED,
+            headers={"Location": LOCATION, "Cache-Control": NO_STORE} | REPLAYED,
         )
     },
     refusals=[errors.WebhookUrlRefusedError, errors.TooManyWebhooksError, *IDEMPOTENCY_REFUSALS],
@@ -88,7 +87,10 @@ ROTATE_SECRET = operation(
     body=no_body,
     responses={
         200: response(
-            "The new secret.", WebhookSecretSerializer, example=WebhookSecretSerializer.example(), headers=NO_STORE
+            "The new secret.",
+            WebhookSecretSerializer,
+            example=WebhookSecretSerializer.example(),
+            headers={"Cache-Control": NO_STORE},
         )
     },
 )
