@@ -2,15 +2,14 @@
 share.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.utils import timezone
 
 from apps.integrations.errors import DeliveryPendingError, TooManyWebhooksError, WebhookDisabledError
 from apps.integrations.models import Delivery, DeliveryStatus, DisabledReason, Endpoint
+from apps.integrations.models.event import kept_since
 from apps.integrations.webhooks import replays, signing
 
 MOST_ENDPOINTS = 20  # of one user: each event of theirs is sent so many times
@@ -55,8 +54,7 @@ def ping(endpoint: Endpoint) -> Delivery:
 def recover(endpoint: Endpoint, *, since: datetime) -> int:
     """Returns how many events are sent, of those that are kept. Raises WebhookDisabledError."""
     _require_enabled(endpoint)
-    kept_since = timezone.now() - timedelta(days=settings.EVENTS_KEPT_DAYS)
-    return replays.recover(endpoint, max(since, kept_since))
+    return replays.recover(endpoint, max(since, kept_since()))
 
 
 def send_again(delivery: Delivery) -> None:

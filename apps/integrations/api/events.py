@@ -1,14 +1,11 @@
 """The feed of events: what happened to one's tickets, from the oldest on, for those who catch up or ask."""
 
 import uuid
-from datetime import timedelta
 
 import django_filters
-from django.conf import settings
 from django.db import connection
 from django.db.models import BooleanField, Q
 from django.db.models.expressions import RawSQL
-from django.utils import timezone
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_yasg.utils import swagger_auto_schema
 from rest_framework.generics import ListAPIView
@@ -23,7 +20,7 @@ from apps.integrations.api import events_schema as schema
 from apps.integrations.api.events_serializers import EventSerializer
 from apps.integrations.errors import EventsExpiredError, UnknownEventError
 from apps.integrations.models import Event, EventType
-from apps.integrations.models.event import moment_of
+from apps.integrations.models.event import kept_since, moment_of
 from apps.integrations.models.positions import first_unsettled
 
 AFTER_PARAMETER = {
@@ -111,8 +108,8 @@ def _find(after: str, reader) -> Event:
     event = Event.objects.visible_to(reader).filter(pk=event_id).only("position").first()
     if event is not None:
         return event
-    made_at, now = moment_of(event_id), timezone.now()
-    if made_at is not None and made_at < (now - timedelta(days=settings.EVENTS_KEPT_DAYS)).timestamp():
+    made_at = moment_of(event_id)
+    if made_at is not None and made_at < kept_since().timestamp():
         raise EventsExpiredError
     raise UnknownEventError
 

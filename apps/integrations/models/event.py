@@ -5,6 +5,7 @@ import os
 import threading
 import time
 import uuid
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import models, transaction
@@ -48,9 +49,14 @@ def new_event_id() -> uuid.UUID:
     return uuid.UUID(int=number)
 
 
-def oldest_id_at(moment) -> uuid.UUID:
-    """Returns what no id is below that was made at that moment or later."""
+def oldest_id_at(moment: datetime) -> uuid.UUID:
+    """Returns the lowest id of version 7 that can have been made at that moment or later."""
     return uuid.UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+def kept_since() -> datetime:
+    """Returns the moment since which events are kept; older ones are forgotten."""
+    return timezone.now() - timedelta(days=settings.EVENTS_KEPT_DAYS)
 
 
 def moment_of(event_id: uuid.UUID) -> float | None:
