@@ -14,9 +14,10 @@ from apps.common.observability import metrics
 from apps.common.public_url import public_url
 from apps.tickets.direct import allowance
 from apps.tickets.direct.formats import require_photo_type
-from apps.tickets.errors import DirectUploadsOffError, ImageEmptyError, ImageTooLargeError
+from apps.tickets.errors import DirectUploadsOffError
 from apps.tickets.intake import quota
 from apps.tickets.intake.filenames import clean_filename
+from apps.tickets.intake.photo_check import require_size
 from apps.tickets.intake.places import take_awaited_place
 from apps.tickets.models import Image, Ticket
 from apps.tickets.models.statuses import ImageStatus
@@ -38,10 +39,8 @@ def require_direct_uploads() -> None:
 
 def require_acceptable(*, content_type: str = "", size: int | None = None) -> None:
     """Refuse what could only be refused once it has come. Raises as for photos that come through hopla."""
-    if size == 0:
-        raise ImageEmptyError
-    if size is not None and size > settings.IMAGE_MAX_BYTES:
-        raise ImageTooLargeError(max_bytes=settings.IMAGE_MAX_BYTES)
+    if size is not None:
+        require_size(size)
     if content_type:
         require_photo_type(content_type)
 

@@ -7,6 +7,7 @@ ever counted whose asset hopla may have removed.
 """
 
 import re
+from contextlib import suppress
 
 from django.conf import settings
 from django.db import models, transaction
@@ -94,10 +95,8 @@ def _settle(image: Image, asset: StoredAsset) -> str:
 def _settle_late(image: Image, asset: StoredAsset) -> str:
     position = None
     if image.may_still_come and not what_is_wrong(image, asset):
-        try:
+        with suppress(APIException):  # its place is taken, or the ticket takes none any more
             position = free_position(image.ticket, wanted=image.position)
-        except APIException:  # its place is taken, or the ticket takes none any more
-            position = None
     if position is None:
         _await_no_late_one(image)
         return REMOVED

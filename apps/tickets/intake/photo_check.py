@@ -21,6 +21,19 @@ SIGNATURE_BYTES = 64  # enough to tell by signature what a file is
 REFUSALS = {formats.RawFileError: RawImageError, formats.EncodedPhotoError: EncodedImageError}
 
 
+def require_size(size: int) -> None:
+    """Raise ImageEmptyError or ImageTooLargeError for a photo of so many bytes."""
+    if size == 0:
+        raise ImageEmptyError
+    require_not_too_large(size)
+
+
+def require_not_too_large(size: int) -> None:
+    """Raise ImageTooLargeError for so many bytes of a photo, to which more may come."""
+    if size > settings.IMAGE_MAX_BYTES:
+        raise ImageTooLargeError(max_bytes=settings.IMAGE_MAX_BYTES)
+
+
 class PhotoCheck:
     """Takes all of a photo's bytes once, in any portions: from the client, or from staging where they came earlier.
 
@@ -40,8 +53,7 @@ class PhotoCheck:
 
     def feed(self, portion: bytes) -> None:
         self.size += len(portion)
-        if self.size > settings.IMAGE_MAX_BYTES:
-            raise ImageTooLargeError(max_bytes=settings.IMAGE_MAX_BYTES)
+        require_not_too_large(self.size)
         self._sha256.update(portion)
         if len(self._head) < HEAD_BYTES:
             self._head += portion[: HEAD_BYTES - len(self._head)]

@@ -17,12 +17,13 @@ from apps.common.redis.client import redis_at
 from apps.tickets.errors import IdempotencyKeyReusedError
 from apps.tickets.intake import idempotency
 from apps.tickets.intake.filenames import clean_filename
+from apps.tickets.intake.photo_check import require_size
 from apps.tickets.intake.room import new_photo_id
 from apps.tickets.intake.wanted_slot import WantedSlot
 from apps.tickets.models import Ticket
 from apps.tickets.resumable import allowance, state
 from apps.tickets.resumable.keys import photo_with
-from apps.tickets.resumable.state import Upload, require_length
+from apps.tickets.resumable.state import Upload
 
 KEYS = "hopla:resumable-key:"
 
@@ -33,7 +34,7 @@ def begin(*, ticket: Ticket, user, length: int | None, filename: str = "", **des
     Raises what stands against such a length, UploadQuotaExceededError, and StagingFullError after a short wait.
     """
     if length is not None:
-        require_length(length)
+        require_size(length)
     upload_id = new_photo_id(length or 1, user=user.pk)
     upload = Upload(
         id=upload_id,

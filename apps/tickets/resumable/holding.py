@@ -21,8 +21,9 @@ from apps.tickets.errors import (
     UploadOvertakenError,
 )
 from apps.tickets.intake.body import IncomingBody, uploads
+from apps.tickets.intake.photo_check import require_size
 from apps.tickets.resumable import state
-from apps.tickets.resumable.state import Upload, require_length
+from apps.tickets.resumable.state import Upload
 from apps.tickets.staging import store
 
 # A holder notices within LOOK_EVERY_SECONDS that it is to let go, also in another process, and writes one piece then.
@@ -68,7 +69,7 @@ class Hold:
         if length < self.upload.offset or self.upload.length not in (None, length):
             raise UploadLengthInvalidError
         if self.upload.length is None:
-            require_length(length)
+            require_size(length)
             self.note(field="length", value=length)
             self.upload = replace(self.upload, length=length)
 

@@ -12,26 +12,29 @@ from rest_framework.exceptions import APIException
 
 from apps.common.api.errors import BodyTooSlowError
 from apps.tickets.errors import (
-    ImageTooLargeError,
     SlowUploadError,
     TemporarilyUnavailableError,
     UploadOvertakenError,
     UploadTooLongError,
 )
 from apps.tickets.intake.body import IncomingBody
-from apps.tickets.intake.photo_check import SIGNATURE_BYTES, PhotoCheck
+from apps.tickets.intake.photo_check import SIGNATURE_BYTES, PhotoCheck, require_not_too_large
 from apps.tickets.intake.staged_upload import StagedUpload
 from apps.tickets.resumable.holding import Hold
 from apps.tickets.staging import store
 
-ALGORITHMS = {"sha1": partial(hashlib.sha1, usedforsecurity=False), "sha256": hashlib.sha256}
-ALGORITHMS["md5"] = partial(hashlib.md5, usedforsecurity=False)
+ALGORITHMS = {
+    "sha1": partial(hashlib.sha1, usedforsecurity=False),
+    "sha256": hashlib.sha256,
+    "md5": partial(hashlib.md5, usedforsecurity=False),
+}
 
 
 @dataclass(frozen=True)
 class Checksum:
     """What a request says of its bytes. They are announced once they have proved to be these; other ones are forgotten,
-    and `mismatch` is raised."""
+    and `mismatch` is raised.
+    """
 
     algorithm: str  # of ALGORITHMS
     digest: bytes
@@ -94,8 +97,7 @@ class _Receiver:
         stop = self._received_to + len(portion)
         if upload.length is not None and stop > upload.length:
             raise UploadTooLongError
-        if stop > settings.IMAGE_MAX_BYTES:
-            raise ImageTooLargeError(max_bytes=settings.IMAGE_MAX_BYTES)
+        require_not_too_large(stop)
         # What is verified by a checksum is judged after that. What goes on is judged at the end, as a whole.
         if not self._checksums and self.check.size == self._received_to:
             self.check.feed(portion)

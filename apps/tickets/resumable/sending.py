@@ -4,15 +4,15 @@ import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager, suppress
 
-from django.conf import settings
 from django.http import Http404
 from redis.exceptions import RedisError
 
 from apps.common.api.errors import TemporarilyUnavailableError
 from apps.common.observability import metrics
-from apps.tickets.errors import ImageTooLargeError, UploadExpiredError, UploadLengthInvalidError, UploadTooLongError
+from apps.tickets.errors import UploadExpiredError, UploadLengthInvalidError, UploadTooLongError
 from apps.tickets.intake.body import IncomingBody
 from apps.tickets.intake.digest import require_digest
+from apps.tickets.intake.photo_check import require_not_too_large
 from apps.tickets.models import Image
 from apps.tickets.resumable import allowance, finishing
 from apps.tickets.resumable.finishing import find_finished, gone_when_refused
@@ -59,7 +59,7 @@ def begun(upload_id: uuid.UUID, *, ticket_id: int):
 
 
 def declare_length(hold: Hold, length: int) -> None:
-    """Say how long the upload is. Raises UploadLengthInvalidError, and as `require_length`; then the upload is gone."""
+    """Say how long the upload is. Raises UploadLengthInvalidError, and as `require_size`; then the upload is gone."""
     most_bytes = hold.upload.most_bytes
     with gone_when_refused(hold):
         hold.declare_length(length)
@@ -109,8 +109,7 @@ def _require_fit(hold: Hold, body: IncomingBody, *, is_last: bool) -> None:
     stop = hold.upload.offset + (body.length or 0)
     if hold.upload.length is not None and stop > hold.upload.length:
         raise UploadTooLongError
-    if stop > settings.IMAGE_MAX_BYTES:
-        raise ImageTooLargeError(max_bytes=settings.IMAGE_MAX_BYTES)
+    require_not_too_large(stop)
     if is_last and body.length is not None and hold.upload.length not in (None, stop):
         raise UploadLengthInvalidError
 

@@ -16,7 +16,6 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from apps.common.redis.wire import exchange
-from apps.tickets.errors import ImageEmptyError, ImageTooLargeError
 from apps.tickets.staging import store
 from apps.tickets.staging.servers import grouped
 
@@ -99,14 +98,6 @@ class Upload:
     def most_bytes(self) -> int:
         """What it may come to."""
         return settings.IMAGE_MAX_BYTES if self.length is None else self.length
-
-
-def require_length(length: int) -> None:
-    """Raise what stands against a photo of so many bytes."""
-    if length == 0:
-        raise ImageEmptyError
-    if length > settings.IMAGE_MAX_BYTES:
-        raise ImageTooLargeError(max_bytes=settings.IMAGE_MAX_BYTES)
 
 
 def begin(upload: Upload) -> Upload:
