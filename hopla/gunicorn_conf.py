@@ -11,21 +11,21 @@ import os
 from gunicorn.glogging import Logger
 
 from apps.common.observability.secret_paths import masked_all
-from hopla import web_worker
-from hopla.settings import LOGGING as logconfig_dict  # noqa: F401 (a setting of gunicorn's, by its name)
+from hopla import settings, web_worker
 
 # Loading makes little garbage, and looking for it took a tenth of the time. `post_worker_init` is for requests.
 gc.set_threshold(50_000, 20, 50)
 
+logconfig_dict = settings.LOGGING
 worker_class = "hopla.web_worker.WebWorker"
-workers = int(os.environ.get("WEB_CONCURRENCY", 2))
+workers = settings.WEB_CONCURRENCY
 # Enough for 200 slow clients in one process while another one restarts. A process with hardly any thread left accepts
 # no more connections and leaves new clients to the others; 64 more connections may be idle between two requests.
 threads = 256
 worker_connections = threads + 64
 
 # Platforms kill processes 30 seconds after SIGTERM. Uploads in progress have until shortly before that.
-graceful_timeout = int(os.environ.get("STOP_TIMEOUT_SECONDS", 25))
+graceful_timeout = settings.STOP_TIMEOUT_SECONDS
 
 # Workers show that they are alive by touching a file: in memory, where a busy disk cannot delay it. macOS has no
 # /dev/shm.

@@ -166,6 +166,11 @@ else:
     DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# --- Processes ---
+
+WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=2)  # web processes: see gunicorn_conf.py
+STOP_TIMEOUT_SECONDS = env.int("STOP_TIMEOUT_SECONDS", default=25)  # of web processes and workers
+
 # --- Redis and jobs ---
 
 
@@ -188,7 +193,6 @@ RQ_QUEUES = {
 }
 RQ = {"WORKER_CLASS": "apps.common.jobs.worker.ThreadedWorker", "JOB_CLASS": "apps.common.jobs.queue.KnownJob"}
 WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", default=32)
-STOP_TIMEOUT_SECONDS = env.int("STOP_TIMEOUT_SECONDS", default=25)  # gunicorn_conf.py reads it too
 
 # --- Photos ---
 
@@ -242,7 +246,18 @@ ARCHIVE_CONCURRENCY = env.int("ARCHIVE_CONCURRENCY", default=2)
 # apps/common/encryption.py.
 ENCRYPTION_KEYS = keys("ENCRYPTION_KEYS")
 
-# --- Webhooks ---
+# --- Other bodies and files ---
+
+# Photos stream to Redis through parsers of their own. All other files stay in memory: Django's default would write
+# large ones to a temporary file.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000  # a review of 500 photos is a form with 1500
+DATA_UPLOAD_MAX_NUMBER_FILES = 100  # and has 60 pictures, empty ones counted
+
+# --- Events and webhooks ---
+
+EVENTS_KEPT_DAYS = env.int("EVENTS_KEPT_DAYS", default=30)
 
 
 def networks(name: str, *, default: list[str]) -> list:
@@ -279,13 +294,6 @@ WEBHOOK_RETRY_SECONDS = seconds(
 )
 WEBHOOK_TIMEOUT_SECONDS = env.int("WEBHOOK_TIMEOUT_SECONDS", default=15)  # of a whole attempt
 WEBHOOK_CONCURRENCY = env.int("WEBHOOK_CONCURRENCY", default=32)  # attempts of one worker
-
-# Photos stream to Redis through parsers of their own. All other files stay in memory: Django's default would write
-# large ones to a temporary file.
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
-DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000  # a review of 500 photos is a form with 1500
-DATA_UPLOAD_MAX_NUMBER_FILES = 100  # and has 60 pictures, empty ones counted
 
 # --- Users ---
 
@@ -368,9 +376,8 @@ THROTTLE_RATES = {
     "tickets": rate("THROTTLE_TICKETS", default="600/min"),
     "uploads": rate("THROTTLE_UPLOADS", default="6000/min"),
     "webhooks": rate("THROTTLE_WEBHOOKS", default="60/min"),
-    "guests": rate(
-        "THROTTLE_GUESTS", default="120/min"
-    ),  # by link, and by address: of guests none of the others counts
+    # By link, and by address: of guests none of the others counts.
+    "guests": rate("THROTTLE_GUESTS", default="120/min"),
 }
 UPLOAD_BYTES_PER_DAY = env.int("UPLOAD_BYTES_PER_DAY", default=0)  # per user; 0: no limit
 
@@ -402,10 +409,6 @@ EMAIL_DOMAIN = parseaddr(DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost
 PUBLIC_URL_IS_SET = bool(env.str("PUBLIC_URL", default=""))
 PUBLIC_URL = env.str("PUBLIC_URL", default="") or f"http://localhost:{env.int('PORT', default=8000)}"
 
-# --- Integrations ---
-
-EVENTS_KEPT_DAYS = env.int("EVENTS_KEPT_DAYS", default=30)
-
 # --- The page for guests ---
 
 GUEST_PAGE_NAME = env.str("GUEST_PAGE_NAME", default="") or "hopla"
@@ -420,6 +423,8 @@ if GUEST_PAGE_LOGO_URL and not re.match(rf"(/[^/]|{re.escape(DELIVERY_ORIGIN)}/)
 GUEST_PAGE_ACCENT = env.str("GUEST_PAGE_ACCENT", default="") or "#4f46e5"
 if not re.fullmatch(r"#[0-9a-fA-F]{6}", GUEST_PAGE_ACCENT):
     raise ImproperlyConfigured(f"GUEST_PAGE_ACCENT is {GUEST_PAGE_ACCENT!r}. Write it as #4f46e5.")
+
+# --- The documentation of the API ---
 
 SWAGGER_USE_COMPAT_RENDERERS = False
 SWAGGER_SETTINGS = {
@@ -442,7 +447,9 @@ SWAGGER_SETTINGS = {
 
 REDOC_SETTINGS = {"SPEC_URL": ("schema", {})}
 
-# Web clients on other origins. They send tokens and no cookies.
+# --- Web clients on other origins ---
+
+# They send tokens and no cookies.
 CORS_URLS_REGEX = r"^/(api/|swagger\.json$)"
 CORS_ALLOW_METHODS = [*default_methods, "HEAD"]
 CORS_ALLOW_HEADERS = [

@@ -15,7 +15,7 @@ import time
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from apps.common.http.slow_clients import forget, watch
+from apps.common.http.slow_clients import forget, hang_up, watch
 
 _running = threading.local()
 _under_way: set["Exchange"] = set()  # of all threads
@@ -78,10 +78,7 @@ class Exchange:
 
     def _cut(self):
         if self._handle is not None:
-            try:
-                self._handle.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # the server closed it first
+            hang_up(self._handle)
 
     def _drop_handle(self):
         if self._handle is not None:

@@ -92,8 +92,8 @@ class ProblemDetailsMiddleware:
 
     def __call__(self, request):
         response = self.get_response(request)
-        is_problem = response.status_code < 400 or response.get("Content-Type", "").startswith(CONTENT_TYPE)
-        if is_problem or not is_api(request):
+        is_problem = response.get("Content-Type", "").startswith(CONTENT_TYPE)
+        if response.status_code < 400 or is_problem or not is_api(request):
             return response
         return self._as_problem(request, response)
 

@@ -18,7 +18,7 @@ from gunicorn.http.errors import (
 )
 from gunicorn.http.message import TOKEN_RE
 
-from apps.common.http.problems import CODES_BY_STATUS, default_detail, problem
+from apps.common.http.problems import CODES_BY_STATUS, CONTENT_TYPE, default_detail, problem
 from apps.common.observability.request_id import on_behalf_of
 
 # In English, since the client's language is not known yet. gunicorn chooses the status.
@@ -51,7 +51,7 @@ def refuse(gunicorns_own, client, exc: Exception) -> None:
         gunicorns_own(response)
     body = json.dumps(problem_of(exc, status=response.status, request_id=request_id)).encode()
     head = (
-        f"{response.status_line}\r\nConnection: close\r\nContent-Type: application/problem+json\r\n"
+        f"{response.status_line}\r\nConnection: close\r\nContent-Type: {CONTENT_TYPE}\r\n"
         f"Content-Length: {len(body)}\r\nX-Request-ID: {request_id}\r\n\r\n"
     )
     util.write_nonblock(client, head.encode() + body)

@@ -89,9 +89,8 @@ class JobRunner(SimpleWorker):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.log = logging.getLogger(
-            "apps.common.jobs.worker.runner"
-        )  # RQ logs each successful job; the job itself logs more
+        # Quieter than the worker itself (observability/logs.py): RQ logs each successful job, and the job logs more.
+        self.log = logging.getLogger("apps.common.jobs.worker.runner")
 
     def run(self, job, queue):
         try:
