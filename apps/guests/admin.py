@@ -16,7 +16,7 @@ from rest_framework.exceptions import APIException
 
 from apps.common.admin.badge import badge
 from apps.common.admin.emails import OutgoingEmailAdmin
-from apps.common.admin.lists import LargeAdmin
+from apps.common.admin.issued import IssuedAdmin
 from apps.common.admin.shown_once import shown_once
 from apps.common.encryption import SecretUnreadableError
 from apps.common.mail.addresses import one_form
@@ -86,7 +86,7 @@ class EmailsInline(admin.TabularInline):
 
 
 @admin.register(GuestLink)
-class GuestLinkAdmin(LargeAdmin):
+class GuestLinkAdmin(IssuedAdmin):
     list_display = (
         *("id", "of_ticket", "name", "email", "state_badge", "photos"),
         *("opened_at", "last_used_at", "expires_at", "created_at", "created_by"),
@@ -97,6 +97,7 @@ class GuestLinkAdmin(LargeAdmin):
     sortable_by = ()
     search_fields = ("name", "email")
     raw_id_fields = ("ticket",)
+    new_form = NewLinkForm
     new_fields = ("ticket", "name", "email", "language", "expires_in_seconds", "remind_before_seconds")
     fields = readonly_fields = (
         *("of_ticket", "name", "email", "language", "wants_emails", "state_badge", "photos"),
@@ -128,15 +129,6 @@ class GuestLinkAdmin(LargeAdmin):
 
     # --- Making one ---
 
-    def get_fields(self, request, obj=None):
-        return self.fields if obj else self.new_fields
-
-    def get_readonly_fields(self, request, obj=None):
-        return self.readonly_fields if obj else ()
-
-    def get_form(self, request, obj=None, **kwargs):
-        return super().get_form(request, obj, **kwargs if obj else {"form": NewLinkForm} | kwargs)
-
     def get_changeform_initial_data(self, request):
         return {"language": get_language()} | super().get_changeform_initial_data(request)
 
@@ -154,19 +146,6 @@ class GuestLinkAdmin(LargeAdmin):
         return redirect("admin:guests_guestlink_change", obj.pk)
 
     # --- What is done with one ---
-
-    def has_change_permission(self, request, obj=None):
-        return False  # nothing of it is edited
-
-    def has_use_permission(self, request):
-        return super().has_change_permission(request)
-
-    def has_delete_permission(self, request, obj=None):
-        return False  # it is revoked; it says by whom photos came
-
-    def change_view(self, request, object_id, form_url="", extra_context=None):
-        may_use = {"may_use": self.has_use_permission(request)}
-        return super().change_view(request, object_id, form_url, may_use | (extra_context or {}))
 
     def get_urls(self):
         shown = self.admin_site.admin_view(self.show)

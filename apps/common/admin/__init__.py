@@ -1,1 +1,1 @@
-"""What the admin's lists have in common."""
+"""What the admin's pages have in common."""

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
 
 from apps.common.admin.badge import badge
-from apps.common.admin.lists import LargeAdmin
+from apps.common.admin.issued import IssuedAdmin
 from apps.common.admin.shown_once import shown_once
 from apps.integrations.keys.making import make_key, require_room, revoke
 from apps.integrations.keys.scopes import Scope
@@ -49,7 +49,7 @@ class NewKeyForm(forms.ModelForm):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(LargeAdmin):
+class ApiKeyAdmin(IssuedAdmin):
     list_display = (
         *("id", "prefix", "owner", "name", "told_scopes", "state_badge"),
         *("last_used_at", "expires_at", "created_at"),
@@ -59,6 +59,7 @@ class ApiKeyAdmin(LargeAdmin):
     sortable_by = ()
     search_fields = ("prefix", "name", "owner__username", "owner__email")
     raw_id_fields = ("owner",)
+    new_form = NewKeyForm
     new_fields = ("owner", "name", "scopes", "expires_at")
     fields = readonly_fields = (
         *("owner", "name", "prefix", "told_scopes", "state_badge"),
@@ -82,15 +83,6 @@ class ApiKeyAdmin(LargeAdmin):
 
     # --- Making one ---
 
-    def get_fields(self, request, obj=None):
-        return self.fields if obj else self.new_fields
-
-    def get_readonly_fields(self, request, obj=None):
-        return self.readonly_fields if obj else ()
-
-    def get_form(self, request, obj=None, **kwargs):
-        return super().get_form(request, obj, **kwargs if obj else {"form": NewKeyForm} | kwargs)
-
     def save_model(self, request, obj, form, change):
         """Make it as the API does."""
         key, obj.secret = make_key(**form.cleaned_data)
@@ -102,19 +94,6 @@ class ApiKeyAdmin(LargeAdmin):
         return shown_once(self, request, obj, template="admin/api_key_shown.html", **shown)
 
     # --- What is done with one ---
-
-    def has_change_permission(self, request, obj=None):
-        return False  # nothing of it is edited
-
-    def has_use_permission(self, request):
-        return super().has_change_permission(request)
-
-    def has_delete_permission(self, request, obj=None):
-        return False  # it is revoked: the history names it by its number
-
-    def change_view(self, request, object_id, form_url="", extra_context=None):
-        may_use = {"may_use": self.has_use_permission(request)}
-        return super().change_view(request, object_id, form_url, may_use | (extra_context or {}))
 
     @admin.action(description=_("Revoke the selected API keys"), permissions=["use"])
     def revoke(self, request, queryset):
