@@ -21,7 +21,7 @@ class HoplaUserChangeForm(UserChangeForm):
         label=_("address verified"),
         required=False,
         show_hidden_initial=True,  # the user may have verified it after the page was opened
-        help_text=_("Whether this user has shown to read its mail. With another address it starts anew."),
+        help_text=_("Whether this user has confirmed this address. A new address has to be confirmed again."),
     )
 
     def __init__(self, *args, **kwargs):

@@ -39,7 +39,7 @@ class StrictModelSerializer(serializers.ModelSerializer):
 
 
 class UserSerializer(StrictModelSerializer):
-    email_verified = serializers.BooleanField(read_only=True, help_text="Whether its user has shown to read its mail.")
+    email_verified = serializers.BooleanField(read_only=True, help_text="Whether its user has confirmed it.")
 
     class Meta:
         model = User

@@ -186,7 +186,7 @@ class GuestLinkAdmin(IssuedAdmin):
         if left := len(queryset) - len(mailed):
             told = ngettext(
                 "%(number)d link is not: it has no e-mail address, is not open, or its reader wants no e-mails.",
-                "%(number)d links are not: they have no e-mail address, are not open, or readers want no e-mails.",
+                "%(number)d links are not: they have no e-mail address, are not open, or their readers want none.",
                 left,
             )
             self.message_user(request, told % {"number": left}, messages.WARNING)

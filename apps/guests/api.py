@@ -61,7 +61,7 @@ class GuestLinksView(OwnLinks, ListQueryMixin, ListAPIView):
         return Response(self.get_serializer(link).data, status.HTTP_201_CREATED, headers={"Location": location})
 
     def _with_secrets(self, response: Response) -> Response:
-        """Returns the response with what is shown this once: it is kept in no other form than encrypted."""
+        """Returns the response with what is shown only once: it is kept in no other form than encrypted."""
         token = token_of(GuestLink.objects.get(pk=response.data["id"]))
         url = url_of(token, self.request)
         response.data |= {"url": url, "token": token, "qr_svg": qr_svg(url)}

@@ -21,4 +21,4 @@ class GuestLinkRevokedError(AuthenticationFailed):
 
 class GuestNotAllowedError(PermissionDenied):
     default_code = "guest_not_allowed"
-    default_detail = _("A guest link allows to read its ticket and to send photos for it, and nothing else.")
+    default_detail = _("A guest link lets you read its ticket and send photos for it, and nothing else.")

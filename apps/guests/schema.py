@@ -21,7 +21,7 @@ MAKE_LINK = operation(
     "A link for somebody without an account, who then may read this ticket (without `reference` and `metadata`), its "
     "images and the kinds of tickets, and send photos for it, by the page at `url` or by the API with `Authorization: "
     "Guest <token>`. The photos count to the ticket's owner, and in THROTTLE_GUESTS in place of THROTTLE_UPLOADS.\n\n"
-    "`url` and `token` are shown this once. With `email` an invitation is sent there, and reminders.",
+    "`url` and `token` are shown only once. With `email` an invitation is sent there, and reminders.",
     body=NewGuestLinkSerializer,
     manual_parameters=[IDEMPOTENCY_KEY],
     responses={

@@ -101,11 +101,11 @@ class ShownOnceSerializer(GuestLinkSerializer):
     url = shown(
         URLField,
         "https://hopla.example/u/Zx0mC1hQ2kqRvbN7yq3W5uEo9aLtPfSgJiD4cUe8XwM/",
-        help_text="The page where the photos are taken. Whoever has it may send them: shown this once.",
+        help_text="The page where the photos are taken. Whoever has it may send them: shown only once.",
     )
     token = shown(
         CharField,
         "Zx0mC1hQ2kqRvbN7yq3W5uEo9aLtPfSgJiD4cUe8XwM",
-        help_text="For `Authorization: Guest <token>`: shown this once.",
+        help_text="For `Authorization: Guest <token>`: shown only once.",
     )
     qr_svg = shown(CharField, '<svg xmlns="http://www.w3.org/2000/svg" …', help_text="A QR code of `url`, as an SVG.")

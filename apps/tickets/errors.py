@@ -281,7 +281,7 @@ class NotADirectUploadError(APIException):
 class ConfirmationSignatureError(APIException):
     status_code = 400
     default_code = "confirmation_signature_invalid"
-    default_detail = _("This is no answer that Cloudinary has signed for this photo.")
+    default_detail = _("This is not an answer that Cloudinary has signed for this photo.")
 
 
 class NotificationSignatureError(APIException):

@@ -26,7 +26,7 @@ GUESTS = folder(
         "Make a guest link",
         f"POST {LINKS}",
         about="""
-        `url` is the page for the guest, `qr_svg` its QR code; both and `token` are shown this once. With `email` the
+        `url` is the page for the guest, `qr_svg` its QR code; both and `token` are shown only once. With `email` the
         link is mailed there, and with `remind_before_seconds` reminders of what is missing.
         """,
         json={"name": "Ana", "expires_in_seconds": 86400},

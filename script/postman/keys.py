@@ -14,7 +14,7 @@ API_KEYS = folder(
     request(
         "Make an API key",
         "POST api-keys/",
-        about="`key` is shown this once. `expires_at` may be left out.",
+        about="`key` is shown only once. `expires_at` may be left out.",
         json={"name": "Order system", "scopes": ["tickets:write"]},
         status=201,
         has=NEW_API_KEY,

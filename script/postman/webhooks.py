@@ -14,7 +14,7 @@ WEBHOOKS = folder(
     request(
         "Make a webhook",
         "POST webhooks/",
-        about="`secret` is shown this once. Without `events` it gets all.",
+        about="`secret` is shown only once. Without `events` it gets all.",
         json={"url": "{{baseUrl}}/healthz", "events": ["ticket.completed", "image.rejected"], "description": "ERP"},
         status=201,
         has=NEW_WEBHOOK,

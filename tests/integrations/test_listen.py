@@ -162,7 +162,7 @@ class CommandTests(ApiTestCase):
     def test_wrong_options(self):
         self.refuse("--secret=whsec_x", told="--secret is what the answer to POST webhooks/ has")
         self.refuse("--user=nobody", told="There is no user nobody.")
-        self.refuse("--user=nobody", "--events", "ticket.done", told="There is no event ticket.done. Known are ticket.")
+        self.refuse("--user=nobody", "--events", "ticket.done", told="There is no event ticket.done. Known events are ")
         self.refuse("--user=nobody", "--status=99", told="--status is a status of HTTP")
         self.refuse(told="one of the arguments --secret --user is required")
 

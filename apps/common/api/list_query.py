@@ -60,7 +60,7 @@ def read_query(request, known: list[str]) -> None:
         elif name != NO_PARAMETER:
             unknown.append(sent)
     if unknown:
-        message = _("There is no such parameter here; known are {known}.").format(known=", ".join(known))
+        message = _("There is no such parameter here; those known are {known}.").format(known=", ".join(known))
         raise UnknownParameterError({name: [message] for name in unknown[:MAX_UNKNOWN_NAMED]}, code="unknown_parameter")
     if "ordering" in plain:
         plain["ordering"] = ",".join(plain.getlist("ordering"))

@@ -21,7 +21,7 @@ MAKE_KEY = operation(
     "A key for a program, which then needs nobody's password: send it as `Authorization: Token hopla_…`. It may do "
     "with what is yours what its scopes allow, until it expires or is revoked, also after you have logged out "
     "everywhere or changed your password. What staff may do with what is others', no key may.\n\n"
-    "`key` is shown this once and kept nowhere: a repeat with the same Idempotency-Key makes no second one, and has "
+    "`key` is shown only once and kept nowhere: a repeat with the same Idempotency-Key makes no second one, and has "
     "null in its place.",
     body=NewApiKeySerializer,
     manual_parameters=[IDEMPOTENCY_KEY],

@@ -15,7 +15,7 @@ EXAMPLE_KEY = "hopla_EXAMPLEexampleEXAMPLEexampleEXAMPLEexampleXXXXXXX"
 
 
 class ScopeField(ChoiceField):
-    default_error_messages = {"invalid_choice": _("There is no scope {input}. There are: {scopes}.")}
+    default_error_messages = {"invalid_choice": _("There is no scope {input}. The scopes are: {scopes}.")}
 
     def fail(self, key, **named):
         super().fail(key, scopes=", ".join(Scope.values), **named)
@@ -77,5 +77,5 @@ class NewlyMadeApiKeySerializer(ApiKeySerializer):
         CharField,
         EXAMPLE_KEY,
         allow_null=True,
-        help_text="For `Authorization: Token <key>`: shown this once. Null for a repeated Idempotency-Key.",
+        help_text="For `Authorization: Token <key>`: shown only once. Null for a repeated Idempotency-Key.",
     )

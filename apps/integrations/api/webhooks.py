@@ -64,7 +64,7 @@ class WebhooksView(OwnEndpoints, ListQueryMixin, ListAPIView):
 
     @staticmethod
     def _with_secret(response: Response) -> Response:
-        """Returns the response with what is shown this once: the kept answer is without it."""
+        """Returns the response with what is shown only once: the kept answer is without it."""
         endpoint = get_object_or_404(Endpoint, pk=response.data["id"])  # it may be gone when the request is repeated
         response.data["secret"] = decrypt(endpoint.secret_encrypted)
         response.headers["Cache-Control"] = "no-store"

@@ -43,7 +43,7 @@ MAKE_WEBHOOK = operation(
     "webhooks_create",
     "Make a webhook",
     "From now on the events of your tickets are posted to `url`, signed with `secret` by the Standard Webhooks "
-    "specification. Verify each over the bytes of its body, answer 2xx within 15 seconds, and expect doubles (same "
+    "specification. Verify each over the bytes of its body, answer 2xx within 15 seconds, and expect duplicates (same "
     "`webhook-id`) and any order (`sequence`).\n\n"
     "What hopla dials must be on the Internet: https on the ports 443, 80 and above 1023, and no private address.",
     body=NewWebhookSerializer,

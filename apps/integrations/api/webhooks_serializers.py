@@ -65,7 +65,7 @@ class NewlyMadeWebhookSerializer(WebhookSerializer):
     class Meta:
         ref_name = "NewlyMadeWebhook"
 
-    secret = shown(CharField, EXAMPLE_OF_A_SECRET, help_text="Verify with it what it gets: shown this once.")
+    secret = shown(CharField, EXAMPLE_OF_A_SECRET, help_text="Verify with it what it gets: shown only once.")
 
 
 class WebhookSecretSerializer(ShownSerializer):
@@ -74,14 +74,14 @@ class WebhookSecretSerializer(ShownSerializer):
     class Meta:
         ref_name = "WebhookSecret"
 
-    secret = shown(CharField, EXAMPLE_OF_A_SECRET, help_text="Shown this once.")
+    secret = shown(CharField, EXAMPLE_OF_A_SECRET, help_text="Shown only once.")
     old_secret_until = shown(
         DateTimeField, "2026-11-22T10:00:00Z", help_text="Until then the one before it signs beside it."
     )
 
 
 class EventTypeField(ChoiceField):
-    default_error_messages = {"invalid_choice": _("There is no event “{input}”. Known are {known}.")}
+    default_error_messages = {"invalid_choice": _("There is no event “{input}”. Known events are {known}.")}
 
     def fail(self, key, **details):
         super().fail(key, known=", ".join(EventType.values), **details)

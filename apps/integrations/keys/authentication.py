@@ -77,7 +77,7 @@ class KeyAuthentication(BaseAuthentication):
 def _find(secret: str) -> ApiKey:
     """Returns the key with its owner. Raises what stands against it."""
     if not is_whole(secret):
-        raise ApiKeyInvalidError(_("This is no whole API key: check that all of it was copied."))
+        raise ApiKeyInvalidError(_("This is not a whole API key: check that all of it was copied."))
     row = _KEY.first(digest=digest_of(secret))
     if row is None:
         raise ApiKeyInvalidError

@@ -120,9 +120,13 @@ def what_is_wrong(image: Image, asset: StoredAsset) -> tuple[str, str] | None:
     if asset.width * asset.height > settings.IMAGE_MAX_PIXELS:
         return "direct_upload_too_many_pixels", gettext_noop("The photo has more pixels than the limit.")
     if image.size not in (None, asset.bytes):
-        return "direct_upload_size_mismatch", gettext_noop("The photo that came has not the size that was announced.")
+        return "direct_upload_size_mismatch", gettext_noop(
+            "The photo that came does not have the size that was announced."
+        )
     if image.md5 not in ("", asset.etag):
-        return "direct_upload_md5_mismatch", gettext_noop("The photo that came has not the md5 that was announced.")
+        return "direct_upload_md5_mismatch", gettext_noop(
+            "The photo that came does not have the md5 that was announced."
+        )
     return None
 
 

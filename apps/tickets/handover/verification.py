@@ -93,7 +93,7 @@ def _differences_of_photo(name: str, photo: dict, opened: zipfile.ZipFile, entry
             received += len(piece)
             digest.update(piece)
     if (received, digest.hexdigest()) != (photo["size"], expected):
-        yield f"{name!r} has not the {algorithm} that the manifest says."
+        yield f"{name!r} does not have the {algorithm} that the manifest says."
 
 
 def _differences_of_manifests(content: dict, opened: zipfile.ZipFile, entries: dict, jwks: dict) -> Iterator[str]:

@@ -91,8 +91,8 @@ class MakingTests(KeysTestCase):
         (error,) = self.make(scopes=["tickets:delete"]).json()["errors"]
         self.assertEqual(
             error["detail"],
-            "There is no scope tickets:delete. There are: tickets:read, tickets:write, images:write, webhooks:write, "
-            "support.",
+            "There is no scope tickets:delete. The scopes are: tickets:read, tickets:write, images:write, "
+            "webhooks:write, support.",
         )
 
     def test_anonymous_guest_and_key(self):

@@ -47,7 +47,7 @@ class HandoverTests(DirectTestCase):
 
         verified["photos"][0]["md5"] = "0" * 32
         told = list(differences(verified, io.BytesIO(content), jwks))
-        self.assertIn("'001-kitchen.jpg' has not the md5 that the manifest says.", told)
+        self.assertIn("'001-kitchen.jpg' does not have the md5 that the manifest says.", told)
 
     def test_archive_with_other_bytes_breaks_off(self):
         Image.objects.filter(pk=self.image.pk).update(md5="0" * 32)

@@ -77,7 +77,7 @@ def require_options(*, status: int, events: list[str], secret: str | None) -> No
     if not 200 <= status <= 599:
         raise CommandError("--status is a status of HTTP, from 200 to 599.")
     if unknown := [name for name in events if name not in EventType.values]:
-        raise CommandError(f"There is no event {unknown[0]}. Known are {', '.join(EventType.values)}.")
+        raise CommandError(f"There is no event {unknown[0]}. Known events are {', '.join(EventType.values)}.")
 
 
 @contextmanager
