@@ -9,6 +9,7 @@ from django.db import transaction
 
 from apps.integrations.errors import DeliveryPendingError, TooManyWebhooksError, WebhookDisabledError
 from apps.integrations.models import Delivery, DeliveryStatus, DisabledReason, Endpoint
+from apps.integrations.models.endpoint import NO_FAILURES
 from apps.integrations.models.event import kept_since
 from apps.integrations.webhooks import replays, signing
 
@@ -34,7 +35,7 @@ def make_endpoint(*, owner, url: str, events: list[str] = (), description: str =
 def change_endpoint(endpoint: Endpoint, *, enabled: bool | None = None, **fields) -> None:
     """Update the endpoint. `fields`: any of url, events, description. A new URL has no past: nothing failed there."""
     if fields.get("url", endpoint.url) != endpoint.url:
-        fields |= {"failing_since": None, "failures": 0, "failed_at": None, "not_before": None}
+        fields |= NO_FAILURES | {"not_before": None}
     with transaction.atomic():
         if fields:
             Endpoint.objects.filter(pk=endpoint.pk).update(**fields)

@@ -12,6 +12,8 @@ from apps.integrations.models.event import EventType
 URL_MAX_LENGTH = 2000
 DESCRIPTION_MAX_LENGTH = 200
 OLD_SECRET_LIFETIME = timedelta(hours=24)
+# What an endpoint has that works, or begins anew.
+NO_FAILURES = {"failing_since": None, "failures": 0, "failed_at": None}
 
 
 class DisabledReason(models.TextChoices):

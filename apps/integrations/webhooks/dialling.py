@@ -139,7 +139,9 @@ def _beginning_of(response) -> str:
 
 
 def harmless(text: str) -> str:
-    """Returns the text with a question mark in place of each character that a reader does not see as itself."""
+    """Returns the text with U+FFFD in place of each character that a reader does not see as itself, cut to
+    ANSWER_MAX_LENGTH characters.
+    """
     kept = (
         each if each in PLAIN_CONTROLS or unicodedata.category(each) not in HARMFUL else "\N{REPLACEMENT CHARACTER}"
         for each in text

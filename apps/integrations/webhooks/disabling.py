@@ -9,6 +9,7 @@ from django.utils import timezone
 from apps.common.observability import metrics
 from apps.integrations.events.writing import write_event
 from apps.integrations.models import DisabledReason, Endpoint, EventType
+from apps.integrations.models.endpoint import NO_FAILURES
 from apps.integrations.webhooks import emails, replays
 from apps.integrations.webhooks.shown import webhook_data
 
@@ -27,9 +28,7 @@ def note_success(endpoint: Endpoint) -> None:
     if endpoint.failing_since is None and _is_recent(endpoint.last_success_at, now):
         return
     stale = Q(failing_since__isnull=False) | Q(last_success_at=None) | Q(last_success_at__lt=now - SUCCESS_PRECISION)
-    Endpoint.objects.filter(stale, pk=endpoint.pk).update(
-        last_success_at=now, failing_since=None, failures=0, failed_at=None
-    )
+    Endpoint.objects.filter(stale, pk=endpoint.pk).update(last_success_at=now, **NO_FAILURES)
 
 
 def _is_recent(moment, now) -> bool:
@@ -55,7 +54,7 @@ def note_failure(endpoint: Endpoint) -> None:
 
 
 def disable_and_tell(endpoint: Endpoint, reason: str) -> None:
-    """Disable the endpoint, and tell its owner by a mail, in the feed, and by the other endpoints; once."""
+    """Disable the endpoint, and tell its owner once: by e-mail, in the feed, and by the other endpoints."""
     with transaction.atomic():
         if not replays.disable(endpoint, reason):
             return

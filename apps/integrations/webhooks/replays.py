@@ -1,14 +1,15 @@
-"""What its owner does with an endpoint and its deliveries: disable, enable, try out, and have sent again."""
+"""What is done with an endpoint and its deliveries: it is disabled, enabled, pinged, and sent again what it missed."""
 
 from datetime import datetime, timedelta
 
 from django.db import connection, models, transaction
-from django.db.models import F, Q, Value
+from django.db.models import F, Q, QuerySet, Value
 from django.utils import timezone
 
 from apps.integrations.events.wakeup import wake_senders
 from apps.integrations.events.writing import write_event
 from apps.integrations.models import Delivery, DeliveryStatus, Endpoint, Event, EventType
+from apps.integrations.models.endpoint import NO_FAILURES
 from apps.integrations.models.event import oldest_id_at
 from apps.integrations.webhooks.shown import webhook_data
 
@@ -18,17 +19,9 @@ CLOCKS_DIFFER = timedelta(minutes=1)  # the time in an event's id is of its proc
 
 
 def enable(endpoint: Endpoint) -> None:
-    """Send to the endpoint again, what has waited first. Its failures are forgotten."""
-    _change(
-        endpoint,
-        enabled=True,
-        disabled_reason="",
-        disabled_at=None,
-        failing_since=None,
-        failures=0,
-        failed_at=None,
-        not_before=None,
-    )
+    """Send to the endpoint again, beginning with what has waited. Its failures are forgotten."""
+    changed = {"enabled": True, "disabled_reason": "", "disabled_at": None, "not_before": None} | NO_FAILURES
+    _change(endpoint, Endpoint.objects.filter(pk=endpoint.pk), changed)
     transaction.on_commit(wake_senders, robust=True)
 
 
@@ -37,17 +30,16 @@ def disable(endpoint: Endpoint, reason: str) -> bool:
     already. `reason`: of DisabledReason. Its owner is told by webhooks/disabling.py where hopla itself does it.
     """
     changed = {"enabled": False, "disabled_reason": reason, "disabled_at": timezone.now()}
-    if not Endpoint.objects.filter(pk=endpoint.pk, enabled=True).update(**changed):
+    return _change(endpoint, Endpoint.objects.filter(pk=endpoint.pk, enabled=True), changed)
+
+
+def _change(endpoint: Endpoint, row: QuerySet, fields: dict) -> bool:
+    """Update the row, and the instance likewise. Returns False if there is no such row."""
+    if not row.update(**fields):
         return False
-    for name, value in changed.items():
-        setattr(endpoint, name, value)
-    return True
-
-
-def _change(endpoint: Endpoint, **fields) -> None:
-    Endpoint.objects.filter(pk=endpoint.pk).update(**fields)
     for name, value in fields.items():
         setattr(endpoint, name, value)
+    return True
 
 
 def ping(endpoint: Endpoint) -> Event:
@@ -105,8 +97,8 @@ def _anew() -> dict:
 
 
 def _wanted(endpoint: Endpoint, since: datetime):
-    """Returns the events since then, but those that are of one endpoint: pings, and that this one was disabled. That is
-    seen in each statement anew, since it may be disabled between two.
+    """Returns the events since then that the endpoint wants, without those of one endpoint alone: pings, and that this
+    one was disabled. Each statement looks for that again, since it may be disabled between two.
     """
     first = oldest_id_at(since - CLOCKS_DIFFER)
     events = Event.objects.filter(owner_id=endpoint.owner_id, pk__gte=first, at__gte=since)

@@ -1,11 +1,11 @@
-"""An endpoint as the API and events show it."""
+"""An endpoint as its events show it: `ping` and `webhook.disabled`. The API has WebhookSerializer."""
 
 from apps.common.api.timestamps import shown_timestamp
 from apps.integrations.models import Endpoint
 
 
 def webhook_data(endpoint: Endpoint) -> dict:
-    """Returns it as JSON has it, without its secrets."""
+    """Returns the endpoint as JSON has it, without its secrets."""
     return {
         "id": endpoint.pk,
         "url": endpoint.url,
