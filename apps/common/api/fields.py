@@ -3,8 +3,10 @@ and how `null` and fields that cannot be changed are handled.
 """
 
 from collections.abc import Mapping
-from datetime import datetime, time, timezone
+from datetime import datetime, time
+from datetime import timezone as datetime_timezone
 
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
@@ -51,7 +53,19 @@ class MomentField(serializers.DateTimeField):
             moment = parse_moment(value.strip())
         except ValueError:
             self.fail("invalid")
-        return moment if isinstance(moment, datetime) else datetime.combine(moment, time.min, timezone.utc)
+        return moment if isinstance(moment, datetime) else datetime.combine(moment, time.min, datetime_timezone.utc)
+
+
+class FutureMomentField(MomentField):
+    """A moment that is still to come."""
+
+    default_error_messages = {"in_the_past": _("This moment is in the past.")}
+
+    def to_internal_value(self, value):
+        moment = super().to_internal_value(value)
+        if moment <= timezone.now():
+            self.fail("in_the_past")
+        return moment
 
 
 class NullIsLeftOut:

@@ -1,11 +1,10 @@
 """API keys as JSON. The field names are the contract's."""
 
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.serializers import CharField, ChoiceField, DateTimeField, IntegerField, ListField
 
-from apps.common.api.fields import MomentField, NullIsLeftOut, StrictCharField
+from apps.common.api.fields import FutureMomentField, NullIsLeftOut, StrictCharField
 from apps.integrations.keys.form import prefix_of
 from apps.integrations.keys.scopes import Scope
 from apps.integrations.models.api_key import NAME_MAX_LENGTH, is_a_name
@@ -36,18 +35,13 @@ class NewApiKeySerializer(NullIsLeftOut, serializers.Serializer):
         max_length=100,
         help_text="What it may do.",
     )
-    expires_at = MomentField(
+    expires_at = FutureMomentField(
         required=False, default=None, help_text="From this moment on it is refused. Without one it works until revoked."
     )
 
     class Meta:
         ref_name = "NewApiKey"
         swagger_schema_fields = {"example": {"name": "Order system", "scopes": ["tickets:write", "images:write"]}}
-
-    def validate_expires_at(self, value):
-        if value is not None and value <= timezone.now():
-            raise serializers.ValidationError(_("This moment is in the past."), code="in_the_past")
-        return value
 
 
 class ApiKeySerializer(ShownSerializer):

@@ -9,7 +9,6 @@ from operator import attrgetter
 
 from django.conf import settings
 from django.core.validators import RegexValidator
-from django.utils import timezone
 from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
@@ -27,7 +26,7 @@ from rest_framework.serializers import (
     UUIDField,
 )
 
-from apps.common.api.fields import MomentField, NullIsLeftOut, StrictCharField, StrictIntegerField
+from apps.common.api.fields import FutureMomentField, NullIsLeftOut, StrictCharField, StrictIntegerField
 from apps.common.db.snapshot import one_snapshot
 from apps.tickets.api.new_slots import MetadataField, NewSlotSerializer, require_names_once
 from apps.tickets.api.shown import ShownSerializer, shown
@@ -52,7 +51,7 @@ class NewTicketSerializer(NullIsLeftOut, serializers.Serializer):
 
     title = StrictCharField(max_length=200, required=False, allow_blank=True, default="")
     description = StrictCharField(max_length=5000, required=False, allow_blank=True, default="")
-    expires_at = MomentField(
+    expires_at = FutureMomentField(
         required=False, default=None, help_text="After this moment the ticket takes no more photos."
     )
     reference = StrictCharField(
@@ -97,11 +96,6 @@ class NewTicketSerializer(NullIsLeftOut, serializers.Serializer):
     def validate_slots(self, slots):
         require_names_once(slots)
         return slots
-
-    def validate_expires_at(self, value):
-        if value is not None and value <= timezone.now():
-            raise serializers.ValidationError(_("This moment is in the past."), code="in_the_past")
-        return value
 
     def validate_kind(self, name):
         """Returns the TicketKind with its slots, all of one moment."""
