@@ -17,7 +17,9 @@ MOST_ENDPOINTS = 20  # of one user: each event of theirs is sent so many times
 
 
 def make_endpoint(*, owner, url: str, events: list[str] = (), description: str = "") -> Endpoint:
-    """`url`: one that addresses.check_url let pass. Raises TooManyWebhooksError."""
+    """Returns a new endpoint with a secret of its own. `url`: one that addresses.check_url has accepted; `events`:
+    types of EventType, empty: all. Raises TooManyWebhooksError.
+    """
     with transaction.atomic():
         # Of two requests at once the second waits here, and then counts the endpoint of the first.
         get_user_model().objects.select_for_update(no_key=True).get(pk=owner.pk)
@@ -47,19 +49,23 @@ def change_endpoint(endpoint: Endpoint, *, enabled: bool | None = None, **fields
 
 
 def ping(endpoint: Endpoint) -> Delivery:
-    """Raises WebhookDisabledError."""
+    """Send the endpoint a ping, and return its delivery. Raises WebhookDisabledError."""
     _require_enabled(endpoint)
     return endpoint.deliveries.select_related("event").get(event=replays.ping(endpoint))
 
 
 def recover(endpoint: Endpoint, *, since: datetime) -> int:
-    """Returns how many events are sent, of those that are kept. Raises WebhookDisabledError."""
+    """Send what the endpoint has missed since then, of the events that are kept. Returns how many. Raises
+    WebhookDisabledError.
+    """
     _require_enabled(endpoint)
     return replays.recover(endpoint, max(since, kept_since()))
 
 
 def send_again(delivery: Delivery) -> None:
-    """Raises WebhookDisabledError, and DeliveryPendingError for one that is not settled."""
+    """Begin a new round of attempts. Raises WebhookDisabledError, and DeliveryPendingError for a delivery that is not
+    settled.
+    """
     _require_enabled(delivery.endpoint)
     if delivery.status == DeliveryStatus.PENDING or not replays.replay(delivery):
         raise DeliveryPendingError

@@ -15,7 +15,7 @@ PLACED = Q(facts__regex=r'"latitude": ?-?\d') | Q(text__contains='"location": {'
 
 @receiver(locations_forgotten, sender=Image)
 def forget_locations(**kwargs) -> None:
-    """Also in events of tickets that are deleted. It may be stopped, and run again."""
+    """Erase the places from all events, those of deleted tickets too. It may be stopped, and run again."""
     placed, last = Event.objects.filter(PLACED).order_by("pk"), None
     while found := list((placed.filter(pk__gt=last) if last else placed)[:BATCH]):
         for event in found:
@@ -24,7 +24,7 @@ def forget_locations(**kwargs) -> None:
 
 
 def _forget(event: Event) -> None:
-    """As long as it still is as it was read: a reader may have its text made meanwhile, which is looked at again."""
+    """Erase the place from one event, as it was read; if a reader had its text made meanwhile, from that."""
     if event.text is None:
         facts = json.loads(event.facts)
         facts["image"] |= {"latitude": None, "longitude": None}

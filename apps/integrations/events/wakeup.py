@@ -26,8 +26,8 @@ CALL = "if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('RPUSH', KEYS[1], 
 
 
 def wake_senders() -> None:
-    """Costs next to nothing, and is safe to leave out: a worker that was told nothing looks for what is due every
-    second.
+    """Have the workers look for what is due. It costs next to nothing, and may be left out or lost: they look every
+    second by themselves.
     """
     _caller.wanted.set()
     _caller.ensure_started()

@@ -68,8 +68,8 @@ def write_event(
     only_to: Endpoint | None = None,
     but: Endpoint | None = None,
 ) -> Event:
-    """`only_to`: the one endpoint that gets it, such as that of a ping. `but`: one that does not, such as the one that
-    was disabled.
+    """Write an event with this data, and its deliveries. Returns it. `only_to`: the one endpoint that gets it, such as
+    that of a ping. `but`: one that does not, such as the one that was disabled.
     """
     event = Event(type=type, owner_id=owner_id, data=data, ticket_id=ticket_id, image_id=image_id)
     _write(event, only_to=only_to, but=but)

@@ -64,7 +64,7 @@ RIGHTS = {
 
 
 def scopes_for(route_name: str | None, method: str) -> tuple[str, ...]:
-    """The scopes that allow it, each by itself, the least first; empty where no key may."""
+    """Returns the scopes that allow it, each by itself, the least first; empty where no key may."""
     rights = RIGHTS.get(route_name, {})
     if method == "OPTIONS":
         return tuple(dict.fromkeys(chain.from_iterable(rights.values())))

@@ -56,8 +56,8 @@ class Waiting(NamedTuple):
 
 
 def take(most: int) -> list[Delivery]:
-    """Returns up to so many deliveries, each with an attempt that has begun, its event and its endpoint. There may be
-    more as long as there are any. Safe to run concurrently, on any host.
+    """Returns up to so many deliveries, each with an attempt that has begun, its event and its endpoint. As long
+    as it returns any, there may be more. Safe to run concurrently, on any host.
     """
     chosen = _fair_choice(waiting(), most)
     return _begin(chosen) if chosen else []
