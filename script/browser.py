@@ -10,7 +10,7 @@ import subprocess
 import sys
 from functools import cache
 
-from script.install import ROOT, VENV, install_extra, say
+from script.install import ROOT, VENV, install_extras, say
 
 REQUIREMENTS = ROOT / "requirements-browser.txt"
 NEEDED = "needs a browser: script/browser gets one"  # what skipped tests say
@@ -22,7 +22,7 @@ DEBIAN = (["apt-get", "update", "-qq"], ["apt-get", "install", "-qq", "--no-inst
 
 
 def main() -> int:
-    install_extra(REQUIREMENTS)
+    install_extras(REQUIREMENTS)
     path = find_chromium()
     if not path:
         get_chromium()

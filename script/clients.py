@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from script.children import ChildFailed, Children, StopAsked
-from script.install import ROOT, install_extra, requirements_hash, say
+from script.install import ROOT, install_extras, requirements_hash, say
 
 REQUIREMENTS = ROOT / "requirements-clients.txt"
 NPM_FILES = ("package.json", "package-lock.json")
@@ -23,7 +23,7 @@ NODE_NEEDED = "needs Node.js, npm and clients of resumable uploads: script/clien
 
 
 def main() -> int:
-    install_extra(REQUIREMENTS)
+    install_extras(REQUIREMENTS)
     if not (shutil.which("node") and shutil.which("npm")):
         print("There is no Node.js with npm on PATH; the tests that need it are skipped.")
         return 0

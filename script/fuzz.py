@@ -10,7 +10,7 @@ import time
 
 from script import servers
 from script.children import ChildFailed, Children, StopAsked
-from script.install import ROOT, VENV, install_extra
+from script.install import ROOT, VENV, install_extras
 from script.run_newman import start_hopla
 
 REQUIREMENTS = ROOT / "requirements-fuzz.txt"
@@ -24,7 +24,7 @@ ROLES = {
 
 def main(arguments: list[str]) -> int:
     options, passed_on = parse(arguments)
-    install_extra(REQUIREMENTS)
+    install_extras(REQUIREMENTS)
     started = time.monotonic()
     owner = servers.unprivileged_user()
     with servers.private_folder() as folder, servers.private_folder(owner) as postgres_folder, Children() as children:

@@ -114,16 +114,20 @@ def install_pins(pins: list[str]) -> subprocess.CompletedProcess:
     return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
 
-def install_extra(requirements: Path) -> None:
-    """Installs that requirements file into .venv; does nothing when a stamp says that it is installed."""
-    stamp = VENV / f"hopla-installed-{requirements.stem}"
+def install_extras(*files: Path) -> None:
+    """Installs these requirements files into .venv, but for those that a stamp says are installed. Raises
+    CalledProcessError."""
     wanted = requirements_hash(names=sorted(path.name for path in ROOT.glob("requirements*.txt")))
-    if stamp.exists() and stamp.read_text() == wanted:
+    stamps = {file: VENV / f"hopla-installed-{file.stem}" for file in files}
+    missing = [file for file, stamp in stamps.items() if not stamp.exists() or stamp.read_text() != wanted]
+    if not missing:
         return
-    say(f"Installing {requirements.name} into .venv")
+    say(f"Installing {' and '.join(file.name for file in missing)} into .venv")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--requirement", requirements], check=True, stdin=subprocess.DEVNULL)
-    stamp.write_text(wanted)
+    named = [word for file in missing for word in ("--requirement", file)]
+    subprocess.run([*pip, *named], check=True, stdin=subprocess.DEVNULL)
+    for file in missing:
+        stamps[file].write_text(wanted)
 
 
 def say(sentence: str) -> None:

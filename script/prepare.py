@@ -1,5 +1,6 @@
 """What has to be done before hopla's processes start, in one process because loading Django takes most of the time."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -36,6 +37,7 @@ def tell(secret: str, *, file: Path) -> None:
 
 
 if __name__ == "__main__":
+    gc.set_threshold(50_000, 20, 50)  # as in manage.py
     try:
         main()
     except CommandError as error:

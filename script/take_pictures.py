@@ -10,7 +10,7 @@ import sys
 from script import servers
 from script.browser import NEEDED, REQUIREMENTS, find_chromium
 from script.children import ChildFailed, Children, StopAsked
-from script.install import ROOT, install_extra
+from script.install import ROOT, install_extras
 from script.run_newman import start_hopla
 
 FOLDER = ROOT / "docs" / "pictures"
@@ -19,7 +19,7 @@ MAX_BYTES = 150_000  # of a file
 
 
 def main() -> None:
-    install_extra(REQUIREMENTS)
+    install_extras(REQUIREMENTS)
     path = find_chromium()
     if not path:
         sys.exit(f"script/pictures {NEEDED}")

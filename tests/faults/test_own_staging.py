@@ -7,7 +7,7 @@ from apps.tickets.staging.servers import all_servers, server_of
 from tests.case import default_queue, staged_photos
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import new_key, photo
-from tests.faults.world import PATIENT
+from tests.faults.world import ONE_WEB_PROCESS, PATIENT
 
 
 class OwnStagingTestCase(FaultsTestCase):
@@ -22,7 +22,7 @@ class OwnStagingTestCase(FaultsTestCase):
 class OwnStagingTests(OwnStagingTestCase):
     """Photos on a Redis of their own, STAGING_REDIS_URL; the queue on another."""
 
-    world_options = {"staging_servers": 1, "environment": PATIENT}
+    world_options = {"staging_servers": 1, "environment": ONE_WEB_PROCESS | PATIENT}
 
     def test_photos_are_there_and_jobs_here(self):
         with self.worker_frozen():
@@ -87,7 +87,7 @@ class OwnStagingTests(OwnStagingTestCase):
 
 @needs_postgres
 class TwoStagingServersTests(OwnStagingTestCase):
-    world_options = {"staging_servers": 2, "environment": PATIENT}
+    world_options = {"staging_servers": 2, "environment": ONE_WEB_PROCESS | PATIENT}
 
     def setUp(self):
         super().setUp()

@@ -5,12 +5,12 @@ import redis
 
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import new_key, photo
-from tests.faults.world import PATIENT
+from tests.faults.world import ONE_WEB_PROCESS, PATIENT
 
 
 @needs_postgres
 class RedisTests(FaultsTestCase):
-    world_options = {"environment": PATIENT}
+    world_options = {"environment": ONE_WEB_PROCESS | PATIENT}
 
     def redis(self) -> redis.Redis:
         client = redis.Redis.from_url(self.world.redis_url)

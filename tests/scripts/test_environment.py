@@ -1,11 +1,14 @@
 import base64
 import json
+import os
 import re
-import subprocess
-import sys
+import runpy
 from itertools import pairwise
+from unittest import mock
 
+import environ
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.test import SimpleTestCase
 
 from script.run_tests import dotenv_values
@@ -20,32 +23,36 @@ PRODUCTION = {
     "CLOUDINARY_URL": "cloudinary://key:secret@cloud",
 }
 
-# Prints which variables the settings read, and what they make of them, whatever a developer keeps in .env.
-LOAD_SETTINGS = """
-import environ, json
 
-read = []
-get_value = environ.Env.get_value
-environ.Env.get_value = lambda self, name, *rest, **more: read.append(name) or get_value(self, name, *rest, **more)
-environ.Env.read_env = lambda *args, **kwargs: None
-from hopla import settings
-print(json.dumps([read, {name: repr(value) for name, value in vars(settings).items() if name.isupper()}]))
-"""
+class NotingEnv(environ.Env):
+    """Notes which variables are read, and passes over what a developer keeps in .env."""
+
+    read = set()
+
+    def get_value(self, name, *rest, **more):
+        self.read.add(name)
+        return super().get_value(name, *rest, **more)
+
+    @classmethod
+    def read_env(cls, *args, **kwargs):
+        pass
 
 
 def load_settings(environment: dict) -> tuple[set[str], dict[str, str]]:
-    command = [sys.executable, "-c", LOAD_SETTINGS]
-    run = subprocess.run(command, env=environment, cwd=settings.BASE_DIR, capture_output=True, text=True, check=True)
-    read, made = json.loads(run.stdout)
-    return set(read), made
+    """Which variables the settings read, and what they make of them: a fresh copy, beside those of the tests."""
+    noting = type("Env", (NotingEnv,), {"read": set()})
+    with mock.patch.dict(os.environ, environment, clear=True), mock.patch.object(environ, "Env", noting):
+        made = runpy.run_path(str(settings.BASE_DIR / "hopla" / "settings.py"))
+    return noting.read, {name: repr(value) for name, value in made.items() if name.isupper()}
 
 
 def error_of_settings(environment: dict) -> str:
     """The sentence with which the settings refuse this environment."""
-    command = [sys.executable, "-c", LOAD_SETTINGS]
-    run = subprocess.run(command, env=environment, cwd=settings.BASE_DIR, capture_output=True, text=True)
-    last_line = run.stderr.strip().rpartition("\n")[2]
-    return last_line.partition("ImproperlyConfigured: ")[2]
+    try:
+        load_settings(environment)
+    except ImproperlyConfigured as error:
+        return str(error)
+    return ""
 
 
 class ExampleTests(SimpleTestCase):

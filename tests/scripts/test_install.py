@@ -50,15 +50,20 @@ class StampTests(SimpleTestCase):
 
 @tag("slow")
 class RequirementsTests(SimpleTestCase):
-    """Each in a checkout of its own, with a pip that finds no package at all."""
+    """In a checkout of their own, of which the first makes the .venv, with a pip that finds no package at all."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(settings.BASE_DIR / "script", cls.folder / "script", ignore=ignored)
+        (cls.folder / "requirements.txt").touch()
 
     def install(self, *pins):
-        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        shutil.copytree(settings.BASE_DIR / "script", folder / "script", ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "requirements.txt").touch()
-        (folder / "requirements-dev.txt").write_text("\n".join(["-r requirements.txt", *pins]))
+        (self.folder / "requirements-dev.txt").write_text("\n".join(["-r requirements.txt", *pins]))
         command = [sys.executable, "-m", "script.install", "platform"]
-        program = start_command(command, environment={"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}, cwd=folder)
+        program = start_command(command, environment={"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}, cwd=self.folder)
         return output_of(program), program.returncode
 
     def test_server_without_a_wheel_for_this_machine_is_left_out(self):
