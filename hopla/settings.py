@@ -115,6 +115,7 @@ MIDDLEWARE = [
     "apps.common.http.for_pages.AuthenticationMiddleware",
     "apps.common.http.for_pages.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "apps.common.http.for_pages.UnavailableMiddleware",
 ]
 
 ROOT_URLCONF = "hopla.urls"

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 DEADLINE_SECONDS = 1.5  # probes commonly give up after 2
 RETRY_AFTER_SECONDS = 5
+TAKES_NO_WRITES = {redis.exceptions.OutOfMemoryError: "out of memory", redis.exceptions.ReadOnlyError: "read-only"}
 
 
 @never_cache
@@ -67,7 +68,7 @@ def look_around() -> Seen:
     """Returns within DEADLINE_SECONDS how things are."""
     checks = {name: _thread_of(name).submit(check) for name, check in CHECKS.items()}
     pings = {
-        server.name: _thread_of(f"staging {server.name}").submit(_ping, server.url)
+        server.name: _thread_of(f"staging {server.name}").submit(_try_to_write, server.url)
         for server in staging_servers.all_servers()
     }
     wait([*checks.values(), *pings.values()], timeout=DEADLINE_SECONDS)
@@ -82,7 +83,7 @@ def _outcome(name: str, future: Future) -> str:
         return f"no answer within {DEADLINE_SECONDS} seconds"
     if error := future.exception():
         logger.warning("not ready: %s: %r", name, error)
-        return str(error) if isinstance(error, NotReady) else "cannot be reached"
+        return str(error) if isinstance(error, NotReady) else TAKES_NO_WRITES.get(type(error), "cannot be reached")
     return "ok"
 
 
@@ -110,12 +111,13 @@ def check_database():
 
 
 def check_queue():
-    _ping(settings.REDIS_URL)
+    _try_to_write(settings.REDIS_URL)
 
 
-def _ping(url: str):
+def _try_to_write(url: str):
+    """A Redis that is full, or has become a replica, still answers PING and refuses this, which changes nothing."""
     with _redis(url) as client:
-        client.ping()
+        client.setrange("hopla:probe", 0, "")
 
 
 def check_worker():

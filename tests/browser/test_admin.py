@@ -14,6 +14,13 @@ from tests.makers import make_accepted_image, make_api_key, make_image, make_kin
 from tests.support.makers import make_support_ticket
 
 QUEUE = "/admin/django_rq/dashboard/"
+BROKEN_WORDS = """
+headings => headings.filter(heading => {
+    const words = document.createRange();
+    words.selectNodeContents(heading);
+    return words.getClientRects().length > heading.textContent.trim().split(/\\s+/).length;
+}).map(heading => heading.textContent)
+"""
 HAS_ITS_PICTURE = "image => image.decode().then(() => image.naturalWidth > 0)"
 
 
@@ -105,6 +112,7 @@ class AdminPageTests(BrowserTestCase):
         make_image(Ticket.objects.get(), position=4, status="uploading")
         tab = self.open_browser(user=self.superuser, size=PHONE)
         tab.open("/admin/")
+        self.assertEqual(tab.page.locator(".scrolling th").evaluate_all(BROKEN_WORDS), [])
 
         figures = tab.page.locator(".dashboard-figures")
         text = figures.inner_text()

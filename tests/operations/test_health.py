@@ -2,8 +2,10 @@ import contextlib
 import json
 import os
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 
 import redis
@@ -18,6 +20,33 @@ from apps.common.redis.address import address_of
 from tests.flush import FlushedTestCase
 
 NOBODY_LISTENS = "redis://127.0.0.1:1/0"
+
+
+class RefusesWrites(socketserver.StreamRequestHandler):
+    """A Redis that says of all but the greeting and PING that it takes no writes."""
+
+    def handle(self):
+        while line := self.rfile.readline():
+            if not line.startswith(b"*"):
+                continue
+            words = []
+            for _ in range(int(line[1:])):
+                length = int(self.rfile.readline()[1:])
+                words.append(self.rfile.read(length + 2)[:-2])
+            answers = {b"HELLO": b"%1\r\n+proto\r\n:3\r\n", b"PING": b"+PONG\r\n", b"CLIENT": b"+OK\r\n"}
+            self.wfile.write(answers.get(words[0]) or f"-{self.server.refusal}\r\n".encode())
+
+
+@contextlib.contextmanager
+def running_redis_that_refuses_writes(refusal: str):
+    """Yields its URL."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), RefusesWrites) as server:
+        server.daemon_threads, server.refusal = True, refusal
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"redis://127.0.0.1:{server.server_address[1]}/0"
+        finally:
+            server.shutdown()
 
 
 class HealthzTests(FlushedTestCase):
@@ -107,6 +136,18 @@ class ReadyzTests(FlushedTestCase):
             url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
             with override_settings(STAGING_REDIS_URL=url):
                 self.assert_missing("staging")
+
+    def test_redis_that_takes_no_writes_is_named(self):
+        for refusal, said in (("OOM command not allowed", "out of memory"), ("READONLY a replica", "read-only")):
+            with self.subTest(said), running_redis_that_refuses_writes(refusal) as url:
+                at_that = override_settings(REDIS_URL=url, STAGING_REDIS_URL=url)
+                with at_that, self.assertLogs("apps.operations.health", "WARNING"):
+                    checks = self.client.get("/readyz").json()["checks"]
+                self.assertEqual((checks["redis"], checks["staging"]), (said, said))
+
+    def test_checks_leave_no_key_behind(self):
+        self.client.get("/readyz")
+        self.assertFalse(self.redis.exists("hopla:probe"))
 
     def test_unavailable_database_is_named(self):
         source = (

@@ -459,7 +459,7 @@ SchemaView = get_schema_view(
     openapi.Info(
         title="hopla",
         default_version="v1",
-        description=DESCRIPTION,
+        description=re.sub(r"(?<!\n)\n(?!\n)", " ", DESCRIPTION).strip(),  # Swagger UI breaks lines where the text does
         license=openapi.License(name="MIT", url="https://opensource.org/license/mit"),
     ),
     public=True,

@@ -42,7 +42,6 @@ class RequestBodyMiddleware:
             request.META["CONTENT_LENGTH"] = str(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         request._stream = stream = BodyStream(body, request.META.get("gunicorn.socket"))
         response = self.get_response(request)
-        request.body_seconds = getattr(request, "body_seconds", 0) + stream.seconds  # see apps/common/http/timing.py
         if stream.was_cut and response.status_code != 408:  # outside the API Django would respond with another status
             return HttpResponse("The body arrived too slowly.\n", status=408, content_type="text/plain")
         return response
@@ -73,7 +72,6 @@ class BodyStream(io.BufferedIOBase):
     def __init__(self, body: RequestBody, sock):
         self._body, self._socket = body, sock
         self._wait: BodyWait | None = None
-        self.seconds = 0.0  # spent reading
 
     def readable(self) -> bool:
         return True
@@ -87,7 +85,7 @@ class BodyStream(io.BufferedIOBase):
         try:
             return self._read_in_time(size)
         finally:
-            self.seconds += time.monotonic() - started
+            self._body.seconds += time.monotonic() - started
 
     def _read_in_time(self, size: int | None) -> bytes:
         if self._socket is None:  # not under gunicorn

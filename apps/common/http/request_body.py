@@ -51,11 +51,13 @@ def _length_of(meta) -> int:
 
 
 class RequestBody:
-    """Reads a body. `length` in bytes, None if unknown; `received` so far; `is_whole` once all has been received."""
+    """Reads a body. `length` in bytes, None if unknown; `received` so far; `is_whole` once all has been received;
+    `seconds` that its readers spent on it, see apps/common/http/timing.py."""
 
     def __init__(self, wsgi_input, *, length: int | None):
         self.length = length
         self.received = 0
+        self.seconds = 0.0
         self._input = wsgi_input
         reader = getattr(wsgi_input, "reader", None)
         self._receive = {LengthReader: self._receive_straight, ChunkedReader: self._receive_chunk}.get(

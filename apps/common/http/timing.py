@@ -8,6 +8,7 @@ import time
 
 from django.conf import settings
 
+from apps.common.http.request_body import body_of
 from apps.common.observability import metrics
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ class ObservationMiddleware:
     def __call__(self, request):
         started = time.monotonic()
         response = self.get_response(request)
-        body_seconds = getattr(request, "body_seconds", 0)
+        body_seconds = body_of(request).seconds
         observe(request, response, seconds=time.monotonic() - started - body_seconds, body_seconds=body_seconds)
         return response
 

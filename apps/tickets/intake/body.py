@@ -49,7 +49,6 @@ class IncomingBody:
     """
 
     def __init__(self, request):
-        self._request = request
         self._sha256 = hashlib.sha256() if "HTTP_CONTENT_DIGEST" in request.META else None
         self._socket = request.META.get("gunicorn.socket")  # None under other servers, where no pace is enforced
         self._body = body_of(request)
@@ -64,7 +63,7 @@ class IncomingBody:
 
     def __exit__(self, *exc_info):
         forget(self)
-        self._request.body_seconds = time.monotonic() - self._started_at
+        self._body.seconds += time.monotonic() - self._started_at
 
     @property
     def length(self) -> int | None:

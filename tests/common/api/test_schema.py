@@ -61,6 +61,9 @@ class SchemaTests(SimpleTestCase):
     def test_is_valid_swagger(self):
         validate_spec(self.schema)
 
+    def test_paragraphs_of_its_description_are_lines(self):
+        self.assertNotRegex(self.schema["info"]["description"], r"[^\n]\n[^\n]")
+
     def test_is_json_whatever_accept_says(self):
         response = self.client.get("/swagger.json", HTTP_ACCEPT="text/html,application/yaml;q=0.9")
         self.assertEqual(response["Content-Type"], "application/json; charset=utf-8")

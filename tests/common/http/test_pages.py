@@ -5,6 +5,7 @@ import re
 from django.contrib.admin import site
 from django.contrib.staticfiles import finders
 from django.core.exceptions import PermissionDenied
+from django.db import OperationalError
 from django.test import SimpleTestCase
 from django.test.utils import override_settings
 from django.urls import path, reverse
@@ -19,11 +20,15 @@ def crash(request):
     raise ValueError("secret")
 
 
+def miss_the_database(request):
+    raise OperationalError("secret")
+
+
 def deny(request):
     raise PermissionDenied("secret")
 
 
-urlpatterns = [*hoplas_urls, path("crash/", crash), path("denied/", deny)]
+urlpatterns = [*hoplas_urls, path("crash/", crash), path("denied/", deny), path("away/", miss_the_database)]
 
 
 class PageTestCase(SimpleTestCase):  # it allows no query: pages work while the database is unavailable
@@ -87,6 +92,13 @@ class RefusalPageTests(PageTestCase):
                     self.assertNotIn("secret", page)
                     headings.add(self.heading(page))
             self.assertEqual(len(headings), len(LANGUAGES), url)
+
+    def test_unavailable_database_is_said_in_a_line_and_not_logged_as_a_crash(self):
+        with self.assertLogs(level="ERROR") as told:
+            self.assertNotIn("secret", self.page("/away/", status=503))
+        self.assertEqual([line for line in told.output if "\n" in line], [])
+        self.assertIn("a backing service is unavailable: OperationalError", told.output[0])
+        self.assertEqual(self.client.get("/away/")["Retry-After"], "5")
 
     def test_missing_final_slash_still_leads_on(self):
         response = self.client.get("/documentation")

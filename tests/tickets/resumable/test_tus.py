@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from django.test import override_settings
 from django.utils import timezone
 
+from apps.common.http.request_body import body_of
 from apps.common.observability import metrics
 from apps.tickets.models import Image, Ticket
 from apps.tickets.models.statuses import TicketStatus
@@ -42,6 +43,11 @@ class WholeUploadTests(TusTestCase):
         self.assertEqual(bytes(store.read(image.pk, image.size)), PHOTO)
         self.assertEqual(store.bytes_in_use(), SIZE)
         self.assertGreater(staging_redis().ttl(store.key_of(image.pk)), 3600)
+
+    def test_time_for_the_body_is_known_apart(self):
+        path = self.begun()
+        for sent in (self.send(path, 0, PHOTO), self.begin(PHOTO, Content_Type=OFFSET_STREAM)):
+            self.assertGreater(body_of(sent.wsgi_request).seconds, 0)
 
     def test_pieces_of_any_size_go_together(self):
         for sizes in ([1, 1, 62, 1, SIZE - 65], [SIZE], [70_000, 0, 30_000]):
