@@ -145,7 +145,8 @@ class UploadsView(ResumableView):
             headers["Idempotent-Replayed"] = "true"
         with sending.begun(upload_id, ticket_id=ticket.pk) as (hold, image):
             if hold is not None and not hold.upload.offset:
-                image = self.receive(hold)
+                with nullcontext() if key else sending.gone_unless_answered(hold):
+                    image = self.receive(hold)
             else:  # a repeat, of whose bytes some have come: its client goes on from there
                 skip_body(request)
             told = self.told_of(hold, image)
