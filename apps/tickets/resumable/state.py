@@ -21,7 +21,7 @@ from apps.tickets.staging import store
 from apps.tickets.staging.servers import grouped
 
 PREFIX = "hopla:resumable:"
-KNOWN_AFTER_EXPIRY_SECONDS = 24 * 60 * 60
+KNOWN_AFTER_EXPIRY_SECONDS = 60 * 60
 
 GONE, EXPIRED, WAITING, OVERTAKEN, HELD = "gone", "expired", "waiting", "overtaken", "held"
 
@@ -62,7 +62,7 @@ if holder > 0 and ARGV[3] ~= '1' then
 end
 redis.call('HSET', KEYS[1], 'holder', mine)
 redis.call('HDEL', KEYS[1], 'wanted')
-redis.call('SET', KEYS[3], mine, 'EX', {KNOWN_AFTER_EXPIRY_SECONDS})
+redis.call('SET', KEYS[3], mine, 'PX', redis.call('PTTL', KEYS[1]))
 return {{'{HELD}', mine, redis.call('HGETALL', KEYS[1])}}
 """
 
