@@ -169,6 +169,13 @@ class CreationTests(TusTestCase):
         response = self.begin(PHOTO, Content_Type="image/jpeg")
         self.assert_problem(response, 415, "unsupported_media_type")
 
+    def test_part_of_a_photo_is_not_taken_for_the_photo(self):
+        for header in ("partial", "final;/a /b"):
+            with self.subTest(header):
+                refused = self.begin(PHOTO[:50_000], length=50_000, Upload_Concat=header)
+                self.assert_problem(refused, 400, "upload_concat_unsupported")
+        self.assert_nothing_kept()
+
     def test_bad_content_digest_is_refused(self):
         self.assert_problem(self.begin(Repr_Digest="sha-256=:x:"), 400, "digest_invalid")
 
