@@ -131,7 +131,8 @@ def begin(upload: Upload) -> Upload:
 def take(upload_id: uuid.UUID, *, ticket_id: int, number: int | None = None, by_force: bool = False):
     """Try to become the holder. Returns (word, number or None, the Upload or None); see TAKE."""
     keys = [key_of(upload_id), store.key_of(upload_id), changed_key_of(upload_id)]
-    word, *rest = _run(TAKE, upload_id, keys, ticket_id, number or "", int(by_force))
+    command = ("EVAL", TAKE, len(keys), *keys, ticket_id, number or "", int(by_force))
+    word, *rest = store.ask_unless_away(upload_id, command)[0]
     number, fields = (*rest, None, None)[:2]
     return word.decode(), number, fields and _upload_of(upload_id, fields)
 
@@ -184,7 +185,7 @@ def which_are_wanted(held: list[tuple[uuid.UUID, int]]) -> list[tuple[uuid.UUID,
 
 def is_unfinished(upload_id) -> bool:
     """Returns whether this is an upload that may still go on, so that its bytes are not left over."""
-    (clock, expires_at) = store.ask(upload_id, ("TIME",), ("HGET", key_of(upload_id), "expires_at"))
+    (clock, expires_at) = store.ask_unless_away(upload_id, ("TIME",), ("HGET", key_of(upload_id), "expires_at"))
     return expires_at is not None and int(expires_at) > int(clock[0])
 
 
