@@ -6,12 +6,14 @@ import uuid
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
+from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 
 from apps.common.observability import metrics
 from apps.tickets.models import Image, Ticket
 from apps.tickets.models.statuses import TicketStatus
+from apps.tickets.resumable import state
 from apps.tickets.staging import store
 from tests.case import staged_photos, staging_redis
 from tests.makers import client_for, jpeg_bytes, make_image, make_ticket, make_user
@@ -423,6 +425,13 @@ class EndTests(TusTestCase):
         self.assert_problem(self.send(path, 1000, PHOTO[1000:]), 410, "upload_expired")
         self.wait_until(lambda: not staged_photos())
         self.assert_nothing_kept()
+
+    def test_it_leaves_nothing_in_redis_for_long_once_it_has_expired(self):
+        path = self.begun(PHOTO[:10])
+        upload_id, redis = path.split("/")[-2], staging_redis()
+        for key in (state.key_of(upload_id), state.changed_key_of(upload_id)):
+            self.assertLessEqual(redis.ttl(key), settings.RESUMABLE_TTL_SECONDS + 60 * 60)
+            self.assertGreater(redis.ttl(key), settings.RESUMABLE_TTL_SECONDS)
 
     def test_each_piece_prolongs_its_life(self):
         with override_settings(RESUMABLE_TTL_SECONDS=600):
