@@ -171,14 +171,14 @@ class TicketExpiredError(APIException):
 
 
 class UploadOffsetMismatchError(APIException):
-    """`expected`: the bytes that have come; `provided`: what the request said."""
+    """`expected`: the bytes that have come, of a finished one all; `provided`: what the request said."""
 
     status_code = 409
     default_code = "upload_offset_mismatch"
     default_detail = _("The upload has come to {expected} bytes: go on there.")
 
-    def __init__(self, *, expected, provided):
-        self.expected, self.provided = expected, provided
+    def __init__(self, *, expected, provided, is_finished=False):
+        self.expected, self.provided, self.is_finished = expected, provided, is_finished
         super().__init__(self.default_detail.format(expected=expected))
 
 
@@ -213,6 +213,12 @@ class UploadMetadataInvalidError(APIException):
     status_code = 400
     default_code = "upload_metadata_invalid"
     default_detail = _("Upload-Metadata has pairs of a name and a value in base64, such as: filename a2l0Y2hlbi5qcGc=")
+
+
+class UploadConcatUnsupportedError(APIException):
+    status_code = 400
+    default_code = "upload_concat_unsupported"
+    default_detail = _("Uploads are not joined here: send the photo as one upload, without Upload-Concat.")
 
 
 class UploadTooLongError(APIException):

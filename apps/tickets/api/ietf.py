@@ -90,4 +90,4 @@ def add_mismatch(response, error: UploadOffsetMismatchError) -> None:
     """Say in the problem and in the headers where to go on."""
     response.data |= {"type": MISMATCH, "expected-offset": error.expected, "provided-offset": error.provided}
     response["Upload-Offset"] = str(error.expected)
-    response["Upload-Complete"] = "?0"
+    response["Upload-Complete"] = "?1" if error.is_finished else "?0"

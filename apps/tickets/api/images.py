@@ -83,6 +83,12 @@ class ImagesView(ListQueryMixin, ListAPIView):
                 return self._take(ticket, key)
         return self._replay(kept, ticket)  # out here: its body may take long to arrive, and nothing is taken
 
+    def options(self, request, *args, **kwargs):
+        response = super().options(request, *args, **kwargs)
+        for name, value in ietf.own_headers(request).items():  # to who asks what may be resumed
+            response[name] = value
+        return response
+
     def _take(self, ticket: Ticket, key: str | None = None) -> Response:
         named = self.request.query_params.getlist(SLOT)
         slot = look_for_a_place(ticket, named, may_name_later=self._is_form)  # a form may still name one

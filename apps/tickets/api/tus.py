@@ -10,6 +10,7 @@ from django.utils.http import http_date
 from apps.tickets.errors import (
     ChecksumInvalidError,
     ChecksumMismatchError,
+    UploadConcatUnsupportedError,
     UploadLengthInvalidError,
     UploadMetadataInvalidError,
     UploadOffsetInvalidError,
@@ -33,6 +34,12 @@ def what_is_offered() -> dict[str, str]:
         "Tus-Max-Size": str(settings.IMAGE_MAX_BYTES),
         "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
     }
+
+
+def require_no_concatenation(request) -> None:
+    """Refuse a part of a photo: as an upload of its own, the first part would be accepted as the photo."""
+    if "HTTP_UPLOAD_CONCAT" in request.META:
+        raise UploadConcatUnsupportedError
 
 
 def announced_length(request) -> int | None:

@@ -77,7 +77,7 @@ class ResumableView(APIView):
         return super().handle_exception(exc)
 
     def options(self, request, *args, **kwargs):
-        return Response(status=status.HTTP_204_NO_CONTENT, headers=tus.what_is_offered())
+        return Response(status=status.HTTP_204_NO_CONTENT, headers=tus.what_is_offered() | ietf.own_headers(request))
 
     def find_ticket(self, ticket_id: int) -> Ticket:
         try:
@@ -121,6 +121,7 @@ class UploadsView(ResumableView):
         has_body = body_of(request).length != 0
         if has_body:
             self.require_type(tus.CONTENT_TYPE)
+        tus.require_no_concatenation(request)
         length, metadata = tus.announced_length(request), tus.metadata_in(request)
         digest, key = announced_sha256(request, "Repr-Digest"), idempotency.key_of(request)
         named = [*request.query_params.getlist(SLOT), metadata.get(SLOT, "")]
@@ -145,7 +146,8 @@ class UploadsView(ResumableView):
             headers["Idempotent-Replayed"] = "true"
         with sending.begun(upload_id, ticket_id=ticket.pk) as (hold, image):
             if hold is not None and not hold.upload.offset:
-                image = self.receive(hold)
+                with nullcontext() if key else sending.gone_unless_answered(hold):
+                    image = self.receive(hold)
             else:  # a repeat, of whose bytes some have come: its client goes on from there
                 skip_body(request)
             told = self.told_of(hold, image)
@@ -203,7 +205,7 @@ class UploadView(ResumableView):
     def require_end_of(self, image: Image, offset: int) -> None:
         """Refuse a request to a finished upload, unless it is the last one repeated, as its answer was lost."""
         if offset != image.size:
-            raise UploadOffsetMismatchError(expected=image.size, provided=offset)
+            raise UploadOffsetMismatchError(expected=image.size, provided=offset, is_finished=True)
         if body_of(self.request).length != 0:
             raise UploadTooLongError
 

@@ -99,6 +99,7 @@ BEGIN_UPLOAD = operation(
     },
     refusals=[
         errors.UploadMetadataInvalidError,
+        errors.UploadConcatUnsupportedError,
         errors.SlotAmbiguousError,
         *PLACE_REFUSALS,
         *PHOTO_REFUSALS,

@@ -6,16 +6,22 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from django.http import Http404
 from redis.exceptions import RedisError
+from rest_framework.exceptions import APIException
 
 from apps.common.api.errors import TemporarilyUnavailableError
 from apps.common.observability import metrics
-from apps.tickets.errors import UploadExpiredError, UploadLengthInvalidError, UploadTooLongError
+from apps.tickets.errors import (
+    UploadExpiredError,
+    UploadLengthInvalidError,
+    UploadOvertakenError,
+    UploadTooLongError,
+)
 from apps.tickets.intake.body import IncomingBody
 from apps.tickets.intake.digest import require_digest
 from apps.tickets.intake.photo_check import require_not_too_large
 from apps.tickets.models import Image
 from apps.tickets.resumable import allowance, finishing
-from apps.tickets.resumable.finishing import find_finished, gone_when_refused
+from apps.tickets.resumable.finishing import find_finished, give_up, gone_when_refused
 from apps.tickets.resumable.holding import Hold, UploadGoneError, held
 from apps.tickets.resumable.receiving import Checksum, receive
 
@@ -56,6 +62,21 @@ def begun(upload_id: uuid.UUID, *, ticket_id: int):
         except Http404 as exc:
             raise TemporarilyUnavailableError from exc
         yield found
+
+
+@contextmanager
+def gone_unless_answered(hold: Hold):
+    """Of a new upload whose client learns its address from the answer alone: a refusal, or a body that breaks off,
+    would leave it to nobody, with its bytes and its share of the day.
+    """
+    try:
+        yield
+    except APIException:
+        if not hold.upload.is_whole:  # of a whole one the photo may be accepted
+            with suppress(RedisError, UploadOvertakenError):  # it is gone already
+                give_up(hold)
+                metrics.count("hopla_resumable_uploads", event="refused")
+        raise
 
 
 def declare_length(hold: Hold, length: int) -> None:

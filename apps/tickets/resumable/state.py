@@ -20,7 +20,7 @@ from apps.tickets.staging import store
 from apps.tickets.staging.servers import grouped
 
 PREFIX = "hopla:resumable:"
-KNOWN_AFTER_EXPIRY_SECONDS = 24 * 60 * 60
+KNOWN_AFTER_EXPIRY_SECONDS = 60 * 60
 
 GONE, EXPIRED, WAITING, OVERTAKEN, HELD = "gone", "expired", "waiting", "overtaken", "held"
 
@@ -61,7 +61,7 @@ if holder > 0 and ARGV[3] ~= '1' then
 end
 redis.call('HSET', KEYS[1], 'holder', mine)
 redis.call('HDEL', KEYS[1], 'wanted')
-redis.call('SET', KEYS[3], mine, 'EX', {KNOWN_AFTER_EXPIRY_SECONDS})
+redis.call('SET', KEYS[3], mine, 'PX', redis.call('PTTL', KEYS[1]))
 return {{'{HELD}', mine, redis.call('HGETALL', KEYS[1])}}
 """
 
@@ -122,7 +122,8 @@ def begin(upload: Upload) -> Upload:
 def take(upload_id: uuid.UUID, *, ticket_id: int, number: int | None = None, by_force: bool = False):
     """Try to become the holder. Returns (word, number or None, the Upload or None); see TAKE."""
     keys = [key_of(upload_id), store.key_of(upload_id), changed_key_of(upload_id)]
-    word, *rest = _run(TAKE, upload_id, keys, ticket_id, number or "", int(by_force))
+    command = ("EVAL", TAKE, len(keys), *keys, ticket_id, number or "", int(by_force))
+    word, *rest = store.ask_unless_away(upload_id, command)[0]
     number, fields = (*rest, None, None)[:2]
     return word.decode(), number, fields and _upload_of(upload_id, fields)
 
@@ -175,7 +176,7 @@ def which_are_wanted(held: list[tuple[uuid.UUID, int]]) -> list[tuple[uuid.UUID,
 
 def is_unfinished(upload_id) -> bool:
     """Returns whether this is an upload that may still go on, so that its bytes are not left over."""
-    (clock, expires_at) = store.ask(upload_id, ("TIME",), ("HGET", key_of(upload_id), "expires_at"))
+    (clock, expires_at) = store.ask_unless_away(upload_id, ("TIME",), ("HGET", key_of(upload_id), "expires_at"))
     return expires_at is not None and int(expires_at) > int(clock[0])
 
 

@@ -442,3 +442,12 @@ def ask(image_id, *commands: tuple) -> list:
     """
     server = server_of(image_id)
     return server.must_answer(lambda: exchange(server.client, *commands))
+
+
+def ask_unless_away(image_id, *commands: tuple) -> list:
+    """Likewise, but raises ServerAwayError at once if the server did not answer a moment ago: requests about an upload
+    begin with this, and hundreds of them that each waited for a server which hangs would leave no thread for photos on
+    the others.
+    """
+    server = server_of(image_id)
+    return server.ask(lambda: exchange(server.client, *commands))

@@ -156,6 +156,19 @@ class AnswersTests(IetfTestCase):
         self.assertEqual(problem["code"], "upload_offset_mismatch")
         self.assertEqual(self.progress(path), ("?0", 1000))
 
+    def test_wrong_offset_of_a_finished_one_says_that_it_is_complete(self):
+        path = self.begun(PHOTO[:1000])
+        self.append(path, 1000, PHOTO[1000:])
+        response = self.append(path, 7, PHOTO[7:])
+        self.assertEqual(
+            (response.status_code, response["Upload-Offset"], response["Upload-Complete"]), (409, str(SIZE), "?1")
+        )
+
+    def test_limits_are_told_before_a_photo_is_sent(self):
+        for path in (self.images_path, self.begun(PHOTO[:10])):
+            with self.subTest(path):
+                self.assertIn("max-size=10485760", self.request("OPTIONS", path)["Upload-Limit"])
+
     def test_upload_is_taken_back(self):
         path = self.begun(PHOTO[:1000])
         self.assertEqual(self.request("DELETE", path).status_code, 204)

@@ -1,5 +1,7 @@
 """What resumable uploads take of their user's bytes a day."""
 
+from base64 import b64encode
+
 from django.conf import settings
 from django.test import override_settings
 
@@ -39,6 +41,24 @@ class ResumableQuotaTests(TusTestCase):
         self.assertEqual(self.taken(), 1000 + 50_000)
         self.send(refused, 0, b"x" * 100)
         self.assertEqual((self.taken(), self.leases()), (1000, {}))
+
+    def test_creation_that_is_refused_has_taken_nothing(self):
+        wrong = "sha1 " + b64encode(bytes(20)).decode()
+        for status, code, request in (
+            (413, "upload_too_long", {"length": 10}),
+            (400, "checksum_invalid", {"Upload_Checksum": "crc32 AAAA"}),
+            (460, "checksum_mismatch", {"Upload_Checksum": wrong}),
+        ):
+            with self.subTest(code):
+                self.assert_problem(self.begin(PHOTO[:1000], **request), status, code)
+                self.assertEqual((self.taken(), self.leases()), (0, {}))
+                self.assert_nothing_kept()
+
+    def test_creation_that_is_refused_is_found_by_its_key(self):
+        refused = self.begin(PHOTO[:1000], Upload_Checksum="crc32 AAAA", Idempotency_Key="a")
+        self.assert_problem(refused, 400, "checksum_invalid")
+        self.assertEqual(self.begin(PHOTO[:1000], Idempotency_Key="a")["Idempotent-Replayed"], "true")
+        self.assertEqual(self.taken(), SIZE)
 
     @override_settings(IMAGE_MAX_BYTES=SIZE + 50_000)
     def test_unknown_length_takes_all_that_a_photo_may_have_until_it_is_said(self):

@@ -6,6 +6,7 @@ import uuid
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
+from django.conf import settings
 from django.test import override_settings
 from django.utils import timezone
 
@@ -13,6 +14,7 @@ from apps.common.http.request_body import body_of
 from apps.common.observability import metrics
 from apps.tickets.models import Image, Ticket
 from apps.tickets.models.statuses import TicketStatus
+from apps.tickets.resumable import state
 from apps.tickets.staging import store
 from tests.case import staged_photos, staging_redis
 from tests.makers import client_for, jpeg_bytes, make_image, make_ticket, make_user
@@ -174,6 +176,13 @@ class CreationTests(TusTestCase):
     def test_body_of_another_type_is_refused(self):
         response = self.begin(PHOTO, Content_Type="image/jpeg")
         self.assert_problem(response, 415, "unsupported_media_type")
+
+    def test_part_of_a_photo_is_not_taken_for_the_photo(self):
+        for header in ("partial", "final;/a /b"):
+            with self.subTest(header):
+                refused = self.begin(PHOTO[:50_000], length=50_000, Upload_Concat=header)
+                self.assert_problem(refused, 400, "upload_concat_unsupported")
+        self.assert_nothing_kept()
 
     def test_bad_content_digest_is_refused(self):
         self.assert_problem(self.begin(Repr_Digest="sha-256=:x:"), 400, "digest_invalid")
@@ -422,6 +431,13 @@ class EndTests(TusTestCase):
         self.assert_problem(self.send(path, 1000, PHOTO[1000:]), 410, "upload_expired")
         self.wait_until(lambda: not staged_photos())
         self.assert_nothing_kept()
+
+    def test_it_leaves_nothing_in_redis_for_long_once_it_has_expired(self):
+        path = self.begun(PHOTO[:10])
+        upload_id, redis = path.split("/")[-2], staging_redis()
+        for key in (state.key_of(upload_id), state.changed_key_of(upload_id)):
+            self.assertLessEqual(redis.ttl(key), settings.RESUMABLE_TTL_SECONDS + 60 * 60)
+            self.assertGreater(redis.ttl(key), settings.RESUMABLE_TTL_SECONDS)
 
     def test_each_piece_prolongs_its_life(self):
         with override_settings(RESUMABLE_TTL_SECONDS=600):

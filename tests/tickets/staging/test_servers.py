@@ -175,6 +175,21 @@ class PostTests(AwayTestCase):
         self.assertTrue(self.a.is_away())
 
 
+class UploadTests(AwayTestCase):
+    def test_requests_do_not_wait_each_for_a_server_that_did_not_answer_a_moment_ago(self):
+        def hang():
+            raise RedisConnectionError
+
+        path = f"/api/v1/tickets/{self.ticket.pk}/uploads/{id_on(self.a)}/"
+        asked = {"path": path, "headers": {"Tus-Resumable": "1.0.0"}}
+        with self.assertRaises(RedisConnectionError):
+            self.a.must_answer(hang)
+        self.assertEqual(self.client.head(**asked).status_code, 503)
+
+        self.a.must_answer(self.a.client.ping)
+        self.assertEqual(self.client.head(**asked).status_code, 404)
+
+
 class WaitingTests(AwayTestCase):
     """A photo on A, which is away."""
 
