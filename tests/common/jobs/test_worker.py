@@ -23,7 +23,6 @@ from rq.suspension import resume, suspend
 
 from apps.accounts.models import AuthToken
 from apps.common.jobs import periodic
-from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 from apps.common.jobs.queue import job_function
 from apps.common.jobs.worker import LIVENESS_SECONDS, REDIS_TIMEOUT_SECONDS, ThreadedWorker
 from apps.common.observability import metrics
@@ -31,7 +30,7 @@ from apps.support.emails import outbox
 from apps.support.models import Email
 from apps.tickets.models import Image
 from apps.tickets.upkeep.reconcile import reconcile
-from tests.case import CommittingTestCase
+from tests.case import CommittingTestCase, one_turn
 from tests.common.jobs.foreign_jobs import pickled, put_job
 from tests.makers import make_accepted_image, make_ticket, make_user, running_sandbox, token_for
 from tests.support.makers import make_support_ticket
@@ -201,8 +200,7 @@ class BurstTests(WorkerTestCase):
         self.assert_left_nothing()
 
     def test_jobs_work_by_turns(self):
-        self.enterContext(mock.patch("apps.common.jobs.worker.jobs", ConcurrencyLimit(1)))
-        self.enterContext(mock.patch("apps.common.jobs.concurrency_limit.LONGEST_WAIT_SECONDS", 60))
+        self.enterContext(one_turn("apps.common.jobs.worker.jobs"))
         for _ in range(12):
             self.enqueue(count_those_running)
 
