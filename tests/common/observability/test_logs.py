@@ -19,7 +19,7 @@ from apps.tickets.models.transition import Transition
 from hopla.gunicorn_conf import NoNeedlessAccessLog, logconfig_dict
 from tests.faults.case import FaultsTestCase
 from tests.faults.clients import photo
-from tests.faults.world import ONE_WEB_PROCESS
+from tests.faults.world import ONE_WEB_PROCESS, PATIENT
 from tests.logs import configured
 from tests.makers import make_api_key, make_guest_link, make_user, token_for
 
@@ -27,7 +27,7 @@ PASSWORD = "never-in-a-log-1"
 
 
 class ProductionLogTests(FaultsTestCase):
-    world_options = {"environment": ONE_WEB_PROCESS | {"LOG_FORMAT": "json"}}
+    world_options = {"environment": ONE_WEB_PROCESS | PATIENT | {"LOG_FORMAT": "json"}}
 
     def send(self, method: str, path: str, body=None, **headers):
         address = urlsplit(self.world.url)
