@@ -83,9 +83,10 @@ class BodyPaceTests(ServedTestCase):
         self.assertEqual(Image.objects.count(), 1)
 
     def test_slow_and_steady_client_gets_its_photo_in(self):
-        """It sends for longer than half a second, and has brought enough for ten."""
+        """It sends for a second, after what is enough for ten."""
         photo = jpeg_bytes(1, size=250_000)
         client = self.begin(body=photo, sent=200_000)
+        self.wait_until(client.is_read)  # the first request to a server may be long in coming to its view
         self.drip(client, photo[200_000:], piece=1000, seconds=0.02)
 
         answer = client.answer()
