@@ -181,8 +181,11 @@ def wait_for_the_one_before(children: Children) -> None:
     file: another process may have that number now, after a reboot for instance, and be taken for it."""
     deadline = time.monotonic() + ENDS_WITHIN_SECONDS
     pid_file = DATA / "postmaster.pid"
-    while pid_file.exists() and Path("/proc/self").exists():
-        pid = pid_file.read_text().partition("\n")[0]
+    while Path("/proc/self").exists():
+        try:
+            pid = pid_file.read_text().partition("\n")[0]
+        except FileNotFoundError:  # it has removed it as it ended, perhaps just now
+            return
         if not works_on_the_data(pid):
             pid_file.unlink(missing_ok=True)
         elif time.monotonic() > deadline:

@@ -22,7 +22,7 @@ from script.servers import CannotStart
 from script.welcome import welcome
 
 MANAGE = [sys.executable, "manage.py"]
-READY_WITHIN_SECONDS = 60
+READY_WITHIN_SECONDS = 180  # on a busy machine
 # Allocators round up, and failed photos stay in quarantine. The spare is for the queue when those are full.
 REDIS_BYTES_PER_STAGED_BYTE = 1.5
 REDIS_SPARE_BYTES = 128 * 1024 * 1024

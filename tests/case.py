@@ -4,6 +4,8 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from unittest import mock
 
 from django.conf import settings
 from django.db import connection, connections, transaction
@@ -12,6 +14,7 @@ from django.utils import translation
 from redis import Redis
 from rq import Queue
 
+from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 from apps.common.redis.client import redis_at
 from apps.tickets.delivery.job import deliver_photo
 from apps.tickets.models import Image, Ticket
@@ -129,6 +132,17 @@ def at_once(function, arguments) -> list:
 
     with ThreadPoolExecutor(len(arguments)) as pool:
         return list(pool.map(run, arguments))
+
+
+@contextmanager
+def one_turn(limit: str):
+    """Inside, the ConcurrencyLimit of that name lets one thread work, and the others wait however long it takes. Yields
+    it."""
+    with (
+        mock.patch(limit, ConcurrencyLimit(1)) as turns,
+        mock.patch("apps.common.jobs.concurrency_limit.LONGEST_WAIT_SECONDS", 60),
+    ):
+        yield turns
 
 
 def staged_photos() -> list[str]:

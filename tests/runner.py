@@ -25,6 +25,10 @@ from django.test import runner as django_runner
 from django.test.runner import DiscoverRunner, ParallelTestSuite, RemoteTestResult, RemoteTestRunner
 from django.test.utils import iter_test_cases
 
+from apps.common.redis import client
+
+PATIENCE_SECONDS = 15
+
 
 class HoplaTestRunner(DiscoverRunner):
     """Counts are written as JSON to the file that HOPLA_TEST_REPORT names, if it does: see `report_of`. The file that
@@ -127,8 +131,8 @@ def _test_id(test) -> str:
 def prepare_process(number: int) -> None:
     """Points this process at its own Redis database, emptied. `number`: 0 for the first process, 1… for its workers."""
     url = redis_url_for(number)
-    with redis.Redis.from_url(url) as client:
-        client.flushdb()
+    with redis.Redis.from_url(url) as emptied:
+        emptied.flushdb()
     settings.REDIS_URL = settings.STAGING_REDIS_URL = url
     settings.RQ_QUEUES["default"]["URL"] = url
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; no secret is at stake
@@ -137,14 +141,29 @@ def prepare_process(number: int) -> None:
     settings.THROTTLE_RATES = {}  # all tests come from one address; those of the limits set their own
     for handler in logging.getLogger().handlers:
         handler.setLevel(logging.CRITICAL)  # expected refusals are not shown; assertLogs has its own handler
+    be_patient_with_servers()
     os.environ |= {"REDIS_URL": url, "STAGING_REDIS_URL": url, "DATABASE_URL": database_url()}
     gc.freeze()  # what is loaded by now stays: looking through it again and again took a tenth of the CPU time
 
 
+def be_patient_with_servers() -> None:
+    """On a busy machine they take longer to answer than hopla waits, and are not away. Its own processes, which tests
+    start, wait as in production.
+    """
+    client.CONNECT_SECONDS = client.ANSWER_SECONDS = PATIENCE_SECONDS
+    client.redis_at.cache_clear()
+    for connection in connections.all():
+        options = connection.settings_dict["OPTIONS"]
+        if "pool" in options:
+            connection.close()
+            connection.close_pool()
+            options["connect_timeout"] = options["pool"]["timeout"] = PATIENCE_SECONDS
+
+
 def redis_url_for(number: int) -> str:
     """The server's last database for process 0, the one before it for process 1, and so on."""
-    with redis.Redis.from_url(settings.REDIS_URL) as client:
-        databases = int(client.config_get("databases")["databases"])
+    with redis.Redis.from_url(settings.REDIS_URL) as asked:
+        databases = int(asked.config_get("databases")["databases"])
     if number >= databases:
         raise SystemExit(f"Redis has {databases} databases, too few for so many processes: lower --parallel.")
     chosen = databases - 1 - number

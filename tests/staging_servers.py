@@ -36,6 +36,8 @@ class TwoServers:
 
     def setUp(self):
         servers._servers.cache_clear()  # and with them what they remember of the test before
+        self._now = 1000.0  # by a clock that stands still, however long the test takes
+        self.enterContext(mock.patch.object(servers, "time", SimpleNamespace(monotonic=lambda: self._now)))
         self.a, self.b = all_servers()
         for server in (self.a, self.b):
             if not self.process_of(server).is_alive():
@@ -63,13 +65,11 @@ class TwoServers:
 
     def wait_for(self, server: Server) -> None:
         process = self.process_of(server)
-        self.processes.wait_until(lambda: is_answering(server.client), child=process, timeout_seconds=60)
+        self.processes.wait_until(lambda: is_answering(server.client), child=process)
 
     def let_it_be_asked_again(self) -> None:
         """As if AWAY_SECONDS had passed."""
-        now = servers.time.monotonic
-        later = SimpleNamespace(monotonic=lambda: now() + servers.AWAY_SECONDS)
-        self.enterContext(mock.patch.object(servers, "time", later))
+        self._now += servers.AWAY_SECONDS
 
     def stage_on(self, server: Server, content: bytes) -> StagedPhoto:
         stream = PhotoStream(StagedUpload(id_on(server), expected_size=len(content)), PhotoCheck())

@@ -26,7 +26,7 @@ NOT_IN_GIT = {"var", "__pycache__", "staticfiles"}
 
 
 INTEGRATE = (ROOT / "docs" / "integrate.md").read_text()
-SESSION_SECONDS = 240  # of one that hangs
+SESSION_SECONDS = 600  # of one that hangs
 
 
 def section(title: str, *, page: str = README) -> str:

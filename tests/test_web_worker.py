@@ -128,18 +128,22 @@ class KeptConnectionTests(SimpleTestCase):
                 clients_of[process].append(client)
                 return process
 
-            for _ in range(200):
-                connect()
-                if len(clients_of) == 2 and min(map(len, clients_of.values())) >= 14:
-                    break
-                time.sleep(0 if len(clients_of) == 2 else 0.2)  # the other has not started yet
-            relieved, _ = clients_of
-            for client in clients_of[relieved]:
-                client.close()
-            time.sleep(0.5)
+            def give_both_some() -> None:
+                while len(clients_of) < 2 or min(map(len, clients_of.values())) < 14:
+                    connect()
+                    time.sleep(0 if len(clients_of) == 2 else 0.2)  # the other has not started yet
 
-            takers = [connect() for _ in range(12)]
-        self.assertGreaterEqual(takers.count(relieved), 10)  # not all: the other takes one that is left for long
+            def takes_them_once_it_is_relieved(process: str) -> bool:
+                give_both_some()
+                while clients_of[process]:
+                    clients_of[process].pop().close()
+                time.sleep(0.5)
+                return [connect() for _ in range(12)].count(process) >= 10
+
+            give_both_some()
+            for process in list(clients_of):
+                # Each some time: the other one takes what is left for long, on a busy machine often.
+                self.assertTrue(any(takes_them_once_it_is_relieved(process) for _ in range(10)))
 
     def test_many_requests_on_one_connection(self):
         with running_web_server() as address:

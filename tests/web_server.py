@@ -5,10 +5,11 @@ import os
 import re
 import socket
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from script import servers
 from tests.faults.processes import Processes
+from tests.faults.proxies import unread_bytes, unsent_bytes
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def running_web_process(application: str = "hopla.wsgi", *, port: int = 0, **env
         environment = os.environ | {"WEB_CONCURRENCY": "1"} | environment
         web = processes.start("web", [*gunicorn, application], env=environment)
         listening = r"Listening at: http://(127\.0\.0\.1):(\d+)"
-        processes.wait_until(lambda: re.search(listening, web.output), child=web, timeout_seconds=60)
+        processes.wait_until(lambda: re.search(listening, web.output), child=web)
         host, port = re.search(listening, web.output).groups()
         yield web, (host, int(port))
 
@@ -45,13 +46,18 @@ class RawClient:
         self._socket = socket.create_connection(address, timeout=60)
         self.seen = b""
 
-    def send_head(self, method: str, path: str, **headers) -> None:
+    def send_head(self, method: str, path: str, body: bytes = b"", **headers) -> None:
+        """And, at once with it, what has come of the body: no pause of this process is taken for a slow client's."""
         lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items() if value is not None]
-        self.send("\r\n".join([*lines, "", ""]).encode())
+        self.send("\r\n".join([*lines, "", ""]).encode() + body)
 
     def send(self, piece: bytes) -> None:
         self._socket.sendall(piece)
+
+    def is_read(self) -> bool:
+        """Whether the server's program has read all that was sent."""
+        return not unsent_bytes(self._socket) and not unread_bytes(self._socket)
 
     def answer(self) -> http.client.HTTPResponse:
         response = http.client.HTTPResponse(self._socket)
@@ -72,7 +78,8 @@ class RawClient:
         self._socket.setblocking(False)
         try:
             if piece:
-                self._socket.send(piece)
+                with suppress(OSError):  # what was sent before the end can still be read
+                    self._socket.send(piece)
             portion = self._socket.recv(65536)
         except BlockingIOError:
             return False

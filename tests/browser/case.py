@@ -20,6 +20,7 @@ from tests.web_server import running_web_server
 
 DESKTOP = {"width": 1280, "height": 850}
 PHONE = {"width": 390, "height": 844}
+PATIENCE_MILLISECONDS = 90_000  # only what hangs takes so long
 
 # Of the page's background, 0 to 255.
 BRIGHTNESS = "Math.max(...getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).map(Number))"
@@ -60,7 +61,9 @@ class BrowserTestCase(CommittingTestCase):
             cls.url = f"http://127.0.0.1:{port}"
             stack.enter_context(running_web_server(port=port, **photos, **cls.environment(cls.url)))
             playwright = stack.enter_context(sync_playwright())
-            cls.chromium = stack.enter_context(playwright.chromium.launch(executable_path=path))
+            cls.chromium = stack.enter_context(
+                playwright.chromium.launch(executable_path=path, timeout=PATIENCE_MILLISECONDS)
+            )
             cls.addClassCleanup(stack.pop_all().close)
         cls.sandbox = sandbox
         cls.hosts = {urlsplit(url).netloc for url in (cls.url, sandbox.url)}
@@ -92,6 +95,7 @@ class BrowserTestCase(CommittingTestCase):
             java_script_enabled=java_script,
         )
         self.addCleanup(context.close)
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
         if user is not None:
             session = Client()
             session.force_login(user)

@@ -13,7 +13,7 @@ from apps.guests.models import GuestLink
 from apps.tickets.delivery.job import deliver_photo
 from apps.tickets.models import Image, slot_as_kept
 from apps.tickets.upkeep.review import Rejection, request_retakes
-from tests.browser.case import PHONE, BrowserTestCase, Tab
+from tests.browser.case import PATIENCE_MILLISECONDS, PHONE, BrowserTestCase, Tab
 from tests.makers import jpeg_bytes, make_guest_link, make_image, make_ticket
 
 NARROW = {"width": 320, "height": 568}
@@ -102,7 +102,7 @@ class CaptureTestCase(BrowserTestCase):
     def phone(self, *, context=None, **options) -> Phone:
         context = context or self.context(**options)
         page = context.new_page()
-        page.set_default_timeout(90_000)
+        page.set_default_timeout(PATIENCE_MILLISECONDS)
         return Phone(page, hosts=self.hosts)
 
     def context(self, *, script: str = "", scheme: str = "light", language: str = "en", **options):
@@ -231,7 +231,7 @@ class CapturePageTests(CaptureTestCase):
         for tab in tabs:
             for place in (1, 2):
                 tab.wait_for(place, "received")
-        self.assertEqual(sorted(map(len, creations)), [0, 2])
+        self.assertEqual(min(map(len, creations)), 0, creations)
         self.assertEqual(Image.objects.count(), 2)
         sender, other = sorted(range(2), key=lambda each: len(creations[each]), reverse=True)
         tabs[sender].page.close()

@@ -25,7 +25,7 @@ PHOTOS, PHOTO_BYTES = 4, 400_000
 CUT_AFTER_BYTES = 400_000
 CUTS = 3  # at least: so often is the line cut, even when no byte is sent twice
 MOST_SENT = 1.15  # times the photos
-DEADLINE_SECONDS = 240  # of a program that hangs
+DEADLINE_SECONDS = 600  # of a program that hangs
 
 
 def snippet_of(title: str) -> str:

@@ -31,7 +31,7 @@ max_client_conn = 500
     if owner:
         os.chown(own, owner.pw_uid, owner.pw_gid)
     process = processes.start("pgbouncer", [shutil.which("pgbouncer"), configuration], cwd=own, user=owner)
-    processes.wait_until((own / ".s.PGSQL.5432").exists, child=process, timeout_seconds=30)
+    processes.wait_until((own / ".s.PGSQL.5432").exists, child=process)
     return f"postgres://hopla@/{own}/postgres"
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SECONDS_TO_STOP = 10
+STARTS_WITHIN_SECONDS = 240  # only what hangs takes longer, however busy the machine
 LINES_SHOWN = 40
 
 
@@ -136,13 +137,13 @@ class Processes:
     def run(self, name: str, command: list, **options) -> None:
         """Run a command to its end. Raises NotReadyError when it fails."""
         process = self.start(name, command, **options)
-        if process.wait(timeout_seconds=120) != 0:
+        if process.wait(timeout_seconds=STARTS_WITHIN_SECONDS) != 0:
             raise process.failure("failed.")
 
     def manage(self, *arguments: str, env: dict, name: str | None = None) -> Process:
         return self.start(name or arguments[0], [sys.executable, "manage.py", *arguments], env=env)
 
-    def wait_until(self, condition, *, child: Process, timeout_seconds: float) -> None:
+    def wait_until(self, condition, *, child: Process, timeout_seconds: float = STARTS_WITHIN_SECONDS) -> None:
         deadline = time.monotonic() + timeout_seconds
         while not condition():
             if not child.is_alive():

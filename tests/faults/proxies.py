@@ -1,10 +1,13 @@
 """TCP proxies between client and server that behave as bad networks do."""
 
 import contextlib
+import fcntl
 import random
 import selectors
 import socket
 import struct
+import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -218,17 +221,26 @@ class _Connection:
         return self.server if side is self.client else self.client
 
     def wait_until_read(self, over: threading.Event) -> None:
-        """Until the server's program has read what lies in its system. Linux, and an IPv4 server on this machine."""
-        ours, theirs = (_as_in_proc(end) for end in (self.server.getsockname(), self.server.getpeername()))
+        """Until the server's program has read what lies in its system."""
         wait = 0.001
-        while True:
-            rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
-            unread = [row[4].partition(":")[2] for row in rows if row[1:3] == [theirs, ours]]
-            if not any(int(number, 16) for number in unread):
-                return
+        while unread_bytes(self.server):
             if over.wait(wait):
                 return
             wait = min(2 * wait, 0.02)
+
+
+def unsent_bytes(client: socket.socket) -> int:
+    """How many bytes the system of this side still keeps for the other one. Linux."""
+    return int.from_bytes(fcntl.ioctl(client, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+
+def unread_bytes(client: socket.socket) -> int:
+    """How many of the bytes that were sent there the server's program has not read, by its system. Linux, and an IPv4
+    server on this machine.
+    """
+    ours, theirs = (_as_in_proc(end) for end in (client.getsockname(), client.getpeername()))
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines())
+    return sum(int(row[4].partition(":")[2], 16) for row in rows if row[1:3] == [theirs, ours])
 
 
 def _as_in_proc(address: tuple[str, int]) -> str:

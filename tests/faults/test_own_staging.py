@@ -114,9 +114,10 @@ class TwoStagingServersTests(OwnStagingTestCase):
 
         self.wait_until(lambda: {image.status for image in self.images_on(here)} == {"stored"})
         self.wait_until(lambda: "staging_unavailable" in {image.error_code for image in self.images_on(lost)})
-        self.assertEqual({image.status for image in self.images_on(lost)}, {"queued"})
+        self.wait_until(lambda: {image.status for image in self.images_on(lost)} == {"queued"})
         self.wait_until(lambda: not self.missing())  # the worker has registered again
-        self.assertEqual(self.readyz()["staging_servers"], {here.name: "ok", lost.name: "cannot be reached"})
+        told = {here.name: "ok", lost.name: "cannot be reached"}
+        self.wait_until(lambda: self.readyz().get("staging_servers") == told)
 
         self.world.start_redis(process, url=url)
 

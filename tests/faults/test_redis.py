@@ -33,9 +33,10 @@ class RedisTests(FaultsTestCase):
 
     def test_flush_with_photos_uploading_loses_none(self):
         ticket = self.open_ticket(3)
-        with self.misbehaving("latency", seconds=0.5):
-            for seed in range(3):
-                self.client.post_photo(ticket, photo(seed))
+        with self.misbehaving("latency", seconds=4):
+            with self.worker_frozen():  # so that they begin together
+                for seed in range(3):
+                    self.client.post_photo(ticket, photo(seed))
             self.wait_until(lambda: len(self.images("uploading")) == 3)
 
             self.world.flush_redis()

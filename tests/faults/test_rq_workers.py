@@ -1,6 +1,7 @@
 """RQ's own worker and its pool run the same jobs as `rqworker default`: a worker that forks, and workers forked."""
 
 import os
+import re
 import signal
 import tempfile
 from pathlib import Path
@@ -83,7 +84,8 @@ class RQWorkersTests(FaultsTestCase):
         worker = self.start("rqworker")
 
         self.wait_until(lambda: Ticket.objects.get(pk=ticket).status == "completed" or not worker.is_alive())
-        self.assertEqual(worker.output.count("discarded unread"), 3, worker.output)
+        discarded = set(re.findall("job (.*): discarded unread", worker.output))  # RQ may look at one twice
+        self.assertEqual(len(discarded), 3, worker.output)
         self.assert_books_balance()
         self.assertEqual(redis.zcard("rq:failed:default"), 0)
 

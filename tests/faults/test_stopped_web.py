@@ -12,7 +12,7 @@ PHOTO = photo(1, size=2_000_000)
 
 
 class StoppedWebTests(FaultsTestCase):
-    world_options = {"environment": {"STOP_TIMEOUT_SECONDS": "5"}}
+    world_options = {"environment": {"STOP_TIMEOUT_SECONDS": "12"}}
 
     def setUp(self):
         super().setUp()

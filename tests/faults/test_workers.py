@@ -79,7 +79,12 @@ class StoppedWorkerTestCase(FaultsTestCase):
 
 
 class StoppedWorkerTests(StoppedWorkerTestCase):
-    world_options = {"environment": ONE_WEB_PROCESS | {"UPLOAD_TIMEOUT_SECONDS": "20"}}
+    """An upload may take longer than the platform waits for the worker's end."""
+
+    world_options = {
+        "environment": ONE_WEB_PROCESS
+        | {"STOP_TIMEOUT_SECONDS": "25", "UPLOAD_TIMEOUT_SECONDS": "600", "UPLOAD_MAX_ATTEMPTS": "1"}
+    }
 
     def test_signal_ends_an_idle_worker_in_good_order(self):
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -127,15 +132,6 @@ class StoppedWorkerTests(StoppedWorkerTestCase):
             return False
         return True
 
-
-class HurriedWorkerTests(StoppedWorkerTestCase):
-    """An upload may take longer than the platform waits for the worker's end."""
-
-    world_options = {
-        "environment": ONE_WEB_PROCESS
-        | {"STOP_TIMEOUT_SECONDS": "8", "UPLOAD_TIMEOUT_SECONDS": "600", "UPLOAD_MAX_ATTEMPTS": "1"}
-    }
-
     def test_uploads_that_take_too_long_are_left_to_the_next_worker(self):
         hanging = self.sandbox.misbehave("hang")
         self.post(3)
@@ -150,6 +146,15 @@ class HurriedWorkerTests(StoppedWorkerTestCase):
         self.worker.start()
         self.wait_until_settled()
         self.assert_books_balance()
+
+
+class HurriedWorkerTests(StoppedWorkerTestCase):
+    """Something else hangs, too, when the worker is to end."""
+
+    world_options = {
+        "environment": ONE_WEB_PROCESS
+        | {"STOP_TIMEOUT_SECONDS": "8", "UPLOAD_TIMEOUT_SECONDS": "600", "UPLOAD_MAX_ATTEMPTS": "1"}
+    }
 
     def test_worker_ends_though_redis_hangs(self):
         self.freeze_redis()
@@ -177,7 +182,7 @@ class HurriedWorkerTests(StoppedWorkerTestCase):
 
     @needs_postgres
     def test_worker_ends_though_the_database_hangs(self):
-        slow = self.sandbox.misbehave("latency", seconds=1)
+        slow = self.sandbox.misbehave("latency", seconds=4)
         ticket = self.post(1)
         self.wait_until(lambda: slow.fired)
         with transaction.atomic():

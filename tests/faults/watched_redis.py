@@ -114,4 +114,4 @@ class WatchedRedis:
         return redis.Redis(port=port, password=PASSWORD)
 
     def _wait_until(self, condition, *, of: Process) -> None:
-        self._processes.wait_until(condition, child=of, timeout_seconds=60)
+        self._processes.wait_until(condition, child=of)

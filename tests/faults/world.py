@@ -163,10 +163,10 @@ class World:
         self.web = self.processes.start("web", [*gunicorn, "hopla.wsgi"], env=self.environment)
 
     def _wait_for_web(self) -> None:
-        self.processes.wait_until(lambda: LISTENING.search(self.web.output), child=self.web, timeout_seconds=60)
+        self.processes.wait_until(lambda: LISTENING.search(self.web.output), child=self.web)
         self.url, self._bind = LISTENING.search(self.web.output).groups()
         self._public.target = self.url
-        self.processes.wait_until(self._web_answers, child=self.web, timeout_seconds=60)
+        self.processes.wait_until(self._web_answers, child=self.web)
 
     def _web_answers(self) -> bool:
         try:
@@ -183,7 +183,7 @@ class World:
         """A web server beside the first, on another address of this machine, 127.0.0.2 or so. Returns its URL."""
         gunicorn = [sys.executable, "-m", "gunicorn", "--config", "hopla/gunicorn_conf.py", "--bind", f"{host}:0"]
         web = self.processes.start(f"web-{host}", [*gunicorn, "hopla.wsgi"], env=self.environment)
-        self.processes.wait_until(lambda: LISTENING.search(web.output), child=web, timeout_seconds=60)
+        self.processes.wait_until(lambda: LISTENING.search(web.output), child=web)
         return LISTENING.search(web.output)[1]
 
     def start_worker(self) -> Process:
@@ -194,7 +194,7 @@ class World:
         return self.processes.start("worker", command, env=self.environment)
 
     def wait_for_worker(self, worker: Process) -> None:
-        self.processes.wait_until(lambda: "Listening on default" in worker.output, child=worker, timeout_seconds=60)
+        self.processes.wait_until(lambda: "Listening on default" in worker.output, child=worker)
 
     # --- Its servers ---
 
@@ -210,7 +210,7 @@ class World:
     def start_redis(self, process: Process, *, url: str) -> None:
         process.start()
         with redis.Redis.from_url(url) as client:
-            self.processes.wait_until(lambda: servers.is_answering(client), child=process, timeout_seconds=60)
+            self.processes.wait_until(lambda: servers.is_answering(client), child=process)
 
     def flush_redis(self) -> None:
         for url in {self.redis_url, *urls_in(self.staging_url)}:
@@ -229,7 +229,7 @@ class World:
 
     def start_database(self) -> None:
         self._database_process.start()
-        self.processes.wait_until(self._database_answers, child=self._database_process, timeout_seconds=60)
+        self.processes.wait_until(self._database_answers, child=self._database_process)
 
     def _database_answers(self) -> bool:
         try:

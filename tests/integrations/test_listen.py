@@ -22,7 +22,7 @@ from apps.integrations.webhooks.sending import attempt
 from tests.case import ApiTestCase
 from tests.integrations.webhooks.makers import make_endpoint, make_event
 from tests.makers import make_user
-from tests.scripts.programs import read_until, start_command
+from tests.scripts.programs import DEADLINE_SECONDS, read_until, start_command
 
 
 class ReceiverTestCase(ApiTestCase):
@@ -201,4 +201,4 @@ class CommandTests(ApiTestCase):
 
         read_until(program, '{"type":"ping","data":{}}')
         program.send_signal(signal.SIGTERM)
-        self.assertEqual(program.wait(timeout=30), 0)
+        self.assertEqual(program.wait(timeout=DEADLINE_SECONDS), 0)

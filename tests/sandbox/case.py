@@ -8,6 +8,8 @@ from django.test import SimpleTestCase
 from apps.sandbox.server import SandboxServer
 from tests.sandbox.photos import photo
 
+PATIENCE_SECONDS = 60  # only what hangs takes so long
+
 
 class SandboxTestCase(SimpleTestCase):
     """A sandbox of its own for each test, and the official SDK pointed at it call by call."""
@@ -22,9 +24,9 @@ class SandboxTestCase(SimpleTestCase):
             "api_key": "sandbox-key",
             "api_secret": "sandbox-secret",
             "upload_prefix": self.sandbox.url,
-            "timeout": 10,
+            "timeout": PATIENCE_SECONDS,
         }
-        self.http = urllib3.PoolManager(retries=False, timeout=10)
+        self.http = urllib3.PoolManager(retries=False, timeout=PATIENCE_SECONDS)
         self.addCleanup(self.http.clear)
 
     def upload(self, data=None, **options):
@@ -40,7 +42,7 @@ class SandboxTestCase(SimpleTestCase):
         return self.http.request("POST", f"{self.sandbox.url}/v1_1/sandbox/image/upload", fields=fields)
 
     def wait_until(self, condition):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition():
             self.assertLess(time.monotonic(), deadline, "it never came true")
             time.sleep(0.01)

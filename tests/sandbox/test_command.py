@@ -19,9 +19,9 @@ from PIL import Image
 import cloudinary.uploader, cloudinary.api
 photo = io.BytesIO()
 Image.new("RGB", (8, 8)).save(photo, "JPEG")
-stored = cloudinary.uploader.upload(photo.getvalue(), public_id="hopla/one", timeout=10)
+stored = cloudinary.uploader.upload(photo.getvalue(), public_id="hopla/one", timeout=60)
 found = cloudinary.api.resource("hopla/one")
-print(json.dumps([stored["etag"], found["etag"], cloudinary.uploader.destroy("hopla/one", timeout=10)["result"]]))
+print(json.dumps([stored["etag"], found["etag"], cloudinary.uploader.destroy("hopla/one", timeout=60)["result"]]))
 """
 
 
@@ -48,7 +48,7 @@ class CommandTest(SimpleTestCase):
         _, url = self.start(CLOUDINARY_URL="cloudinary://some-key:some-secret@some-cloud")
 
         answer = api.ping(
-            cloud_name="some-cloud", api_key="some-key", api_secret="some-secret", upload_prefix=url, timeout=10
+            cloud_name="some-cloud", api_key="some-key", api_secret="some-secret", upload_prefix=url, timeout=60
         )
 
         self.assertEqual(answer["status"], "ok")
@@ -58,7 +58,7 @@ class CommandTest(SimpleTestCase):
             with self.subTest(name):
                 process, _ = self.start(CLOUDINARY_URL="cloudinary://k:s@c")
                 process.send_signal(name)
-                self.assertEqual(process.wait(timeout=30), 0)
+                self.assertEqual(process.wait(timeout=60), 0)
 
     @override_settings(DEBUG=False)
     def test_refuses_with_debug_off(self):
@@ -87,7 +87,7 @@ class SdkTest(SimpleTestCase):
                 env=environment(CLOUDINARY_URL=sandbox.cloudinary_url),
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=600,
             )
 
             self.assertEqual(done.returncode, 0, done.stderr)

@@ -99,13 +99,12 @@ class RefuseTest(FaultTestCase):
 
 class AfterStoringTest(FaultTestCase):
     def tearDown(self):
-        self.assertTrue(self.is_stored)
+        self.wait_until(lambda: self.is_stored)  # a client that gave up may have done so before
 
     def test_latency_stores_even_when_the_client_gave_up(self):
-        self.sandbox.misbehave("latency", seconds=1)
+        self.sandbox.misbehave("latency", seconds=3)
 
         self.assert_upload_fails(message="Read timed out", timeout=0.3)
-        self.wait_until(lambda: self.is_stored)
 
     def test_store_then_drop(self):
         self.sandbox.misbehave("store_then_drop")
@@ -151,7 +150,7 @@ class AfterStoringTest(FaultTestCase):
     def test_drip_starts_with_a_single_byte_of_the_headers(self):
         self.upload()
         self.sandbox.misbehave("drip", action="delivery", interval_seconds=60)
-        with socket.create_connection((self.sandbox.host, self.sandbox.port), timeout=10) as client:
+        with socket.create_connection((self.sandbox.host, self.sandbox.port), timeout=60) as client:
             client.sendall(b"GET /sandbox/image/upload/hopla/one HTTP/1.1\r\nHost: sandbox\r\n\r\n")
 
             self.assertEqual(client.recv(1000), b"H")
@@ -198,7 +197,7 @@ class AdminFaultTest(FaultTestCase):
 class StopTest(FaultTestCase):
     def test_stop_cuts_off_who_still_waits(self):
         fault = self.sandbox.misbehave("hang", action="admin")
-        with socket.create_connection((self.sandbox.host, self.sandbox.port), timeout=10) as client:
+        with socket.create_connection((self.sandbox.host, self.sandbox.port), timeout=60) as client:
             client.sendall(b"GET /v1_1/sandbox/ping HTTP/1.1\r\nHost: sandbox\r\n\r\n")
             self.wait_until(lambda: fault.fired)
             self.sandbox.stop()

@@ -163,7 +163,7 @@ class RefusalTest(SandboxTestCase):
             "POST /v1_1/sandbox/image/upload HTTP/1.1\r\nHost: sandbox\r\n"
             f"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: {len(body) + 100}\r\n\r\n"
         )
-        with socket.create_connection((self.sandbox.host, self.sandbox.port), timeout=10) as client:
+        with socket.create_connection((self.sandbox.host, self.sandbox.port), timeout=60) as client:
             client.sendall(head.encode() + body)
             client.shutdown(socket.SHUT_WR)
 

@@ -31,16 +31,20 @@ print("over")
 """
 STAYS = "time.sleep(600)"
 IGNORES_SIGTERM = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-DIES = "time.sleep(0.5); print('no more ink', flush=True); sys.exit(3)"
+DIES = "print('no more ink', flush=True); sys.exit(3)"
 
 
 class ChildrenTests(SimpleTestCase):
-    def start_family(self, then):
-        """Returns the program and the pids of its child and its grandchild."""
+    def launch(self, then):
         program = start(FAMILY.format(then=then))
         self.addCleanup(program.stdout.close)
         self.addCleanup(program.wait)
         self.addCleanup(program.kill)
+        return program
+
+    def start_family(self, then):
+        """Returns the program and the pids of its child and its grandchild."""
+        program = self.launch(then)
         pids = [int(word) for word in read_until(program, "up").split() if word.isdecimal()]
         return program, pids
 
@@ -70,8 +74,7 @@ class ChildrenTests(SimpleTestCase):
         self.assertFalse(is_running(grandchild))
 
     def test_death_of_a_child_is_told_with_its_name_and_last_words(self):
-        program, _ = self.start_family(DIES)
-        output = output_of(program)
+        output = output_of(self.launch(DIES))
         self.assertIn("family ended with exit code 3. Its last output:\n", output)
         self.assertIn("    no more ink\n", output)
 

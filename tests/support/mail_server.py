@@ -36,7 +36,7 @@ def running_mail_server():
     """Django's SMTP back end talks to it inside the block."""
     mailbox = Mailbox()
     port = free_port()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=port)
+    controller = Controller(mailbox, hostname="127.0.0.1", port=port, ready_timeout=60)
     controller.start()
     try:
         with override_settings(

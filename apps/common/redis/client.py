@@ -21,6 +21,7 @@ from apps.common.redis.sentinel import client_of_master, is_of_sentinels
 # refuse the 101st of 200 uploads that end together.
 MAX_CONNECTIONS = 16
 WAIT_SECONDS = 0.5
+CONNECT_SECONDS, ANSWER_SECONDS = 1, 1.5
 
 
 @lru_cache
@@ -34,8 +35,8 @@ def redis_at(url: str) -> Redis:
         max_connections=MAX_CONNECTIONS,
         timeout=WAIT_SECONDS,
         retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-        socket_connect_timeout=1,
-        socket_timeout=1.5,
+        socket_connect_timeout=CONNECT_SECONDS,
+        socket_timeout=ANSWER_SECONDS,
     )
 
 

@@ -55,7 +55,7 @@ class PooledConnectionTests(FlushedTestCase):
 
     def test_connection_that_the_server_has_ended_is_replaced(self):
         ended = self.backend()
-        self.assertTrue(self.ask_another("SELECT pg_terminate_backend(%s, 5000)", ended))
+        self.assertTrue(self.ask_another("SELECT pg_terminate_backend(%s, 60000)", ended))
 
         self.assertNotEqual(self.backend(), ended)
 

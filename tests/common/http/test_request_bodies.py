@@ -22,10 +22,12 @@ def in_chunks(content: bytes, *, of: int = 30_000) -> bytes:
 
 
 class RequestBodyTestCase(CommittingTestCase):
+    application = "hopla.wsgi"
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.address = cls.enterClassContext(running_web_server("tests.hasty_wsgi"))
+        cls.address = cls.enterClassContext(running_web_server(cls.application))
 
     def setUp(self):
         super().setUp()
@@ -33,14 +35,14 @@ class RequestBodyTestCase(CommittingTestCase):
         self.token = token_for(self.user)
 
     def begin(
-        self, method: str, path: str, *, content_type="application/json", anonymous=False, **headers
+        self, method: str, path: str, body=b"", *, content_type="application/json", anonymous=False, **headers
     ) -> RawClient:
-        """A client that has sent the head of its request."""
+        """A client that has sent the head of its request, and with it as much of the body."""
         client = RawClient(self.address)
         self.addCleanup(client.close)
         headers |= {"Content_Type": content_type}
         headers |= {} if anonymous else {"Authorization": f"Token {self.token}"}
-        client.send_head(method, path, **headers)
+        client.send_head(method, path, body, **headers)
         return client
 
     def send(self, method: str, path: str, raw: bytes, **options) -> RawClient:
@@ -138,6 +140,8 @@ class ChunkedTests(RequestBodyTestCase):
 
 
 class SlowTests(RequestBodyTestCase):
+    application = "tests.hasty_wsgi"
+
     def test_json_that_trickles_is_cut_off(self):
         for name, framing, trickle in (
             ("by its length", {"Content_Length": 60_000}, b"x"),
@@ -158,8 +162,7 @@ class SlowTests(RequestBodyTestCase):
         self.assertIn(b" 408 ", client.seen)
 
     def test_body_that_ends_early(self):
-        client = self.begin("PATCH", ME, Content_Length=100)
-        client.send(b'{"name": "Zo"}')
+        client = self.begin("PATCH", ME, b'{"name": "Zo"}', Content_Length=100)
         client.end_sending()
         self.assert_answer(client, 400, "body_incomplete")
 

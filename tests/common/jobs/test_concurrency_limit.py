@@ -6,7 +6,7 @@ from django.test import SimpleTestCase
 from apps.common.jobs import concurrency_limit
 from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 
-LIMIT_SECONDS = 10
+LIMIT_SECONDS = 60
 
 
 class TurnsTests(SimpleTestCase):

@@ -3,7 +3,7 @@
 import http.client
 import io
 import json
-import logging.config
+import logging
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -19,14 +19,15 @@ from apps.tickets.models.transition import Transition
 from hopla.gunicorn_conf import NoNeedlessAccessLog, logconfig_dict
 from tests.faults.case import FaultsTestCase
 from tests.faults.clients import photo
-from tests.faults.world import ONE_WEB_PROCESS
+from tests.faults.world import ONE_WEB_PROCESS, PATIENT
+from tests.logs import configured
 from tests.makers import make_api_key, make_guest_link, make_user, token_for
 
 PASSWORD = "never-in-a-log-1"
 
 
 class ProductionLogTests(FaultsTestCase):
-    world_options = {"environment": ONE_WEB_PROCESS | {"LOG_FORMAT": "json"}}
+    world_options = {"environment": ONE_WEB_PROCESS | PATIENT | {"LOG_FORMAT": "json"}}
 
     def send(self, method: str, path: str, body=None, **headers):
         address = urlsplit(self.world.url)
@@ -129,13 +130,21 @@ class ProductionLogTests(FaultsTestCase):
 
 
 class LineTests(SimpleTestCase):
+    def test_loggers_are_as_before_where_a_test_has_configured_logging(self):
+        logger = logging.getLogger("hopla.test")
+        before = (logger.handlers[:], logger.level, logger.propagate, logger.disabled)
+
+        self.written("json", lambda log: log.warning("x"))
+
+        self.assertEqual((logger.handlers, logger.level, logger.propagate, logger.disabled), before)
+
     def written(self, log_format: str, write) -> str:
         config = logging_config(log_format)
         stream = config["handlers"]["console"]["stream"] = io.StringIO()
         config["loggers"] = {"hopla.test": {"handlers": ["console"], "propagate": False}}
         del config["root"]
-        logging.config.dictConfig(config)
-        write(logging.getLogger("hopla.test"))
+        with configured(config):
+            write(logging.getLogger("hopla.test"))
         return stream.getvalue()
 
     def test_what_a_user_sent_cannot_begin_a_line_of_its_own(self):

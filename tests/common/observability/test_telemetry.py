@@ -18,9 +18,9 @@ from django.test import SimpleTestCase
 from apps.accounts.models import User
 from tests.faults.case import FaultsTestCase, needs_postgres
 from tests.faults.clients import photo
-from tests.faults.world import ONE_WEB_PROCESS
+from tests.faults.world import ONE_WEB_PROCESS, PATIENT
 from tests.makers import token_for
-from tests.scripts.programs import start_command
+from tests.scripts.programs import output_of, start_command
 
 INSTALLED = find_spec("sentry_sdk") and find_spec("opentelemetry")
 needs_packages = skipUnless(INSTALLED, "needs requirements-observability.txt")
@@ -67,7 +67,7 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess:
         [sys.executable, "-c", f"import sys\n{code}"],
         environment={"DJANGO_SETTINGS_MODULE": "hopla.settings", "DATABASE_URL": "sqlite://:memory:"} | environment,
     )
-    output, _ = program.communicate(timeout=60)
+    output = output_of(program)
     return subprocess.CompletedProcess(program.args, program.returncode, output)
 
 
@@ -106,7 +106,7 @@ class SentryTests(SimpleTestCase):
             f"client.cookies['sessionid'] = '{SECRET}'\n"
             f"headers = {{'Authorization': 'Token {SECRET}', 'X-Request-ID': 'report-me-1', 'Referer': '{SECRET}'}}\n"
             f"assert client.post('/crash/?token={SECRET}', {{'a': '{SECRET}'}}, headers=headers).status_code == 500\n"
-            "import sentry_sdk; sentry_sdk.flush()\n"
+            "import sentry_sdk; sentry_sdk.flush(timeout=60)\n"
         )
         with Receiver() as receiver:
             ran = run(code, SENTRY_DSN=f"http://key@{receiver.address}/1", DEBUG="on", OTEL_EXPORTER_OTLP_ENDPOINT="")
@@ -128,7 +128,7 @@ class OpenTelemetryTests(FaultsTestCase):
         cls.receiver = Receiver()
         cls.enterClassContext(cls.receiver)
         endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{cls.receiver.address}", "OTEL_BSP_SCHEDULE_DELAY": "100"}
-        cls.world_options = {"environment": ONE_WEB_PROCESS | endpoint}
+        cls.world_options = {"environment": ONE_WEB_PROCESS | PATIENT | endpoint}
         super().setUpClass()
 
     def spans(self) -> list[dict]:

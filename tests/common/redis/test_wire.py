@@ -62,8 +62,8 @@ class ReceiveTests(SimpleTestCase):
         self.client.rpush(self.KEY, "no string")
         self.assertIsNone(receive(self.client, ("GET", self.KEY), 5))
 
-    def client_of_one_that_answers(self, answer: bytes, *, and_closes: bool):
-        """A Redis that sends this reply to GET and then is silent, or disconnects."""
+    def client_of_one_that_answers(self, answer: bytes, *, and_closes: bool, seconds: float):
+        """A Redis that sends this reply to GET and then is silent, or disconnects. `seconds`: that it is waited for."""
         listener = self.enterContext(socket.create_server(("127.0.0.1", 0)))
 
         def serve():
@@ -78,18 +78,18 @@ class ReceiveTests(SimpleTestCase):
 
         threading.Thread(target=serve, daemon=True).start()
         url = f"redis://127.0.0.1:{listener.getsockname()[1]}?protocol=2"
-        client = new_client(url, socket_timeout=0.2, retry=Retry(NoBackoff(), 0))
+        client = new_client(url, socket_timeout=seconds, retry=Retry(NoBackoff(), 0))
         self.addCleanup(client.connection_pool.disconnect)
         return client
 
     def test_answer_that_breaks_off_is_an_error(self):
-        client = self.client_of_one_that_answers(b"$10\r\nhalf", and_closes=True)
+        client = self.client_of_one_that_answers(b"$10\r\nhalf", and_closes=True, seconds=60)
 
         with self.assertRaises(RedisConnectionError):
             receive(client, ("GET", self.KEY), 10)
 
     def test_answer_that_stalls_is_an_error(self):
-        client = self.client_of_one_that_answers(b"$10\r\nhalf", and_closes=False)
+        client = self.client_of_one_that_answers(b"$10\r\nhalf", and_closes=False, seconds=0.2)
 
         with self.assertRaises(RedisTimeoutError):
             receive(client, ("GET", self.KEY), 10)

@@ -95,7 +95,7 @@ class PostTests(DiallingTestCase):
             handler.connection.close()
 
         for url, text in (
-            (f"http://127.0.0.1:{closed_port()}/", "hopla: no connection"),
+            (f"http://127.0.0.1:{self.enterContext(closed_port())}/", "hopla: no connection"),
             (self.receiver(hang_up).url, "hopla: the connection ended without an answer"),
             (self.receiver(lambda it: it.wfile.write(b"no http\r\n\r\n")).url, None),
             (self.receiver().url.replace("http:", "https:"), None),
@@ -115,6 +115,7 @@ class DeadlineTests(DiallingTestCase):
             receiver = self.receiver()
             receiver.answer = lambda handler, r=receiver, b=behaviour: b(r, handler)
             self.assert_timed_out(self.post(receiver.url, seconds=0.5))
+            self.wait_until(lambda r=receiver: r.requests)
             self.assertEqual(len(receiver.requests), 1)
 
     def test_receiver_that_never_shakes_hands(self):
@@ -130,7 +131,7 @@ class DeadlineTests(DiallingTestCase):
             receiver.over.wait()
 
         receiver = self.receiver(endless)
-        answer = self.post(receiver.url, seconds=0.5)
+        answer = self.post(receiver.url, seconds=3)
         self.assertEqual((answer.status, answer.is_success), (200, True))
 
     def test_end_of_the_process_interrupts_it(self):

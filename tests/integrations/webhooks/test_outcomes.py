@@ -8,7 +8,6 @@ from django.test import override_settings
 from django.utils import timezone
 from standardwebhooks import Webhook
 
-from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 from apps.common.observability.request_id import on_behalf_of
 from apps.integrations.models import Delivery, Event, WebhookEmail
 from apps.integrations.webhooks import choosing, replays, signing
@@ -16,7 +15,7 @@ from apps.integrations.webhooks.dialling import Answer
 from apps.integrations.webhooks.emails import compose
 from apps.integrations.webhooks.outcomes import record
 from apps.integrations.webhooks.sending import attempt
-from tests.case import ApiTestCase
+from tests.case import ApiTestCase, one_turn
 from tests.integrations.webhooks.makers import make_delivery, make_endpoint, make_event
 from tests.integrations.webhooks.receiver import Receiver, answering
 from tests.makers import make_user
@@ -129,11 +128,11 @@ class AttemptTests(OutcomeTestCase):
         self.assertEqual((delivery.status, delivery.http_status, self.receiver.requests), ("pending", None, []))
 
     def test_other_threads_compute_while_the_receiver_works(self):
-        one_turn = self.enterContext(mock.patch("apps.integrations.webhooks.sending.turns", ConcurrencyLimit(1)))
+        turns = self.enterContext(one_turn("apps.integrations.webhooks.sending.turns"))
         turns_of_others = []
 
         def answer_in_turn(handler):
-            with one_turn.turn() as has_turn:
+            with turns.turn() as has_turn:
                 turns_of_others.append(has_turn)
             answering(200)(handler)
 

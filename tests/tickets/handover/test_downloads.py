@@ -115,7 +115,6 @@ class DownloadTests(CommittingTestCase):
     def test_a_client_that_stops_reading_is_cut_off(self):
         self.serve("tests.tickets.handover.hasty_wsgi", ARCHIVE_CONCURRENCY="1", PATIENCE_SECONDS="1")
         client = self.begin()
-        self.assertFalse(self.has_room())
         self.wait_until(self.has_room)
         self.assertLess(len(received_by(client)), PHOTOS * SIZE)
 

@@ -11,10 +11,10 @@ from gunicorn.http.parser import RequestParser
 
 from apps.common.api.errors import BodyIncompleteError
 from apps.common.http.request_body import receive_from
-from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 from apps.tickets.intake.body import FIRST_WAIT_BYTES, LONGEST_WAIT_SECONDS, READ_BYTES, IncomingBody
 from apps.tickets.intake.staged_upload import WRITE_EVERY_SECONDS
 from apps.tickets.staging import store
+from tests.case import one_turn
 
 BODY = bytes(range(256)) * 2048
 
@@ -86,17 +86,17 @@ class IncomingBodyTests(SimpleTestCase):
     def test_another_upload_has_its_turn_while_one_waits_for_its_client(self):
         self.client_socket.sendall(self.head())
         body, received, begun = self.next_body(), [], threading.Event()
-        one_turn = self.enterContext(mock.patch("apps.tickets.intake.body.uploads", ConcurrencyLimit(1)))
+        turns = self.enterContext(one_turn("apps.tickets.intake.body.uploads"))
 
         def read_in_turn():
-            with one_turn.turn():
+            with turns.turn():
                 begun.set()
                 received.append(self.read_all(body))
 
         reader = threading.Thread(target=read_in_turn)
         reader.start()
         begun.wait()
-        with one_turn.turn() as has_turn:
+        with turns.turn() as has_turn:
             self.assertTrue(has_turn)
             self.assertEqual(received, [])
             self.send_from_thread(BODY)

@@ -3,7 +3,6 @@ import re
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from unittest import mock
 
 from django.test import SimpleTestCase
 from urllib3 import Timeout
@@ -12,9 +11,8 @@ from urllib3.filepost import encode_multipart_formdata
 
 from apps.common.http import slow_clients
 from apps.common.http.deadlines import Exchange, interrupt_all
-from apps.common.jobs.concurrency_limit import ConcurrencyLimit
 from apps.tickets.storage.http_pool import DeadlinePoolManager
-from tests.case import HoplaAssertions
+from tests.case import HoplaAssertions, one_turn
 
 ANSWER = b"HTTP/1.1 200 OK\r\nX-Here: yes\r\nContent-Length: 2\r\n\r\nok"
 SHORT_SECONDS = 0.3
@@ -124,17 +122,17 @@ class DeadlineTests(DeadlineTestCase):
         self.assertEqual((exchange.status, server.connections), (None, 1))
 
     def test_another_job_has_its_turn_during_an_exchange(self):
-        one_turn = self.enterContext(mock.patch("apps.tickets.storage.http_pool.jobs", ConcurrencyLimit(1)))
+        turns = self.enterContext(one_turn("apps.tickets.storage.http_pool.jobs"))
         turns_of_others = []
 
         def answer_in_turn(it, connection):
             connection.recv(65536)
-            with one_turn.turn() as has_turn:
+            with turns.turn() as has_turn:
                 turns_of_others.append(has_turn)
             connection.sendall(ANSWER)
 
         server = self.serve(answer_in_turn)
-        with one_turn.turn():
+        with turns.turn():
             self.pool.request("GET", f"http://{server.address}", timeout=LONG)
 
         self.assertEqual(turns_of_others, [True])
