@@ -46,14 +46,26 @@ def change_endpoint(endpoint: Endpoint, *, enabled: bool | None = None, **fields
     endpoint.refresh_from_db()
 
 
+def delete_endpoint(endpoint: Endpoint) -> None:
+    """Delete the endpoint with its deliveries, while events are written for it and attempts end."""
+    replays.disable(endpoint, DisabledReason.OWNER)  # committed first: no attempt begins any more
+    with transaction.atomic():
+        # Whoever settles a delivery may wait for the row of its endpoint, so that is locked after these.
+        endpoint.deliveries.all().delete()
+        Endpoint.objects.select_for_update().filter(pk=endpoint.pk).first()
+        endpoint.delete()  # with what was written until it was locked
+
+
 def ping(endpoint: Endpoint) -> Delivery:
-    """Raises WebhookDisabledError."""
+    """Raises WebhookDisabledError, and Endpoint.DoesNotExist for one that was deleted meanwhile."""
     _require_enabled(endpoint)
     return endpoint.deliveries.select_related("event").get(event=replays.ping(endpoint))
 
 
 def recover(endpoint: Endpoint, *, since: datetime) -> int:
-    """Returns how many events are sent, of those that are kept. Raises WebhookDisabledError."""
+    """Returns how many events are sent, of those that are kept. Raises WebhookDisabledError and, as `ping`,
+    Endpoint.DoesNotExist.
+    """
     _require_enabled(endpoint)
     kept_since = timezone.now() - timedelta(days=settings.EVENTS_KEPT_DAYS)
     return replays.recover(endpoint, max(since, kept_since))
