@@ -48,16 +48,26 @@ def change_endpoint(endpoint: Endpoint, *, enabled: bool | None = None, **fields
     endpoint.refresh_from_db()
 
 
+def delete_endpoint(endpoint: Endpoint) -> None:
+    """Delete the endpoint with its deliveries, while events are written for it and attempts end."""
+    replays.disable(endpoint, DisabledReason.OWNER)  # committed first: no attempt begins any more
+    with transaction.atomic():
+        # Whoever settles a delivery may wait for the row of its endpoint, so that is locked after these.
+        endpoint.deliveries.all().delete()
+        Endpoint.objects.select_for_update().filter(pk=endpoint.pk).first()
+        endpoint.delete()  # with what was written until it was locked
+
+
 def ping(endpoint: Endpoint) -> Delivery:
-    """Send the endpoint a ping, and return its delivery. Raises WebhookDisabledError."""
+    """Send the endpoint a ping, and return its delivery. Raises WebhookDisabledError, and Endpoint.DoesNotExist if it was
+    deleted meanwhile.
+    """
     _require_enabled(endpoint)
     return endpoint.deliveries.select_related("event").get(event=replays.ping(endpoint))
 
 
 def recover(endpoint: Endpoint, *, since: datetime) -> int:
-    """Send what the endpoint has missed since then, of the events that are kept. Returns how many. Raises
-    WebhookDisabledError.
-    """
+    """Send what the endpoint has missed since then, of the events that are kept. Returns how many. Raises as `ping`."""
     _require_enabled(endpoint)
     return replays.recover(endpoint, max(since, kept_since()))
 

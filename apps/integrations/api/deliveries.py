@@ -12,6 +12,7 @@ from apps.common.api.filters import AnyOfFilter
 from apps.common.api.list_query import ListQueryMixin
 from apps.common.api.pagination import NumberedPages
 from apps.integrations.api import webhooks_schema as schema
+from apps.integrations.api.webhooks import MayBeDeleted
 from apps.integrations.api.webhooks_serializers import DeliverySerializer, DeliveryWithDataSerializer
 from apps.integrations.endpoints import send_again
 from apps.integrations.models import Delivery, DeliveryStatus, Endpoint, EventType
@@ -28,7 +29,7 @@ class DeliveryFilter(django_filters.FilterSet):
         fields = ["status", "type"]
 
 
-class OwnDeliveries:
+class OwnDeliveries(MayBeDeleted):
     """Mixin of views: the deliveries of one endpoint of whoever asks, newest first."""
 
     queryset = Delivery.objects.none()

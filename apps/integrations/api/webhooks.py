@@ -1,5 +1,7 @@
 """Webhook endpoints through the API, for their owner: make one, list them, read, change, delete, try, recover."""
 
+from django.core.exceptions import ObjectDoesNotExist
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from drf_yasg.utils import swagger_auto_schema
 from rest_framework import status
@@ -20,14 +22,21 @@ from apps.integrations.api.webhooks_serializers import (
     WebhookSecretSerializer,
     WebhookSerializer,
 )
-from apps.integrations.endpoints import change_endpoint, make_endpoint, ping, recover
+from apps.integrations.endpoints import change_endpoint, delete_endpoint, make_endpoint, ping, recover
 from apps.integrations.models import Endpoint
 from apps.integrations.webhooks import signing
 from apps.integrations.webhooks.addresses import check_url
 from apps.tickets.api.kept_answers import answer_once
 
 
-class OwnEndpoints:
+class MayBeDeleted:
+    """Mixin of views: an endpoint that is deleted while it is worked on is as one that never was."""
+
+    def handle_exception(self, exc):
+        return super().handle_exception(Http404() if isinstance(exc, ObjectDoesNotExist) else exc)
+
+
+class OwnEndpoints(MayBeDeleted):
     """Mixin of views: the endpoints of whoever asks, staff too. Those of others are in the admin."""
 
     queryset = Endpoint.objects.none()
@@ -88,7 +97,7 @@ class WebhookView(OwnEndpoints, RetrieveAPIView):
 
     @swagger_auto_schema(**schema.DELETE_WEBHOOK)
     def delete(self, request, webhook_id):
-        self.get_object().delete()
+        delete_endpoint(self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -38,6 +38,7 @@ WITH counts AS MATERIALIZED (
 ), delivery AS (
     {insert_delivery} FROM event JOIN integrations_endpoint AS endpoint ON endpoint.owner_id = event.owner_id
     WHERE endpoint.enabled AND (endpoint.events = '[]' OR endpoint.events @> to_jsonb(event.type))
+    FOR KEY SHARE OF endpoint  -- one that is being deleted gets no delivery, which could not be committed
     RETURNING 1
 )
 SELECT counts.by_status, (SELECT count(*) FROM delivery) FROM counts
@@ -69,7 +70,8 @@ def write_event(
     but: Endpoint | None = None,
 ) -> Event:
     """Write an event with this data, and its deliveries. Returns it. `only_to`: the one endpoint that gets it, such as
-    that of a ping. `but`: one that does not, such as the one that was disabled.
+    that of a ping. `but`: one that does not, such as the one that was disabled. Raises Endpoint.DoesNotExist if
+    `only_to` was deleted meanwhile.
     """
     event = Event(type=type, owner_id=owner_id, data=data, ticket_id=ticket_id, image_id=image_id)
     _write(event, only_to=only_to, but=but)
@@ -96,7 +98,10 @@ def write_event_of(ticket: Ticket, type: str, *, image: Image | None = None) -> 
 
 def _write(event: Event, *, only_to: Endpoint | None = None, but: Endpoint | None = None) -> None:
     event.save(force_insert=True)
-    endpoints = [only_to] if only_to else Endpoint.objects.filter(owner_id=event.owner_id, enabled=True)
+    wanted = {"pk": only_to.pk} if only_to else {"owner_id": event.owner_id, "enabled": True}
+    endpoints = Endpoint.objects.filter(**wanted).kept()
+    if only_to and not endpoints:
+        raise Endpoint.DoesNotExist
     deliveries = [
         Delivery(endpoint=endpoint, event=event)
         for endpoint in endpoints

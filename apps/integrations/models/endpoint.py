@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import models
+from django.db import connection, models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -25,6 +25,15 @@ class DisabledReason(models.TextChoices):
 class EndpointQuerySet(models.QuerySet):
     def visible_to(self, user):
         return self.filter(owner_id=user.pk)
+
+    def kept(self) -> list:
+        """Returns these endpoints, each of which stays until the transaction ends: what refers to it can be committed.
+        Their rows can still be changed, as by attempts that end meanwhile.
+        """
+        if connection.vendor != "postgresql":
+            return list(self)
+        sql, parameters = self.query.sql_with_params()
+        return list(self.raw(f"{sql} FOR KEY SHARE", parameters))
 
 
 class Endpoint(models.Model):

@@ -129,6 +129,7 @@ class Event(models.Model):
                 condition=~Q(type="image.stored"),
                 name="event_of_owner_but_stored",
             ),
+            models.Index(fields=["type", "-id"], condition=~Q(type="image.stored"), name="event_of_type"),  # the admin
         ]
 
     def __str__(self):

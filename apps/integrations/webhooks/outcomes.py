@@ -76,6 +76,9 @@ def _note(endpoint: Endpoint, answer: Answer) -> None:
     if answer.is_success:
         disabling.note_success(endpoint)
         return
+    same_url = Endpoint.objects.filter(pk=endpoint.pk, url=endpoint.url).select_for_update(no_key=True)
+    if not same_url.values_list("pk").first():
+        return  # its owner has changed it meanwhile: this was another receiver's answer
     if answer.status == GONE:
         disabling.disable_and_tell(endpoint, DisabledReason.GONE)
         return

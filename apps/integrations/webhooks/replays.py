@@ -57,17 +57,19 @@ def replay(delivery: Delivery) -> bool:
         if not at_rest.update(**_anew()):
             return False
         transaction.on_commit(wake_senders, robust=True)
-    delivery.refresh_from_db()
+        delivery.refresh_from_db()
     return True
 
 
 def recover(endpoint: Endpoint, since: datetime) -> int:
     """Send every event since then that the endpoint wants and has not got: that failed, waits for a retry, or was
     written while the endpoint was disabled or was not there. Returns how many. Events come back that its owner
-    still has: see EVENTS_KEPT_DAYS.
+    still has: see EVENTS_KEPT_DAYS. Raises Endpoint.DoesNotExist.
     """
     wanted = _wanted(endpoint, since)
     with transaction.atomic():
+        if not Endpoint.objects.filter(pk=endpoint.pk).kept():
+            raise Endpoint.DoesNotExist
         mine = Delivery.objects.filter(
             Q(status=DeliveryStatus.FAILED) | Q(status=DeliveryStatus.PENDING, next_try_at__gt=timezone.now()),
             endpoint=endpoint,

@@ -9,6 +9,7 @@ Private parts of cloudinary 1.46.3: `cloudinary.uploader._http`, `cloudinary.api
 
 import hashlib
 import hmac
+import re
 import traceback
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -440,7 +441,7 @@ def _named_time(headers) -> datetime | None:
 
 def _asset_from(response: dict) -> StoredAsset:
     try:
-        return StoredAsset(
+        asset = StoredAsset(
             public_id=response["public_id"],
             asset_id=str(response["asset_id"]),
             version=int(response["version"]),
@@ -450,5 +451,18 @@ def _asset_from(response: dict) -> StoredAsset:
             width=response.get("width") and int(response["width"]),
             height=response.get("height") and int(response["height"]),
         )
-    except (KeyError, TypeError, ValueError) as exc:
+    except (KeyError, TypeError, ValueError, OverflowError) as exc:
         raise AnswerNotTrustedError(gettext_noop("Cloudinary's answer lacks what every answer has.")) from exc
+    if not _can_be_kept(asset):
+        raise AnswerNotTrustedError(gettext_noop("Cloudinary's answer lacks what every answer has."))
+    return asset
+
+
+def _can_be_kept(asset: StoredAsset) -> bool:
+    numbers = (asset.version, asset.bytes, asset.width or 0, asset.height or 0)
+    return (
+        re.fullmatch(r"[!-~]{1,64}", asset.asset_id) is not None
+        and isinstance(asset.etag, str | None)
+        and min(numbers) >= 0
+        and asset.version < 2**63
+    )

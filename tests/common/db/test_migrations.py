@@ -50,7 +50,8 @@ class MigrationTests(FlushedTestCase):  # PostgreSQL makes no index concurrently
 
     @override_settings(**EXAMPLES)
     def test_an_index_that_blocks_writes_is_found(self):
-        blocking, concurrent = migrations_since_the_first_release()
+        examples = [each for each in migrations_since_the_first_release() if each.app_label == "support"]
+        blocking, concurrent = examples
 
         self.assertIn("CREATE INDEX locks table", errors_of(blocking))
         self.assertEqual(errors_of(concurrent), "")

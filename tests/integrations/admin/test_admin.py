@@ -1,6 +1,7 @@
 """Webhook endpoints, deliveries and events in the admin."""
 
 from datetime import timedelta
+from unittest import skipUnless
 
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
@@ -257,3 +258,21 @@ class EventTests(AdminTestCase):
 
     def test_takes_few_queries(self):
         self.assert_few_queries(EVENTS, lambda: make_event(self.owner))
+
+
+@skipUnless(connection.vendor == "postgresql", "needs PostgreSQL's EXPLAIN")
+class PlanTests(AdminTestCase):
+    def test_events_of_a_rare_type_are_found_by_an_index(self):
+        types = ["ticket.created"] * 500 + ["webhook.disabled"] * 2
+        Event.objects.bulk_create(Event(type=type, owner=self.owner, data={}) for type in types)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE integrations_event")
+        with CaptureQueriesContext(connection) as queries:
+            self.assertEqual(self.shown(EVENTS, type="webhook.disabled"), 2)
+
+        looked = [each["sql"] for each in queries if 'FROM "integrations_event"' in each["sql"]]
+        self.assertTrue(looked)
+        with connection.cursor() as cursor:
+            for sql in looked:
+                cursor.execute(f"EXPLAIN {sql}")
+                self.assertIn("event_of_type", "\n".join(line for [line] in cursor.fetchall()))

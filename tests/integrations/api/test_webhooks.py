@@ -1,17 +1,18 @@
 """Webhook endpoints through the API: made, listed, read, changed, deleted, pinged and recovered by their owner."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from unittest import skipUnless
 
-from django.db import connection
+from django.db import connection, transaction
 from django.test import override_settings
 from django.utils import timezone
 
 from apps.integrations.endpoints import MOST_ENDPOINTS
 from apps.integrations.models import Delivery, Endpoint, Event
 from apps.integrations.webhooks import replays, signing
-from apps.tickets.models import IdempotencyKey
+from apps.tickets.models import IdempotencyKey, Ticket
 from tests.case import ApiTestCase, CommittingTestCase, at_once
 from tests.integrations.webhooks.makers import make_delivery, make_endpoint, make_event
 from tests.makers import client_for, guest_client, make_guest_link, make_ticket, make_user
@@ -134,8 +135,71 @@ class MakingTests(WebhookTestCase):
             self.assert_problem(self.client.post(path + rest), 429, "throttled")
 
 
+@skipUnless(connection.vendor == "postgresql", "needs PostgreSQL")
 class RacingTests(CommittingTestCase):
-    @skipUnless(connection.vendor == "postgresql", "needs PostgreSQL")
+    def test_deleted_while_an_event_is_written_for_it(self):
+        endpoint = make_endpoint()
+        client = client_for(endpoint.owner)
+
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                self.assertEqual(
+                    client_for(endpoint.owner).post("/api/v1/tickets/", {"num_images": 1}).status_code, 201
+                )
+                make_event(endpoint.owner)
+                deleting = pool.submit(self.status_of, client, "delete", f"{PATH}{endpoint.pk}/")
+                self.wait_until(lambda: self.number_waiting() or deleting.done())
+            self.assertEqual(deleting.result(), 204)
+
+        self.assertEqual((Endpoint.objects.count(), Delivery.objects.count(), Ticket.objects.count()), (0, 0, 1))
+
+    def test_used_while_it_is_deleted(self):
+        endpoint = make_endpoint()
+        path = f"{PATH}{endpoint.pk}/"
+        delivery = make_delivery(endpoint, status="delivered")
+        expected = {
+            ("post", "/api/v1/tickets/", '{"num_images": 1}'): 201,
+            ("post", f"{path}ping/", ""): 404,
+            ("post", f"{path}rotate-secret/", ""): 404,
+            ("post", f"{path}recover/", '{"since": "2026-01-01"}'): 404,
+            ("patch", path, '{"description": "x"}'): 404,
+            ("post", f"{path}deliveries/{delivery.pk}/replay/", ""): 409,
+        }
+        clients = [client_for(endpoint.owner) for _ in expected]
+
+        with ThreadPoolExecutor(len(expected)) as pool:
+            with transaction.atomic():
+                Endpoint.objects.select_for_update().get(pk=endpoint.pk)
+                endpoint.delete()
+                calls = [
+                    pool.submit(self.status_of, client, *call) for client, call in zip(clients, expected, strict=True)
+                ]
+                self.wait_until(lambda: self.number_waiting() + sum(call.done() for call in calls) == len(calls))
+            statuses = dict(zip(expected, [call.result() for call in calls], strict=True))
+
+        self.assertEqual(statuses, expected)
+
+    def test_changed_while_an_event_waits_for_it(self):
+        for change, deliveries in (({"enabled": False}, 0), ({"events": ["ticket.expired"]}, 0), ({"failures": 1}, 1)):
+            endpoint = make_endpoint()
+            client = client_for(endpoint.owner)
+            with self.subTest(change), ThreadPoolExecutor(1) as pool:
+                with transaction.atomic():
+                    Endpoint.objects.select_for_update().get(pk=endpoint.pk)
+                    call = ("post", "/api/v1/tickets/", '{"num_images": 1}')
+                    opening = pool.submit(self.status_of, client, *call)
+                    self.wait_until(lambda opening=opening: self.number_waiting() or opening.done())
+                    Endpoint.objects.filter(pk=endpoint.pk).update(**change)
+                self.assertEqual(opening.result(), 201)
+                self.assertEqual(endpoint.deliveries.count(), deliveries)
+
+    @staticmethod
+    def status_of(client, method: str, path: str, body: str = "") -> int:
+        try:
+            return client.generic(method.upper(), path, body, content_type="application/json").status_code
+        finally:
+            connection.close()
+
     def test_two_at_once_do_not_pass_the_bound(self):
         owner = make_user()
         for _ in range(MOST_ENDPOINTS - 1):

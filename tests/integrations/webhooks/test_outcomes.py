@@ -9,7 +9,8 @@ from django.utils import timezone
 from standardwebhooks import Webhook
 
 from apps.common.observability.request_id import on_behalf_of
-from apps.integrations.models import Delivery, Event, WebhookEmail
+from apps.integrations.endpoints import change_endpoint
+from apps.integrations.models import Delivery, Endpoint, Event, WebhookEmail
 from apps.integrations.webhooks import choosing, replays, signing
 from apps.integrations.webhooks.dialling import Answer
 from apps.integrations.webhooks.emails import compose
@@ -207,6 +208,16 @@ class AnswerTests(OutcomeTestCase):
 class HealthTests(OutcomeTestCase):
     def told(self) -> list[Event]:
         return list(Event.objects.filter(type="webhook.disabled"))
+
+    def test_late_answer_of_an_earlier_url_says_nothing_about_the_new_one(self):
+        for status in (410, 429, 500):
+            begun = make_delivery(self.endpoint, attempts=1, is_running=True)
+            now = Endpoint.objects.get(pk=self.endpoint.pk)
+            change_endpoint(now, url=f"https://new.example/{status}")
+            record(begun, Answer(status, "", milliseconds=1))
+            now.refresh_from_db()
+            self.assertTrue(now.enabled)
+            self.assertEqual((now.failing_since, now.not_before), (None, None))
 
     def test_410_disables_the_endpoint(self):
         other = make_endpoint(self.owner, url="https://other.example/")

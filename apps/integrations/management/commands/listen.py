@@ -6,10 +6,10 @@ from django.core.management.base import BaseCommand, CommandError
 from rest_framework.exceptions import APIException
 
 from apps.common.stop_signals import StopSignals
-from apps.integrations.endpoints import make_endpoint
+from apps.integrations.endpoints import delete_endpoint, make_endpoint
 from apps.integrations.management.receiver import Receiver
 from apps.integrations.management.verification import is_secret
-from apps.integrations.models import Endpoint, EventType
+from apps.integrations.models import EventType
 from apps.integrations.webhooks import signing
 from apps.integrations.webhooks.addresses import check_url
 
@@ -97,4 +97,4 @@ def endpoint_of(username: str | None, url: str, events: list[str]):
     try:
         yield endpoint
     finally:
-        Endpoint.objects.filter(pk=endpoint.pk).delete()
+        delete_endpoint(endpoint)
