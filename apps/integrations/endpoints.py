@@ -59,8 +59,8 @@ def delete_endpoint(endpoint: Endpoint) -> None:
 
 
 def ping(endpoint: Endpoint) -> Delivery:
-    """Send the endpoint a ping, and return its delivery. Raises WebhookDisabledError, and Endpoint.DoesNotExist if it was
-    deleted meanwhile.
+    """Send the endpoint a ping, and return its delivery. Raises WebhookDisabledError, and Endpoint.DoesNotExist if it
+    was deleted meanwhile.
     """
     _require_enabled(endpoint)
     return endpoint.deliveries.select_related("event").get(event=replays.ping(endpoint))
