@@ -253,8 +253,8 @@ class TicketAdmin(StatusBadge, ActingStaff, HandoverAdmin, ReviewAdmin, LargeAdm
             size=Coalesce(Sum("size", filter=Q(status__in=WITH_AN_ASSET)), 0),
         )
         told = ngettext(
-            "%(photos)d photo, of which %(assets)d is stored at Cloudinary (%(size)s): it is deleted there, too",
-            "%(photos)d photos, of which %(assets)d are stored at Cloudinary (%(size)s): they are deleted there, too",
+            "%(photos)d photo, %(assets)d stored at Cloudinary (%(size)s) and deleted there, too",
+            "%(photos)d photos, %(assets)d stored at Cloudinary (%(size)s) and deleted there, too",
             lost["photos"],
         )
         listed = [f"{ticket._meta.verbose_name} {ticket.pk}: {ticket}" for ticket in objs]

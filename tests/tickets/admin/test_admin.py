@@ -487,7 +487,7 @@ class DeleteTests(AdminTestCase):
     def test_page_says_what_goes(self):
         page = self.admin.get(f"{ADMIN}ticket/{self.ticket.pk}/delete/")
 
-        self.assertContains(page, "2 photos, of them 1 stored at Cloudinary")
+        self.assertContains(page, "2 photos, 1 stored at Cloudinary")
         self.assertNotContains(page, self.stored.pk)
 
     def test_deletion_is_written_down(self):
